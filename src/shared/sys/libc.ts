@@ -1,0 +1,148 @@
+/**
+ * The one place that declares functions of the C library, each with fixed argument types.
+ *
+ * Pointers are `uintptr_t` and travel as Numbers: a user-space address fits 47 bits, and a Number costs 39 ns per call
+ * where a BigInt costs 58 and a Buffer 69 (2-core x86-64, koffi 3.3, 2026). The variadic ones (`open`, `ioctl`, `fcntl`,
+ * `prctl`) are declared with the arguments used here: on the 64-bit Linux ABIs that Node supports, integer arguments
+ * behind the `...` travel in the same registers. A function that fails returns -1 and `lastErrno()` says why; it must
+ * be asked before anything else is called.
+ */
+import { endianness } from 'node:os';
+import koffi from 'koffi';
+import { SysError } from './sysError.ts';
+
+export { Errno, SysError } from './sysError.ts';
+
+if (endianness() !== 'LE' || koffi.sizeof('void *') !== 8) {
+  throw new Error('weft needs a 64-bit little-endian machine (x86-64, arm64, riscv64, ppc64le)');
+}
+
+const library = koffi.load(null);
+
+/** Addresses are Numbers; results are Numbers, -1 on failure. */
+export const libc = {
+  open: declare<(path: string, flags: number, mode: number) => number>('open', 'int', ['str', 'int', 'uint']),
+  close: declare<(fd: number) => number>('close', 'int', ['int']),
+  read: declare<(fd: number, address: number, length: number) => number>('read', 'intptr_t', [
+    'int',
+    'uintptr_t',
+    'size_t',
+  ]),
+  write: declare<(fd: number, address: number, length: number) => number>('write', 'intptr_t', [
+    'int',
+    'uintptr_t',
+    'size_t',
+  ]),
+  readv: declare<(fd: number, iov: number, count: number) => number>('readv', 'intptr_t', ['int', 'uintptr_t', 'int']),
+  writev: declare<(fd: number, iov: number, count: number) => number>('writev', 'intptr_t', [
+    'int',
+    'uintptr_t',
+    'int',
+  ]),
+  ioctl: declare<(fd: number, request: number, argument: number) => number>('ioctl', 'int', [
+    'int',
+    'ulong',
+    'uintptr_t',
+  ]),
+  fcntl: declare<(fd: number, command: number, argument: number) => number>('fcntl', 'int', ['int', 'int', 'long']),
+  mknod: declare<(path: string, mode: number, device: number) => number>('mknod', 'int', ['str', 'uint', 'uint64_t']),
+
+  mmap: declare<
+    (address: number, length: number, protection: number, flags: number, fd: number, offset: number) => number
+  >('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']),
+  munmap: declare<(address: number, length: number) => number>('munmap', 'int', ['uintptr_t', 'size_t']),
+  madvise: declare<(address: number, length: number, advice: number) => number>('madvise', 'int', [
+    'uintptr_t',
+    'size_t',
+    'int',
+  ]),
+  memfdCreate: declare<(name: string, flags: number) => number>('memfd_create', 'int', ['str', 'uint']),
+  ftruncate: declare<(fd: number, length: number) => number>('ftruncate', 'int', ['int', 'int64_t']),
+
+  socket: declare<(domain: number, type: number, protocol: number) => number>('socket', 'int', ['int', 'int', 'int']),
+  bind: declare<(fd: number, address: number, length: number) => number>('bind', 'int', ['int', 'uintptr_t', 'uint']),
+  getsockname: declare<(fd: number, address: number, lengthAddress: number) => number>('getsockname', 'int', [
+    'int',
+    'uintptr_t',
+    'uintptr_t',
+  ]),
+  setsockopt: declare<(fd: number, level: number, name: number, value: number, length: number) => number>(
+    'setsockopt',
+    'int',
+    ['int', 'int', 'int', 'uintptr_t', 'uint'],
+  ),
+  getsockopt: declare<(fd: number, level: number, name: number, value: number, lengthAddress: number) => number>(
+    'getsockopt',
+    'int',
+    ['int', 'int', 'int', 'uintptr_t', 'uintptr_t'],
+  ),
+  send: declare<(fd: number, address: number, length: number, flags: number) => number>('send', 'intptr_t', [
+    'int',
+    'uintptr_t',
+    'size_t',
+    'int',
+  ]),
+  sendto: declare<(fd: number, address: number, length: number, flags: number, to: number, toLength: number) => number>(
+    'sendto',
+    'intptr_t',
+    ['int', 'uintptr_t', 'size_t', 'int', 'uintptr_t', 'uint'],
+  ),
+  recv: declare<(fd: number, address: number, length: number, flags: number) => number>('recv', 'intptr_t', [
+    'int',
+    'uintptr_t',
+    'size_t',
+    'int',
+  ]),
+  sendmmsg: declare<(fd: number, messages: number, count: number, flags: number) => number>('sendmmsg', 'int', [
+    'int',
+    'uintptr_t',
+    'uint',
+    'int',
+  ]),
+  recvmmsg: declare<(fd: number, messages: number, count: number, flags: number, timeout: number) => number>(
+    'recvmmsg',
+    'int',
+    ['int', 'uintptr_t', 'uint', 'int', 'uintptr_t'],
+  ),
+
+  setgroups: declare<(count: number, list: number) => number>('setgroups', 'int', ['size_t', 'uintptr_t']),
+  setresgid: declare<(real: number, effective: number, saved: number) => number>('setresgid', 'int', [
+    'uint',
+    'uint',
+    'uint',
+  ]),
+  setresuid: declare<(real: number, effective: number, saved: number) => number>('setresuid', 'int', [
+    'uint',
+    'uint',
+    'uint',
+  ]),
+  prctl: declare<(option: number, two: number, three: number, four: number, five: number) => number>('prctl', 'int', [
+    'int',
+    'ulong',
+    'ulong',
+    'ulong',
+    'ulong',
+  ]),
+} as const;
+
+/** errno of the libc call made just before. */
+export function lastErrno(): number {
+  return koffi.errno();
+}
+
+/** Passes a result through, or throws what the failed call left in errno. */
+export function check(result: number, call: string, doing: string = '', remedy: string = ''): number {
+  if (result === -1) {
+    throw new SysError(call, koffi.errno(), doing, remedy);
+  }
+  return result;
+}
+
+/** The bytes at an address as an ArrayBuffer without copying. The mapping must stay for as long as the view is used. */
+export function viewMemory(address: number, byteLength: number): ArrayBuffer {
+  return koffi.view(address, byteLength);
+}
+
+function declare<F>(name: string, result: string, parameters: string[]): F {
+  return library.func(name, result, parameters) as unknown as F;
+}
