@@ -1,0 +1,89 @@
+/**
+ * What the control plane wants done, as values. It collects them in an Outbox; the shell drains it after every call
+ * and carries the effects out strictly in their order: `sendSealed` before `tunnelClosed` of the same slot is how a
+ * close message still finds its key.
+ */
+import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
+import type { MessageType } from '../../shared/wire/header.ts';
+import type { Now } from './now.ts';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export type Effect =
+  /** A complete datagram (handshake messages), sent as it is. `bytes` must not be changed. */
+  | { readonly kind: 'sendDatagram'; readonly endpoint: Endpoint; readonly bytes: Uint8Array }
+  /** Seal `body` with the tunnel's key and send it to `endpoint`, or to the tunnel's own endpoint when that is null. */
+  | {
+      readonly kind: 'sendSealed';
+      readonly slot: number;
+      readonly type: MessageType;
+      readonly subtype: number;
+      readonly body: Uint8Array;
+      readonly endpoint: Endpoint | null;
+    }
+  /** One datagram of one byte: 1 keeps a NAT open, 0 opens it for a peer (Nebula protocol: punch packets). */
+  | { readonly kind: 'punch'; readonly endpoint: Endpoint; readonly byte: 0 | 1 }
+  /** These addresses have a tunnel now: workers flush packets that wait for them. */
+  | { readonly kind: 'hostUp'; readonly addresses: readonly IpAddress[]; readonly slot: number }
+  /** The handshake was given up: workers drop the packets that wait for the address. */
+  | { readonly kind: 'hostFailed'; readonly address: IpAddress }
+  /** The tunnel ended: remove its row (slot) from the tables. `isLast`: the peer has no other tunnel. */
+  | {
+      readonly kind: 'tunnelClosed';
+      readonly slot: number;
+      readonly localIndex: number;
+      readonly addresses: readonly IpAddress[];
+      readonly isLast: boolean;
+      readonly reason: string;
+    }
+  /** Ask the lighthouses where an address is; the lighthouse client decides whether and whom. */
+  | { readonly kind: 'queryLighthouse'; readonly address: IpAddress }
+  | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: LogFields }
+  | { readonly kind: 'count'; readonly metric: string; readonly n: number };
+
+export class Outbox {
+  #effects: Effect[] = [];
+  readonly #limits = new Map<string, LogLimit>();
+
+  push(effect: Effect): void {
+    this.#effects.push(effect);
+  }
+
+  count(metric: string, n: number = 1): void {
+    this.#effects.push({ kind: 'count', metric, n });
+  }
+
+  log(level: LogLevel, message: string, fields: LogFields = {}): void {
+    this.#effects.push({ kind: 'log', level, message, fields });
+  }
+
+  /**
+   * For messages that a stranger's datagrams can provoke: at most one of each text per second; the next one says how
+   * many were `suppressed`. `message` must be one of a fixed set of texts, since each is remembered.
+   */
+  logLimited(now: Now, level: LogLevel, message: string, fields: LogFields = {}): void {
+    const limit = this.#limits.get(message);
+    if (limit !== undefined && now.ms < limit.untilMs) {
+      limit.suppressedCount++;
+      return;
+    }
+    const suppressed = limit?.suppressedCount ?? 0;
+    this.#limits.set(message, { untilMs: now.ms + LOG_INTERVAL_MS, suppressedCount: 0 });
+    this.log(level, message, suppressed === 0 ? fields : { ...fields, suppressed });
+  }
+
+  /** Hands over everything collected since the last call, in order. */
+  drain(): Effect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+}
+
+interface LogLimit {
+  readonly untilMs: number;
+  suppressedCount: number;
+}
+
+const LOG_INTERVAL_MS = 1000;
