@@ -1,0 +1,88 @@
+/**
+ * Local index → tunnel slot, in shared memory: written by the primary, read by every process for each packet.
+ *
+ * Set-associative: an index lives in one bucket of 8 entries, so a lookup reads at most one cache line and a removal
+ * leaves no tombstone. We choose our own indexes, so an index whose bucket is full is simply not chosen (`isTaken`).
+ * An entry is a hint: the reader checks that the row it names carries the same local index (`tunnelTable.ts`).
+ */
+
+const BUCKET_ENTRIES = 8;
+const ENTRY_WORDS = 2;
+const BUCKET_WORDS = BUCKET_ENTRIES * ENTRY_WORDS;
+
+export class IndexTable {
+  readonly #words: Int32Array;
+  readonly #shift: number;
+
+  static byteLength(capacity: number): number {
+    return bucketCount(capacity) * BUCKET_WORDS * 4;
+  }
+
+  constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
+    const buckets = bucketCount(capacity);
+    this.#words = new Int32Array(buffer, byteOffset, buckets * BUCKET_WORDS);
+    this.#shift = 32 - Math.log2(buckets);
+  }
+
+  /** The slot registered for `index`, or -1. */
+  lookup(index: number): number {
+    const words = this.#words;
+    const key = index | 0;
+    const start = this.#bucket(key);
+    for (let entry = start; entry < start + BUCKET_WORDS; entry += ENTRY_WORDS) {
+      if (words[entry] === key) {
+        const slot = Atomics.load(words, entry + 1) - 1;
+        if (slot >= 0) {
+          return slot;
+        }
+      }
+    }
+    return -1;
+  }
+
+  /** Whether `index` must not be chosen: 0, in use, or without a free entry. Primary only. */
+  isTaken(index: number): boolean {
+    return index === 0 || this.lookup(index) >= 0 || this.#freeEntry(this.#bucket(index | 0)) < 0;
+  }
+
+  /** Registers an index; false when its bucket is full. Primary only. */
+  insert(index: number, slot: number): boolean {
+    const entry = this.#freeEntry(this.#bucket(index | 0));
+    if (entry < 0) {
+      return false;
+    }
+    Atomics.store(this.#words, entry, index | 0);
+    Atomics.store(this.#words, entry + 1, slot + 1);
+    return true;
+  }
+
+  /** Forgets an index; harmless when it is not there. Primary only. */
+  remove(index: number): void {
+    const key = index | 0;
+    const start = this.#bucket(key);
+    for (let entry = start; entry < start + BUCKET_WORDS; entry += ENTRY_WORDS) {
+      if (this.#words[entry] === key) {
+        Atomics.store(this.#words, entry + 1, 0);
+        Atomics.store(this.#words, entry, 0);
+      }
+    }
+  }
+
+  #bucket(key: number): number {
+    return (Math.imul(key, 0x9e3779b1) >>> this.#shift) * BUCKET_WORDS;
+  }
+
+  #freeEntry(start: number): number {
+    for (let entry = start; entry < start + BUCKET_WORDS; entry += ENTRY_WORDS) {
+      if (this.#words[entry + 1] === 0) {
+        return entry;
+      }
+    }
+    return -1;
+  }
+}
+
+/** A quarter full at capacity, so that full buckets are rare; at least 2, so that the shift stays below 32. */
+function bucketCount(capacity: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(2, (capacity * 4) / BUCKET_ENTRIES)));
+}

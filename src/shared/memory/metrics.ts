@@ -1,0 +1,109 @@
+/**
+ * Counters in shared memory: one column per process, so each cell has one writer and adding is a plain store.
+ *
+ * Cells are doubles: exact to 2^53 and written in one piece. The sum over the columns is what metrics and the CLI show.
+ * Column 0 is the primary's, column n + 1 worker n's.
+ */
+
+/** Every metric of the data path and the control plane; the name is the one Nebula exports where it has the same. */
+export const METRIC_NAMES = [
+  'messages.rx.message',
+  'messages.rx.handshake_ixpsk0',
+  'messages.rx.recv_error',
+  'messages.rx.lighthouse',
+  'messages.rx.test_request',
+  'messages.rx.test_response',
+  'messages.rx.close_tunnel',
+  'messages.rx.control',
+  'messages.rx.punch',
+  'messages.rx.relay',
+  'messages.tx.message',
+  'messages.tx.handshake_ixpsk0',
+  'messages.tx.recv_error',
+  'messages.tx.lighthouse',
+  'messages.tx.test_request',
+  'messages.tx.test_response',
+  'messages.tx.close_tunnel',
+  'messages.tx.punchy',
+  'messages.tx.holepunch',
+  'messages.tx.exhausted',
+  'drop.rx.too_short',
+  'drop.rx.version',
+  'drop.rx.type',
+  'drop.rx.own_network',
+  'drop.rx.unknown_index',
+  'drop.rx.replay',
+  'drop.rx.too_old',
+  'drop.rx.not_authentic',
+  'drop.rx.inner_malformed',
+  'drop.rx.punt_limit',
+  'drop.rx.tun_full',
+  'drop.tx.malformed',
+  'drop.tx.own_address',
+  'drop.tx.multicast',
+  'drop.tx.broadcast',
+  'drop.tx.no_route',
+  'drop.tx.waiting_full',
+  'drop.tx.handshake_timeout',
+  'drop.tx.no_endpoint',
+  'drop.tx.exhausted',
+  'drop.tx.offload_header',
+  'udp.tx.dropped',
+  'udp.tx.batches',
+  'udp.rx.batches',
+  'tun.rx.packets',
+  'tun.rx.bytes',
+  'tun.tx.packets',
+  'tun.tx.bytes',
+  'udp.rx.packets',
+  'udp.rx.bytes',
+  'udp.tx.packets',
+  'udp.tx.bytes',
+  'network.packets.lost',
+  'network.packets.duplicate',
+  'hostinfo.cached_packets.sent',
+  'hostinfo.cached_packets.dropped',
+  'handshake_manager.initiated',
+  'handshake_manager.timed_out',
+  'handshakes.completed',
+  'handshakes.refused',
+  'worker.restarts',
+] as const;
+
+export type MetricName = (typeof METRIC_NAMES)[number];
+
+/** Cells reserved per column, so that a newer build with more metrics keeps the layout. */
+const COLUMN_CELLS = 256;
+
+/** Cell number of each metric by name; look it up once, never per packet. */
+export const METRIC: { readonly [name in MetricName]: number } = Object.fromEntries(
+  METRIC_NAMES.map((name, index) => [name, index]),
+) as { [name in MetricName]: number };
+
+export class Metrics {
+  readonly columns: number;
+  readonly #cells: Float64Array;
+
+  static byteLength(columns: number): number {
+    return columns * COLUMN_CELLS * 8;
+  }
+
+  constructor(buffer: ArrayBufferLike, byteOffset: number, columns: number) {
+    this.columns = columns;
+    this.#cells = new Float64Array(buffer, byteOffset, columns * COLUMN_CELLS);
+  }
+
+  /** The cells of one process, indexed by `METRIC[...]`; only that process adds to them. */
+  column(index: number): Float64Array {
+    return this.#cells.subarray(index * COLUMN_CELLS, (index + 1) * COLUMN_CELLS);
+  }
+
+  /** The sum of a metric over all processes. */
+  total(name: MetricName): number {
+    let sum = 0;
+    for (let column = 0; column < this.columns; column++) {
+      sum += this.#cells[column * COLUMN_CELLS + METRIC[name]];
+    }
+    return sum;
+  }
+}

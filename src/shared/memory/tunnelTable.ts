@@ -1,0 +1,265 @@
+/**
+ * The tunnels: one row per slot with everything a worker needs to seal, open and send, plus the peer's certificate.
+ *
+ * The primary writes rows; workers add to the send counter, claim in the replay window and set traffic marks. Workers
+ * keep contexts (cipher state, socket address) derived from a row and valid for one (slot, generation). The generation
+ * is odd while the row is written or free; `endpointGeneration` does the same for the endpoint alone, which changes
+ * when a peer roams. Keys are wiped on removal. Offsets inside a row stand here, those of the regions in `layout.ts`.
+ *
+ *   words 0..31   read-mostly: generation, indexes, cipher, certificate, keys
+ *   words 32..47  written by workers: send counter, traffic marks
+ *   words 48..63  endpoint
+ *   words 64..95  vpn addresses, 16 bytes each
+ */
+import { REPLAY_WINDOW_WORDS, resetReplayWindow } from './replayWindow.ts';
+import { lastReservedCounter, resetSendCounter } from './sendCounter.ts';
+
+const ROW_WORDS = 96;
+
+const GENERATION = 0;
+const LOCAL_INDEX = 1;
+const REMOTE_INDEX = 2;
+const CIPHER = 3;
+const CERTIFICATE_VERSION = 4;
+const CERTIFICATE_BYTES = 5;
+const ADDRESS_COUNT = 6;
+const ORDINAL = 7;
+const SEND_KEY = 8;
+const RECEIVE_KEY = 16;
+const SEND_COUNTER = 32;
+const TRAFFIC_IN = 34;
+const TRAFFIC_OUT = 35;
+const SENT_SINCE_REPORT = 36;
+const ENDPOINT_GENERATION = 48;
+const ENDPOINT_PORT = 49;
+const ENDPOINT_ADDRESS = 50;
+const VPN_ADDRESSES = 64;
+
+/** A peer's certificate may not be larger: Nebula's own packet buffers (9001 bytes) allow no more in a handshake. */
+export const CERTIFICATE_BYTES_MAX = 9216;
+
+/** vpn addresses kept per tunnel for fast checks; a certificate may name more, which then stand only in itself. */
+export const VPN_ADDRESSES_MAX = 8;
+
+export const KEY_BYTES = 32;
+
+/** What the primary writes to a row. Buffers are copied. */
+export interface TunnelRow {
+  readonly localIndex: number;
+  readonly remoteIndex: number;
+  readonly cipher: number;
+  readonly sendKey: Uint8Array;
+  readonly receiveKey: Uint8Array;
+  /** The peer's certificate as in its PEM block. */
+  readonly certificate: Uint8Array;
+  readonly certificateVersion: 1 | 2;
+  /** 16 bytes each, IPv4 as ::ffff:a.b.c.d. */
+  readonly vpnAddresses: readonly Uint8Array[];
+  /** Grows with every tunnel of this node, so that packets of an older tunnel sort first. */
+  readonly ordinal: number;
+  /** The counters that the handshake used in each direction. */
+  readonly lastCounter: number;
+}
+
+export class TunnelTable {
+  readonly capacity: number;
+  /** Rows as words; public for the send counter (`counterCell`) only. */
+  readonly words: Int32Array;
+  /** Replay windows; slot s starts at `window(s)`. */
+  readonly windows: Int32Array;
+  readonly #bytes: Uint8Array;
+  readonly #certificates: Uint8Array;
+
+  static byteLength(capacity: number): number {
+    return capacity * (ROW_WORDS * 4 + REPLAY_WINDOW_WORDS * 4 + CERTIFICATE_BYTES_MAX);
+  }
+
+  constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
+    const rowBytes = capacity * ROW_WORDS * 4;
+    const windowBytes = capacity * REPLAY_WINDOW_WORDS * 4;
+    this.capacity = capacity;
+    this.words = new Int32Array(buffer, byteOffset, capacity * ROW_WORDS);
+    this.windows = new Int32Array(buffer, byteOffset + rowBytes, capacity * REPLAY_WINDOW_WORDS);
+    this.#bytes = new Uint8Array(buffer, byteOffset, rowBytes);
+    this.#certificates = new Uint8Array(buffer, byteOffset + rowBytes + windowBytes, capacity * CERTIFICATE_BYTES_MAX);
+  }
+
+  // Read by every process.
+
+  /** Even and not 0 while the row is live. Changes when the slot is reused. */
+  generation(slot: number): number {
+    return Atomics.load(this.words, slot * ROW_WORDS + GENERATION);
+  }
+
+  isLive(slot: number): boolean {
+    const generation = this.generation(slot);
+    return generation !== 0 && (generation & 1) === 0;
+  }
+
+  localIndex(slot: number): number {
+    return this.words[slot * ROW_WORDS + LOCAL_INDEX] >>> 0;
+  }
+
+  remoteIndex(slot: number): number {
+    return this.words[slot * ROW_WORDS + REMOTE_INDEX] >>> 0;
+  }
+
+  cipher(slot: number): number {
+    return this.words[slot * ROW_WORDS + CIPHER];
+  }
+
+  ordinal(slot: number): number {
+    return this.words[slot * ROW_WORDS + ORDINAL];
+  }
+
+  /** A copy; the caller wipes it after use. */
+  copySendKey(slot: number): Uint8Array {
+    return this.#copyKey(slot, SEND_KEY);
+  }
+
+  /** A copy; the caller wipes it after use. */
+  copyReceiveKey(slot: number): Uint8Array {
+    return this.#copyKey(slot, RECEIVE_KEY);
+  }
+
+  certificateVersion(slot: number): 1 | 2 {
+    return this.words[slot * ROW_WORDS + CERTIFICATE_VERSION] === 2 ? 2 : 1;
+  }
+
+  copyCertificate(slot: number): Uint8Array {
+    const start = slot * CERTIFICATE_BYTES_MAX;
+    return this.#certificates.slice(start, start + this.words[slot * ROW_WORDS + CERTIFICATE_BYTES]);
+  }
+
+  vpnAddressCount(slot: number): number {
+    return this.words[slot * ROW_WORDS + ADDRESS_COUNT];
+  }
+
+  copyVpnAddress(slot: number, index: number): Uint8Array {
+    const start = (slot * ROW_WORDS + VPN_ADDRESSES) * 4 + index * 16;
+    return this.#bytes.slice(start, start + 16);
+  }
+
+  /** Index into `words` of the tunnel's send counter, for `reserveCounters`. */
+  counterCell(slot: number): number {
+    return slot * ROW_WORDS + SEND_COUNTER;
+  }
+
+  /** Index into `windows` of the tunnel's replay window. */
+  window(slot: number): number {
+    return slot * REPLAY_WINDOW_WORDS;
+  }
+
+  lastSentCounter(slot: number): number {
+    return lastReservedCounter(this.words, this.counterCell(slot));
+  }
+
+  /** Odd while the endpoint is being changed; a cached socket address is valid for one even value. */
+  endpointGeneration(slot: number): number {
+    return Atomics.load(this.words, slot * ROW_WORDS + ENDPOINT_GENERATION);
+  }
+
+  /** 0 when the tunnel has no direct endpoint. Check `endpointGeneration` before and after. */
+  endpointPort(slot: number): number {
+    return this.words[slot * ROW_WORDS + ENDPOINT_PORT];
+  }
+
+  /** Copies the endpoint's 16-byte address into `target`. Check `endpointGeneration` before and after. */
+  copyEndpointAddress(slot: number, target: Uint8Array, offset: number): void {
+    const start = (slot * ROW_WORDS + ENDPOINT_ADDRESS) * 4;
+    for (let index = 0; index < 16; index++) {
+      target[offset + index] = this.#bytes[start + index];
+    }
+  }
+
+  // Written by workers.
+
+  /** Marks inbound traffic. A plain read first: the line stays shared while the mark is set. */
+  markIn(slot: number): void {
+    const word = slot * ROW_WORDS + TRAFFIC_IN;
+    if (this.words[word] === 0) {
+      Atomics.store(this.words, word, 1);
+    }
+  }
+
+  markOut(slot: number): void {
+    const word = slot * ROW_WORDS + TRAFFIC_OUT;
+    if (this.words[word] === 0) {
+      Atomics.store(this.words, word, 1);
+    }
+  }
+
+  /** Adds sent packets and returns the sum since the primary last heard of them (for promotion and requery). */
+  addSent(slot: number, count: number): number {
+    return Atomics.add(this.words, slot * ROW_WORDS + SENT_SINCE_REPORT, count) + count;
+  }
+
+  takeSent(slot: number): number {
+    return Atomics.exchange(this.words, slot * ROW_WORDS + SENT_SINCE_REPORT, 0);
+  }
+
+  // Written by the primary.
+
+  /** Traffic marks since the last call: bit 1 in, bit 2 out. */
+  takeTraffic(slot: number): number {
+    const isIn = Atomics.exchange(this.words, slot * ROW_WORDS + TRAFFIC_IN, 0);
+    const isOut = Atomics.exchange(this.words, slot * ROW_WORDS + TRAFFIC_OUT, 0);
+    return isIn | (isOut << 1);
+  }
+
+  /** Fills a free row and makes it live. The caller publishes the index and the host afterwards. */
+  write(slot: number, row: TunnelRow): void {
+    const base = slot * ROW_WORDS;
+    const words = this.words;
+    if (this.isLive(slot)) {
+      throw new Error(`tunnel slot ${slot} is in use`);
+    }
+    if (row.certificate.length > CERTIFICATE_BYTES_MAX) {
+      throw new RangeError(`a peer's certificate has ${row.certificate.length} bytes, over ${CERTIFICATE_BYTES_MAX}`);
+    }
+    const free = Atomics.load(words, base + GENERATION);
+    Atomics.store(words, base + GENERATION, free | 1);
+    this.#certificates.set(row.certificate, slot * CERTIFICATE_BYTES_MAX);
+    words[base + LOCAL_INDEX] = row.localIndex;
+    words[base + REMOTE_INDEX] = row.remoteIndex;
+    words[base + CIPHER] = row.cipher;
+    words[base + CERTIFICATE_VERSION] = row.certificateVersion;
+    words[base + CERTIFICATE_BYTES] = row.certificate.length;
+    words[base + ORDINAL] = row.ordinal;
+    words[base + TRAFFIC_IN] = 0;
+    words[base + TRAFFIC_OUT] = 0;
+    words[base + SENT_SINCE_REPORT] = 0;
+    words[base + ENDPOINT_PORT] = 0;
+    this.#bytes.set(row.sendKey, (base + SEND_KEY) * 4);
+    this.#bytes.set(row.receiveKey, (base + RECEIVE_KEY) * 4);
+    const addresses = row.vpnAddresses.slice(0, VPN_ADDRESSES_MAX);
+    words[base + ADDRESS_COUNT] = addresses.length;
+    for (const [index, address] of addresses.entries()) {
+      this.#bytes.set(address, (base + VPN_ADDRESSES) * 4 + index * 16);
+    }
+    resetSendCounter(words, this.counterCell(slot), row.lastCounter);
+    resetReplayWindow(this.windows, this.window(slot), row.lastCounter);
+    Atomics.store(words, base + GENERATION, (free | 1) + 1);
+  }
+
+  /** Changes the endpoint; port 0 (and any address) means none. */
+  writeEndpoint(slot: number, address: Uint8Array, port: number): void {
+    const base = slot * ROW_WORDS;
+    Atomics.add(this.words, base + ENDPOINT_GENERATION, 1);
+    this.words[base + ENDPOINT_PORT] = port;
+    this.#bytes.set(address, (base + ENDPOINT_ADDRESS) * 4);
+    Atomics.add(this.words, base + ENDPOINT_GENERATION, 1);
+  }
+
+  /** Ends a row's life and wipes its keys. The slot may be written again only after every worker turned its loop. */
+  clear(slot: number): void {
+    const base = slot * ROW_WORDS;
+    Atomics.store(this.words, base + GENERATION, Atomics.load(this.words, base + GENERATION) | 1);
+    this.#bytes.fill(0, (base + SEND_KEY) * 4, (base + RECEIVE_KEY) * 4 + KEY_BYTES);
+  }
+
+  #copyKey(slot: number, word: number): Uint8Array {
+    const start = (slot * ROW_WORDS + word) * 4;
+    return this.#bytes.slice(start, start + KEY_BYTES);
+  }
+}
