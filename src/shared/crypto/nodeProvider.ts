@@ -1,0 +1,106 @@
+/**
+ * AEAD by node:crypto: the provider that is always there, and the oracle the others are tested against.
+ *
+ * It builds a cipher object per packet (about 5 µs, ten times libgcrypt), so it is the last choice. Loads nothing.
+ */
+import { createCipheriv, createDecipheriv, type DecipherGCM } from 'node:crypto';
+import type { Arena } from '../sys/arena.ts';
+import { AeadError, type AeadKey, type AeadProvider, Cipher, checkKey, nonceBytes, tagBytes } from './aead.ts';
+
+export const nodeProviderName = 'node';
+
+export function createNodeProvider(): AeadProvider {
+  return {
+    name: nodeProviderName,
+    createKey(cipher: Cipher, key: Uint8Array, arena: Arena): AeadKey {
+      checkKey(nodeProviderName, key);
+      return new NodeKey(cipher, key, arena);
+    },
+  };
+}
+
+class NodeKey implements AeadKey {
+  readonly #algorithm: 'aes-256-gcm' | 'chacha20-poly1305';
+  readonly #littleEndian: boolean;
+  readonly #key: Uint8Array;
+  readonly #bytes: Uint8Array;
+  readonly #nonce: Uint8Array = new Uint8Array(nonceBytes);
+  readonly #nonceView: DataView = new DataView(this.#nonce.buffer);
+  #isDestroyed = false;
+
+  constructor(cipher: Cipher, key: Uint8Array, arena: Arena) {
+    this.#algorithm = cipher === Cipher.Aes256Gcm ? 'aes-256-gcm' : 'chacha20-poly1305';
+    this.#littleEndian = cipher === Cipher.ChaCha20Poly1305;
+    this.#key = Uint8Array.from(key);
+    this.#bytes = arena.bytes;
+  }
+
+  seal(
+    adOffset: number,
+    adLength: number,
+    source: number,
+    length: number,
+    target: number,
+    counterHigh: number,
+    counterLow: number,
+  ): void {
+    if (this.#isDestroyed) {
+      throw new AeadError(nodeProviderName, 'seal with a destroyed key', null);
+    }
+    this.#setNonce(counterHigh, counterLow);
+    const bytes = this.#bytes;
+    // The names differ in type only: node treats both as AEAD ciphers with a 16-byte tag.
+    const cipher = createCipheriv(this.#algorithm as 'aes-256-gcm', this.#key, this.#nonce, {
+      authTagLength: tagBytes,
+    });
+    cipher.setAAD(bytes.subarray(adOffset, adOffset + adLength));
+    const sealed = cipher.update(bytes.subarray(source, source + length));
+    cipher.final();
+    bytes.set(sealed, target);
+    bytes.set(cipher.getAuthTag(), target + length);
+  }
+
+  open(
+    adOffset: number,
+    adLength: number,
+    offset: number,
+    length: number,
+    counterHigh: number,
+    counterLow: number,
+  ): boolean {
+    if (this.#isDestroyed) {
+      return false;
+    }
+    this.#setNonce(counterHigh, counterLow);
+    const bytes = this.#bytes;
+    const decipher: DecipherGCM = createDecipheriv(this.#algorithm as 'aes-256-gcm', this.#key, this.#nonce, {
+      authTagLength: tagBytes,
+    });
+    decipher.setAAD(bytes.subarray(adOffset, adOffset + adLength));
+    decipher.setAuthTag(bytes.subarray(offset + length, offset + length + tagBytes));
+    const plain = decipher.update(bytes.subarray(offset, offset + length));
+    try {
+      decipher.final();
+    } catch {
+      return false;
+    }
+    bytes.set(plain, offset);
+    return true;
+  }
+
+  destroy(): void {
+    this.#isDestroyed = true;
+    this.#key.fill(0);
+  }
+
+  #setNonce(counterHigh: number, counterLow: number): void {
+    const view = this.#nonceView;
+    if (this.#littleEndian) {
+      view.setUint32(4, counterLow, true);
+      view.setUint32(8, counterHigh, true);
+    } else {
+      view.setUint32(4, counterHigh);
+      view.setUint32(8, counterLow);
+    }
+  }
+}
