@@ -1,0 +1,260 @@
+/**
+ * A laboratory: network namespaces joined by virtual cables, and the programs that run in them.
+ *
+ * Used by `weft demo` and by the end-to-end tests and benchmarks. A lab touches nothing of the machine's own network: all
+ * links live inside its namespaces. Names carry this process's number (`weft-t4711-1-left`), and what a lab has started is
+ * recorded under /run, so that
+ *   - close() removes everything, also when it is called from an exit handler (it is synchronous for that reason);
+ *   - the next run removes what a run killed by SIGKILL has left behind (`sweepLabs`), and only that: a process is ended only
+ *     if that run had recorded it, a namespace removed only if its run is dead.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isRunning, killGroup, markProcess, type ProcessMark } from './processTable.ts';
+import { type ExitStatus, Program, type ProgramOptions } from './program.ts';
+
+export interface Namespace {
+  /** As the lab's owner calls it. */
+  readonly label: string;
+  /** As `ip netns` knows it. */
+  readonly name: string;
+}
+
+/** One end of a cable: addresses with prefix length, IPv4 or IPv6. */
+export interface Port {
+  readonly namespace: Namespace;
+  readonly addresses: readonly string[];
+}
+
+export interface CableOptions {
+  readonly device?: string;
+  readonly mtu?: number;
+}
+
+export interface Outcome extends ExitStatus {
+  readonly stdout: string;
+  readonly lines: readonly string[];
+}
+
+const RECORDS = '/run/weft-lab';
+
+/** Null when namespaces can be made here, else one sentence that says why not. */
+export function labObstacle(): string | null {
+  if (process.getuid?.() !== 0) {
+    return 'network namespaces can only be made by root';
+  }
+  if (spawnSync('ip', ['-V']).error !== undefined) {
+    return 'the command "ip" (Debian package iproute2) is not installed';
+  }
+  const probe = `weft-probe${process.pid}`;
+  const made = spawnSync('ip', ['netns', 'add', probe], { encoding: 'utf8' });
+  if (made.status !== 0) {
+    return `network namespaces cannot be made here: ${made.stderr.trim()}`;
+  }
+  spawnSync('ip', ['netns', 'delete', probe]);
+  return null;
+}
+
+export class Lab {
+  /** A directory of its own for keys, certificates and configurations; removed by close(). */
+  readonly directory: string;
+  readonly #tag: string;
+  readonly #namespaces = new Map<string, Namespace>();
+  readonly #programs = new Set<Program>();
+  #isClosed = false;
+
+  /** `kind` is a short lower-case word that begins the names: `t` for tests, `demo`, `bench`. */
+  constructor(kind: string) {
+    this.#tag = `weft-${kind}${process.pid}-${++labCount}`;
+    this.directory = mkdtempSync(join(tmpdir(), `${this.#tag}-`));
+    openLabs.add(this);
+    closeLabsOnExit();
+    this.#record();
+  }
+
+  /** A namespace with its loopback device up. Duplicate address detection is off: IPv6 addresses work at once. */
+  namespace(label: string): Namespace {
+    const namespace = { label, name: `${this.#tag}-${label}` };
+    this.#namespaces.set(label, namespace);
+    ip('netns', 'add', namespace.name);
+    ip('-n', namespace.name, 'link', 'set', 'lo', 'up');
+    ip('netns', 'exec', namespace.name, 'sh', '-c', 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad');
+    return namespace;
+  }
+
+  /** Joins two namespaces by a veth pair; the device is called `cable0` on both ends unless told otherwise. */
+  cable(left: Port, right: Port, options: CableOptions = {}): void {
+    const device = options.device ?? 'cable0';
+    const [a, b] = [left.namespace.name, right.namespace.name];
+    ip('link', 'add', device, 'netns', a, 'type', 'veth', 'peer', 'name', device, 'netns', b);
+    raise(left, device, options.mtu);
+    raise(right, device, options.mtu);
+  }
+
+  /** Joins any number of namespaces by a bridge that stands in a namespace of its own. */
+  lan(ports: readonly Port[], options: CableOptions = {}): void {
+    const hub = this.namespace(`hub${this.#namespaces.size}`).name;
+    const device = options.device ?? 'cable0';
+    ip('-n', hub, 'link', 'add', 'bridge0', 'type', 'bridge');
+    ip('-n', hub, 'link', 'set', 'bridge0', 'up');
+    for (const [index, port] of ports.entries()) {
+      const end = `port${index}`;
+      ip('link', 'add', device, 'netns', port.namespace.name, 'type', 'veth', 'peer', 'name', end, 'netns', hub);
+      ip('-n', hub, 'link', 'set', end, 'master', 'bridge0', 'up');
+      raise(port, device, options.mtu);
+    }
+  }
+
+  /** Starts a program in `namespace` and remembers it until it has ended. */
+  start(namespace: Namespace, command: readonly string[], options: ProgramOptions & { title?: string } = {}): Program {
+    const title = options.title ?? `${command[0]} (${namespace.label})`;
+    const program = new Program(title, ['ip', 'netns', 'exec', namespace.name, ...command], options);
+    this.#programs.add(program);
+    this.#record();
+    program.exited.finally(() => this.#programs.delete(program)).catch(() => undefined);
+    return program;
+  }
+
+  /** Runs a program to its end. It is ended by force after `timeoutMs`, which the outcome then shows as a signal. */
+  async run(namespace: Namespace, command: readonly string[], timeoutMs: number = 30_000): Promise<Outcome> {
+    const program = this.start(namespace, command);
+    const timer = setTimeout(() => program.killGroup(), timeoutMs);
+    try {
+      const status = await program.exited;
+      return { ...status, stdout: program.stdout, lines: program.lines };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends every program of this lab and removes its namespaces and files. Safe to call again. */
+  close(): void {
+    if (this.#isClosed) {
+      return;
+    }
+    this.#isClosed = true;
+    openLabs.delete(this);
+    for (const program of this.#programs) {
+      program.killGroup();
+    }
+    for (const namespace of this.#namespaces.values()) {
+      spawnSync('ip', ['netns', 'delete', namespace.name], { stdio: 'ignore' });
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+    rmSync(this.#recordPath(), { force: true });
+  }
+
+  #recordPath(): string {
+    return join(RECORDS, `${this.#tag}.json`);
+  }
+
+  #record(): void {
+    const record: LabRecord = {
+      owner: markProcess(process.pid) ?? { pid: process.pid, startTicks: 0 },
+      tag: this.#tag,
+      directory: this.directory,
+      leaders: [...this.#programs].map((program) => program.mark),
+    };
+    mkdirSync(RECORDS, { recursive: true, mode: 0o700 });
+    const path = this.#recordPath();
+    writeFileSync(`${path}.new`, JSON.stringify(record));
+    renameSync(`${path}.new`, path);
+  }
+}
+
+/** Removes what killed runs have left: recorded programs, namespaces, files. Returns the tags of the labs it removed. */
+export function sweepLabs(): string[] {
+  const swept: string[] = [];
+  for (const record of readRecords()) {
+    if (isRunning(record.owner)) {
+      continue;
+    }
+    for (const leader of record.leaders) {
+      killGroup(leader);
+    }
+    for (const name of namespaceNames()) {
+      if (name.startsWith(`${record.tag}-`)) {
+        spawnSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
+      }
+    }
+    if (record.directory.startsWith(join(tmpdir(), record.tag))) {
+      rmSync(record.directory, { recursive: true, force: true });
+    }
+    rmSync(join(RECORDS, `${record.tag}.json`), { force: true });
+    swept.push(record.tag);
+  }
+  return swept;
+}
+
+/** Every network namespace that has a name on this machine. */
+export function namespaceNames(): string[] {
+  const listed = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' });
+  return (listed.stdout ?? '').split('\n').flatMap((line) => (line === '' ? [] : [line.split(' ')[0]]));
+}
+
+interface LabRecord {
+  readonly owner: ProcessMark;
+  readonly tag: string;
+  readonly directory: string;
+  readonly leaders: readonly ProcessMark[];
+}
+
+const openLabs = new Set<Lab>();
+let labCount = 0;
+let isCloserInstalled = false;
+
+/** An interrupted run leaves nothing: signals become an exit, and an exit closes every open lab. */
+function closeLabsOnExit(): void {
+  if (isCloserInstalled) {
+    return;
+  }
+  isCloserInstalled = true;
+  process.on('exit', () => {
+    for (const lab of [...openLabs]) {
+      lab.close();
+    }
+  });
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    process.on(signal, () => process.exit(code));
+  }
+}
+
+function readRecords(): LabRecord[] {
+  let names: string[];
+  try {
+    names = readdirSync(RECORDS).filter((name) => name.endsWith('.json'));
+  } catch {
+    return [];
+  }
+  return names.flatMap((name) => {
+    try {
+      return [JSON.parse(readFileSync(join(RECORDS, name), 'utf8')) as LabRecord];
+    } catch {
+      // Another run has just removed it.
+      return [];
+    }
+  });
+}
+
+function raise(port: Port, device: string, mtu: number | undefined): void {
+  const name = port.namespace.name;
+  for (const address of port.addresses) {
+    const nodad = address.includes(':') ? ['nodad'] : [];
+    ip('-n', name, 'address', 'add', address, 'dev', device, ...nodad);
+  }
+  const size = mtu === undefined ? [] : ['mtu', String(mtu)];
+  ip('-n', name, 'link', 'set', device, 'up', ...size);
+}
+
+function ip(...words: readonly string[]): void {
+  const done = spawnSync('ip', words, { encoding: 'utf8' });
+  if (done.status !== 0) {
+    throw new Error(`ip ${words.join(' ')} failed: ${(done.stderr ?? '').trim() || done.error?.message}`);
+  }
+}
