@@ -154,7 +154,12 @@ export class ProtobufReader {
     return outer;
   }
 
-  /** Goes on behind an embedded message that has been read to its end. */
+  /** Reads the next item of a packed list of varints (after `enter`) into `low` and `high`; false at the list's end. */
+  item(): boolean {
+    return this.fault === 0 && this.#offset < this.#limit && this.#readVarint();
+  }
+
+  /** Goes on behind an embedded message or a packed list that has been read to its end. */
   leave(outer: number): void {
     this.#offset = this.#limit;
     this.#limit = outer;

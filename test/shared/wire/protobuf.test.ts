@@ -63,6 +63,24 @@ describe('ProtobufReader', () => {
     expect(seen).to.deep.equal(['1=1', '1=fd420000:0', '2=0:2', 'left']);
   });
 
+  it('reads a packed list item by item', () => {
+    const reader = readerOf('1203019601 0801');
+    expect(reader.next()).to.equal(true);
+    const outer = reader.enter();
+    const items: number[] = [];
+    while (reader.item()) {
+      items.push(reader.low);
+    }
+    reader.leave(outer);
+    expect(items).to.deep.equal([1, 150]);
+    expect(reader.next() && reader.field).to.equal(1);
+    const broken = readerOf('12020180 0801');
+    broken.next();
+    broken.enter();
+    expect([broken.item(), broken.item()]).to.deep.equal([true, false]);
+    expect(broken.fault).to.equal(ProtobufFault.Truncated);
+  });
+
   it('accepts varints up to 64 bits and refuses longer ones', () => {
     const whole = readerOf('08ffffffffffffffffff01');
     expect(whole.next()).to.equal(true);
