@@ -80,23 +80,40 @@ export function checkKey(provider: string, key: Uint8Array): void {
  */
 export class AeadScratch {
   readonly view: DataView;
-  /** Arena offset and address of the nonce; its first four bytes stay zero. */
-  readonly nonce: number;
+  /** Address of the nonce; its first four bytes stay zero. */
   readonly nonceAddress: number;
-  /** Address of an 8-byte word for lengths that a library writes. */
+  /** Address of an 8-byte word for a length or a pointer that a library writes. */
   readonly lengthAddress: number;
-  readonly lengthOffset: number;
+  readonly #nonce: number;
+  readonly #length: number;
   readonly #key: number;
   readonly #arena: Arena;
 
   constructor(arena: Arena) {
     this.#arena = arena;
     this.view = arena.view;
-    this.nonce = arena.allocate(16, 16);
-    this.nonceAddress = arena.address + this.nonce;
-    this.lengthOffset = arena.allocate(8);
-    this.lengthAddress = arena.address + this.lengthOffset;
+    this.#nonce = arena.allocate(16, 16);
+    this.nonceAddress = arena.address + this.#nonce;
+    this.#length = arena.allocate(8);
+    this.lengthAddress = arena.address + this.#length;
     this.#key = arena.allocate(keyBytes);
+  }
+
+  /** Writes the 64-bit counter of the next call's nonce: little endian for ChaCha, big endian for AES. */
+  writeCounter(littleEndian: boolean, high: number, low: number): void {
+    if (littleEndian) {
+      this.view.setUint32(this.#nonce + 4, low, true);
+      this.view.setUint32(this.#nonce + 8, high, true);
+    } else {
+      this.view.setUint32(this.#nonce + 4, high);
+      this.view.setUint32(this.#nonce + 8, low);
+    }
+  }
+
+  /** The address that the library wrote into the length word. */
+  writtenAddress(): number {
+    const view = this.view;
+    return view.getUint32(this.#length, true) + view.getUint32(this.#length + 4, true) * 0x1_0000_0000;
   }
 
   /** Runs `use` with the address of a copy of the key, and wipes the copy. */

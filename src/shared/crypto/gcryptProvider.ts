@@ -1,0 +1,181 @@
+/**
+ * AEAD by libgcrypt (libgcrypt.so.20, on nearly every Linux because systemd and apt need it).
+ *
+ * Four calls per packet: nonce, associated data, data, tag. One handle per key, re-used for every packet; the library
+ * wipes it on close. Constants are those of gcrypt.h, whose ABI has been stable since 1.6 (2013). Loading runs foreign
+ * code: `providers.ts` does the first load in a process where a crash costs nothing.
+ */
+import type { Arena } from '../sys/arena.ts';
+import { type LibraryFunctions, loadLibrary, readCString } from '../sys/library.ts';
+import {
+  AeadError,
+  type AeadKey,
+  type AeadProvider,
+  type AeadScratch,
+  Cipher,
+  checkKey,
+  keyBytes,
+  nonceBytes,
+  ScratchPool,
+  tagBytes,
+} from './aead.ts';
+
+export const gcryptProviderName = 'libgcrypt';
+
+/** The provider, or null with one reason per name tried. */
+export function loadGcryptProvider(names: readonly string[] = ['libgcrypt.so.20']): {
+  provider: AeadProvider | null;
+  reasons: readonly string[];
+} {
+  const { library, reasons } = loadLibrary({ names, functions: signatures, reject: rejectVersion });
+  if (library === null) {
+    return { provider: null, reasons };
+  }
+  const functions = library.functions;
+  const scratches = new ScratchPool();
+  const createKey = (cipher: Cipher, key: Uint8Array, arena: Arena): AeadKey => {
+    checkKey(gcryptProviderName, key);
+    return new GcryptKey(functions, cipher, key, arena, scratches.of(arena));
+  };
+  return { provider: { name: gcryptProviderName, createKey }, reasons };
+}
+
+class GcryptKey implements AeadKey {
+  readonly #scratch: AeadScratch;
+  readonly #nonceAddress: number;
+  readonly #base: number;
+  readonly #littleEndian: boolean;
+  readonly #setIv: Call;
+  readonly #authenticate: Call;
+  readonly #encrypt: Call;
+  readonly #decrypt: Call;
+  readonly #readTag: Call;
+  readonly #checkTag: Call;
+  readonly #close: Call;
+  #handle = 0;
+
+  constructor(functions: Functions, cipher: Cipher, key: Uint8Array, arena: Arena, scratch: AeadScratch) {
+    this.#scratch = scratch;
+    this.#base = arena.address;
+    this.#nonceAddress = scratch.nonceAddress;
+    this.#littleEndian = cipher === Cipher.ChaCha20Poly1305;
+    this.#setIv = functions.gcry_cipher_setiv;
+    this.#authenticate = functions.gcry_cipher_authenticate;
+    this.#encrypt = functions.gcry_cipher_encrypt;
+    this.#decrypt = functions.gcry_cipher_decrypt;
+    this.#readTag = functions.gcry_cipher_gettag;
+    this.#checkTag = functions.gcry_cipher_checktag;
+    this.#close = functions.gcry_cipher_close;
+    const gcm = cipher === Cipher.Aes256Gcm;
+    const algorithm = gcm ? AlgorithmAes256 : AlgorithmChaCha20;
+    const mode = gcm ? ModeGcm : ModePoly1305;
+    succeed(functions.gcry_cipher_open(scratch.lengthAddress, algorithm, mode, 0), 'gcry_cipher_open');
+    this.#handle = scratch.writtenAddress();
+    let code = 0;
+    scratch.withKey(key, (address) => {
+      code = functions.gcry_cipher_setkey(this.#handle, address, keyBytes);
+    });
+    if (code !== 0) {
+      this.destroy();
+    }
+    succeed(code, 'gcry_cipher_setkey');
+  }
+
+  seal(
+    adOffset: number,
+    adLength: number,
+    source: number,
+    length: number,
+    target: number,
+    counterHigh: number,
+    counterLow: number,
+  ): void {
+    const handle = this.#handle;
+    const base = this.#base;
+    // A destroyed key has handle 0, which the library would follow.
+    let code = handle === 0 ? -1 : this.#start(handle, adOffset, adLength, counterHigh, counterLow);
+    if (code === 0 && length > 0) {
+      code = this.#encrypt(handle, base + target, length, base + source, length);
+    }
+    if (code === 0) {
+      code = this.#readTag(handle, base + target + length, tagBytes);
+    }
+    if (code !== 0) {
+      throw new AeadError(gcryptProviderName, 'seal', code);
+    }
+  }
+
+  open(
+    adOffset: number,
+    adLength: number,
+    offset: number,
+    length: number,
+    counterHigh: number,
+    counterLow: number,
+  ): boolean {
+    const handle = this.#handle;
+    if (handle === 0 || this.#start(handle, adOffset, adLength, counterHigh, counterLow) !== 0) {
+      return false;
+    }
+    const address = this.#base + offset;
+    if (length > 0 && this.#decrypt(handle, address, length, 0, 0) !== 0) {
+      return false;
+    }
+    return this.#checkTag(handle, address + length, tagBytes) === 0;
+  }
+
+  destroy(): void {
+    if (this.#handle !== 0) {
+      this.#close(this.#handle);
+      this.#handle = 0;
+    }
+  }
+
+  #start(handle: number, adOffset: number, adLength: number, counterHigh: number, counterLow: number): number {
+    this.#scratch.writeCounter(this.#littleEndian, counterHigh, counterLow);
+    const code = this.#setIv(handle, this.#nonceAddress, nonceBytes);
+    return code !== 0 || adLength === 0 ? code : this.#authenticate(handle, this.#base + adOffset, adLength);
+  }
+}
+
+/** gcry_check_version must be the first call: it initialises the library. Chacha20-Poly1305 came with 1.7. */
+function rejectVersion(functions: Functions): string | null {
+  const found = readCString(functions.gcry_check_version(minimumVersion));
+  if (found === '') {
+    return `older than ${minimumVersion}`;
+  }
+  functions.gcry_control(ControlDisableSecureMemory, 0);
+  functions.gcry_control(ControlInitializationFinished, 0);
+  return null;
+}
+
+function succeed(code: number, call: string): void {
+  if (code !== 0) {
+    throw new AeadError(gcryptProviderName, call, code);
+  }
+}
+
+const signatures = {
+  gcry_check_version: ['uintptr_t', ['str']],
+  gcry_control: ['uint', ['int', 'int']],
+  gcry_cipher_open: ['uint', ['uintptr_t', 'int', 'int', 'uint']],
+  gcry_cipher_close: ['void', ['uintptr_t']],
+  gcry_cipher_setkey: ['uint', ['uintptr_t', 'uintptr_t', 'size_t']],
+  gcry_cipher_setiv: ['uint', ['uintptr_t', 'uintptr_t', 'size_t']],
+  gcry_cipher_authenticate: ['uint', ['uintptr_t', 'uintptr_t', 'size_t']],
+  gcry_cipher_encrypt: ['uint', ['uintptr_t', 'uintptr_t', 'size_t', 'uintptr_t', 'size_t']],
+  gcry_cipher_decrypt: ['uint', ['uintptr_t', 'uintptr_t', 'size_t', 'uintptr_t', 'size_t']],
+  gcry_cipher_gettag: ['uint', ['uintptr_t', 'uintptr_t', 'size_t']],
+  gcry_cipher_checktag: ['uint', ['uintptr_t', 'uintptr_t', 'size_t']],
+} as const;
+
+type Functions = LibraryFunctions<typeof signatures>;
+type Call = (...values: (number | string | null)[]) => number;
+
+const minimumVersion = '1.7.0';
+const ControlDisableSecureMemory = 37;
+const ControlInitializationFinished = 38;
+const AlgorithmAes256 = 9;
+const AlgorithmChaCha20 = 316;
+const ModeGcm = 9;
+const ModePoly1305 = 10;
