@@ -1,0 +1,175 @@
+/**
+ * Which implementation encrypts: every candidate is tried in a process of its own, the fastest per cipher is taken.
+ *
+ * The primary calls `chooseProviders` once at start and hands the two names to its workers, which call `loadProvider`:
+ * they load nothing but what has already passed. A library that is missing, of a wrong version, slow, wrong or crashing
+ * is skipped; node:crypto is the last resort.
+ */
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type AeadProvider, Cipher } from './aead.ts';
+import { boringProviderName, loadBoringProvider } from './boringProvider.ts';
+import { gcryptProviderName, loadGcryptProvider } from './gcryptProvider.ts';
+import { createNodeProvider, nodeProviderName } from './nodeProvider.ts';
+import { loadOpensslProvider, opensslProviderNames } from './opensslProvider.ts';
+import type { Speed } from './trial.ts';
+
+/** Values of `crypto.provider`, in the order in which they are tried. */
+export const providerNames = [
+  gcryptProviderName,
+  opensslProviderNames.node,
+  opensslProviderNames.system,
+  boringProviderName,
+  nodeProviderName,
+] as const;
+export type ProviderName = (typeof providerNames)[number];
+
+/** What the trial found about one candidate; one JSON line of the probe each. */
+export interface ProviderReport {
+  readonly name: ProviderName;
+  /** Null when it may not be used; `reason` says why. */
+  readonly aes: Speed | null;
+  readonly chacha: Speed | null;
+  readonly reason: string;
+}
+
+/** The chosen providers, loaded in this process, and what was found about all. */
+export interface ProviderChoice {
+  readonly aes: AeadProvider;
+  readonly chacha: AeadProvider;
+  readonly report: readonly ProviderReport[];
+}
+
+export interface ProviderOptions {
+  /** `crypto.provider`: use this one or fail. */
+  readonly pinned?: ProviderName | null;
+  /** Level debug: a candidate was skipped. Level info: the choice. */
+  readonly log: (level: 'debug' | 'info', message: string, fields: Readonly<Record<string, unknown>>) => void;
+  /** Replaces the probe script; for tests. */
+  readonly script?: string;
+}
+
+/** A pinned provider that cannot be used. */
+export class ProviderError extends Error {
+  override readonly name = 'ProviderError';
+}
+
+/** Probes, chooses and loads. Takes about 0.3 s. Throws ProviderError when the pinned provider cannot be used. */
+export function chooseProviders(options: ProviderOptions): ProviderChoice {
+  const pinned = options.pinned ?? null;
+  const report = probeProviders(pinned === null ? providerNames : [pinned], options.script ?? probeScript);
+  for (const { name, aes, chacha, reason } of report) {
+    if (aes === null || chacha === null) {
+      options.log('debug', 'crypto provider skipped', { provider: name, reason });
+    }
+  }
+  const aes = choose(report, 'aes', pinned);
+  const chacha = choose(report, 'chacha', pinned);
+  options.log('info', 'crypto providers chosen', { aes, chacha, timings: describe(report) });
+  return { aes: loadProvider(aes), chacha: loadProvider(chacha), report };
+}
+
+/**
+ * Runs the trials in a child process, one line per candidate. A candidate that ends the child or hangs is reported as
+ * such and the rest is tried in a new child.
+ */
+export function probeProviders(
+  names: readonly ProviderName[],
+  script: string = probeScript,
+): readonly ProviderReport[] {
+  const report: ProviderReport[] = [];
+  let rest = names;
+  while (rest.length > 0) {
+    const child = spawnSync(process.execPath, [script, ...rest], {
+      encoding: 'utf8',
+      timeout: rest.length * ProbeTimeoutMs,
+      killSignal: 'SIGKILL',
+      env: { ...process.env, NODE_OPTIONS: '' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const found = parseLines(child.stdout ?? '').slice(0, rest.length);
+    report.push(...found);
+    rest = rest.slice(found.length);
+    if (rest.length > 0) {
+      report.push({ name: rest[0], aes: null, chacha: null, reason: `the trial ended early: ${describeEnd(child)}` });
+      rest = rest.slice(1);
+    }
+  }
+  return report;
+}
+
+/** Loads one provider in this process. Throws ProviderError with the reasons when it cannot be loaded. */
+export function loadProvider(name: ProviderName): AeadProvider {
+  const { provider, reasons } = tryLoad(name);
+  if (provider === null) {
+    throw new ProviderError(`crypto provider ${name} cannot be loaded: ${reasons.join('; ')}`);
+  }
+  return provider;
+}
+
+/** Loads one provider in this process, or says why not. */
+export function tryLoad(name: ProviderName): { provider: AeadProvider | null; reasons: readonly string[] } {
+  switch (name) {
+    case gcryptProviderName:
+      return loadGcryptProvider();
+    case boringProviderName:
+      return loadBoringProvider();
+    case nodeProviderName:
+      return { provider: createNodeProvider(), reasons: [] };
+    default:
+      return loadOpensslProvider(name);
+  }
+}
+
+/** The provider of a choice for a cipher. */
+export function providerFor(choice: ProviderChoice, cipher: Cipher): AeadProvider {
+  return cipher === Cipher.Aes256Gcm ? choice.aes : choice.chacha;
+}
+
+function choose(
+  report: readonly ProviderReport[],
+  cipher: 'aes' | 'chacha',
+  pinned: ProviderName | null,
+): ProviderName {
+  let best: ProviderName | null = null;
+  let bestNs = Number.POSITIVE_INFINITY;
+  for (const entry of report) {
+    const speed = entry[cipher];
+    if (speed !== null && speed.smallNs + speed.largeNs < bestNs) {
+      best = entry.name;
+      bestNs = speed.smallNs + speed.largeNs;
+    }
+  }
+  if (best === null && pinned !== null) {
+    const reason = report.map((entry) => entry.reason).join('; ');
+    throw new ProviderError(
+      `crypto.provider: ${pinned} cannot be used here (${reason}); name another or remove the key`,
+    );
+  }
+  return best ?? nodeProviderName;
+}
+
+function describeEnd(child: SpawnSyncReturns<string>): string {
+  const words = (child.stderr ?? '').split('\n').find((line) => line.includes('rror'));
+  return child.error?.message ?? child.signal ?? `exit code ${child.status}${words === undefined ? '' : `, ${words}`}`;
+}
+
+function parseLines(text: string): ProviderReport[] {
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('{') && line.endsWith('}'))
+    .map((line) => JSON.parse(line) as ProviderReport);
+}
+
+function describe(report: readonly ProviderReport[]): Record<string, string> {
+  const text = (speed: Speed | null): string =>
+    speed === null ? '-' : `${speed.smallNs.toFixed(0)}/${speed.largeNs.toFixed(0)}`;
+  return Object.fromEntries(
+    report.map(({ name, aes, chacha }) => [name, `aes ${text(aes)} chacha ${text(chacha)} ns`]),
+  );
+}
+
+/** Compiled beside this file. */
+const probeScript = fileURLToPath(new URL('./providerProbe.js', import.meta.url));
+
+const ProbeTimeoutMs = 3000;
