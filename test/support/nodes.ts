@@ -20,6 +20,8 @@ export type ConfigTree = { readonly [key: string]: unknown };
 export interface NodeOptions {
   readonly kind: NodeKind;
   readonly files: NodeFiles;
+  /** Names the configuration file; the namespace's label when absent. */
+  readonly label?: string;
   readonly port?: number;
   /** `[::]` for an IPv6 underlay. */
   readonly listenHost?: string;
@@ -57,8 +59,9 @@ export class TestNode {
     this.#options = options;
     this.kind = options.kind;
     this.namespace = namespace;
-    this.name = `${options.kind} ${namespace.label}`;
-    this.configPath = join(lab.directory, `${namespace.label}.yml`);
+    const label = options.label ?? namespace.label;
+    this.name = `${options.kind} ${label}`;
+    this.configPath = join(lab.directory, `${label}.yml`);
   }
 
   /** The running program; a node that was never started has none. */

@@ -1,5 +1,5 @@
 /** What /proc tells of running programs: children, processor time, memory, sockets. Values only; nothing is signalled here. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { processStat } from '../../src/primary/cli/demo/processTable.ts';
 
 const TICKS_PER_SECOND = 100;
@@ -75,4 +75,31 @@ function localPorts(pid: number, table: string, state: RegExp): number[] {
 
 function kilobytes(rollup: string, key: string): number {
   return Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0);
+}
+
+/**
+ * Seconds on a processor, exact to the nanosecond and over all threads (/proc/PID/task/TID/schedstat): good for an idle
+ * process, whose few microseconds the tick counters round away.
+ */
+export function runSeconds(pids: readonly number[]): number {
+  let nanoseconds = 0;
+  for (const pid of pids) {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
+    }
+  }
+  return nanoseconds / 1e9;
+}
+
+export interface DeviceBytes {
+  readonly received: number;
+  readonly sent: number;
+}
+
+/** Counters of a device in the network namespace of `pid`: zeros when there is no such device. */
+export function deviceBytes(pid: number, device: string): DeviceBytes {
+  const text = readFileSync(`/proc/${pid}/net/dev`, 'latin1');
+  const line = text.split('\n').find((entry) => entry.trim().startsWith(`${device}:`));
+  const fields = (line ?? '').split(':').at(-1)?.trim().split(/\s+/) ?? [];
+  return { received: Number(fields[0] ?? 0), sent: Number(fields[8] ?? 0) };
 }

@@ -1,0 +1,109 @@
+/** What a node does when it is told to end or to read its configuration again. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { expect } from 'chai';
+import { afterEach, before, beforeEach, describe, it } from 'mocha';
+import { until } from '../../src/primary/cli/demo/until.ts';
+import { requireLab } from '../support/environment.ts';
+import { LEFT, Pair, RIGHT } from '../support/pair.ts';
+import { childPids, udpPorts } from '../support/procfs.ts';
+import { ping, untilReachable } from '../support/traffic.ts';
+
+describe('signals', function () {
+  this.timeout(60_000);
+  let pair: Pair;
+
+  before(function () {
+    requireLab(this, 'nebula-cert', 'ping');
+  });
+  beforeEach(async () => {
+    pair = new Pair({ left: { routines: 2 }, right: { routines: 2 } });
+    await pair.start();
+    await untilReachable(pair.lab, pair.left.namespace, RIGHT);
+  });
+  afterEach(() => {
+    pair.close();
+  });
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    it(`${signal}: exit code 0, nothing left, and the peer knows at once`, async () => {
+      const { left, right } = pair;
+      const mark = right.lines.length;
+      const workers = left.workerPids();
+      left.program.signal(signal);
+      expect(await left.program.exited).to.deep.equal({ code: 0, signal: null });
+      await right.program.waitForLine(/[Cc]lose tunnel received/, 2_000, mark);
+      expect(await left.hasDevice(), 'device').to.equal(false);
+      expect(workers.flatMap(childPids), 'children of workers').to.deep.equal([]);
+      await left.start();
+      await untilReachable(pair.lab, left.namespace, RIGHT);
+    });
+  }
+
+  it('SIGTERM while a peer is unreachable still ends within seconds', async () => {
+    pair.right.program.signal('SIGKILL');
+    await pair.right.program.exited;
+    const startMs = performance.now();
+    pair.left.program.signal('SIGTERM');
+    expect((await pair.left.program.exited).code).to.equal(0);
+    expect(performance.now() - startMs).to.be.lessThan(5_000);
+  });
+
+  const faults: readonly { readonly title: string; readonly text: (good: string) => string; readonly names: RegExp }[] =
+    [
+      { title: 'not YAML', text: () => 'pki: [unclosed', names: /left\.yml/ },
+      {
+        title: 'a value of the wrong type',
+        text: (good) => JSON.stringify({ ...JSON.parse(good), routines: 'many' }),
+        names: /routines/,
+      },
+      {
+        title: 'a certificate that is not there',
+        text: (good) => good.replaceAll('left.crt', 'nowhere.crt'),
+        names: /nowhere\.crt/,
+      },
+    ];
+  for (const { title, text, names } of faults) {
+    it(`SIGHUP with a faulty file (${title}) changes nothing and says why`, async () => {
+      const { lab, left, right } = pair;
+      const good = readFileSync(left.configPath, 'utf8');
+      const [mark, pids, ports] = [left.lines.length, left.allPids(), udpPorts(left.program.pid)];
+      writeFileSync(left.configPath, text(good));
+      left.program.signal('SIGHUP');
+      await left.program.waitForLine(names, 5_000, mark);
+      expect((await ping(lab, right.namespace, LEFT)).received).to.equal(3);
+      expect(left.allPids()).to.deep.equal(pids);
+      expect(udpPorts(left.program.pid)).to.deep.equal(ports);
+      expect(left.handshakes(mark)).to.equal(0);
+    });
+  }
+
+  it('SIGHUP applies logging.level without touching a tunnel', async () => {
+    const { lab, left, right } = pair;
+    const mark = left.lines.length;
+    left.writeConfig({ logging: { level: 'debug' } });
+    left.program.signal('SIGHUP');
+    await left.program.waitForLine(/level="?debug|"level":\s*("debug"|20)/, 20_000, mark);
+    expect((await ping(lab, right.namespace, LEFT)).received).to.equal(3);
+    expect(left.handshakes(mark)).to.equal(0);
+  });
+
+  it('SIGHUP names a changed key that needs a restart', async () => {
+    const { left } = pair;
+    const mark = left.lines.length;
+    left.writeConfig({ tun: { dev: 'another0' } });
+    left.program.signal('SIGHUP');
+    await left.program.waitForLine(/tun\.dev/, 5_000, mark);
+    expect(await left.hasDevice()).to.equal(true);
+  });
+
+  it('SIGHUP learns a new static host', async () => {
+    const { lab, left, right } = pair;
+    await left.restart({ staticHosts: {} });
+    await right.restart({ staticHosts: {} });
+    expect((await ping(lab, left.namespace, RIGHT, { count: 1, patienceSeconds: 1 })).received).to.equal(0);
+    left.writeConfig({ static_host_map: { [RIGHT]: ['192.0.2.2:4242'] } });
+    left.program.signal('SIGHUP');
+    await untilReachable(lab, left.namespace, RIGHT);
+    await until('the handshake to stand in the log', () => left.handshakes() > 0);
+  });
+});
