@@ -1,12 +1,12 @@
 /**
  * Local index → tunnel slot, in shared memory: written by the primary, read by every process for each packet.
  *
- * Set-associative: an index lives in one bucket of 8 entries, so a lookup reads at most one cache line and a removal
+ * Set-associative: an index lives in one bucket of 16 entries, so a lookup reads at most two cache lines and a removal
  * leaves no tombstone. We choose our own indexes, so an index whose bucket is full is simply not chosen (`isTaken`).
  * An entry is a hint: the reader checks that the row it names carries the same local index (`tunnelTable.ts`).
  */
 
-const BUCKET_ENTRIES = 8;
+const BUCKET_ENTRIES = 16;
 const ENTRY_WORDS = 2;
 const BUCKET_WORDS = BUCKET_ENTRIES * ENTRY_WORDS;
 

@@ -1,0 +1,91 @@
+/**
+ * What the primary and its workers tell each other over the cluster's IPC channel (structured clone serialization).
+ *
+ * Only cold things travel here: packets stay in the worker that received them, except those that need the control plane
+ * (punts). Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. A worker sends at most one report per turn of its loop, with
+ * a bounded number of punts; the primary never waits for an answer.
+ */
+import type { FirewallConfig } from '../config/config.ts';
+
+/** File descriptors of a worker, in the order in which the primary passes them behind the IPC channel. */
+export const WorkerFd = { Tun: 4, Udp: 5, Memory: 6 } as const;
+
+/** Everything a worker needs that is not in shared memory. Sent at start and again, whole, after each reload. */
+export interface WorkerSettings {
+  readonly worker: number;
+  readonly workers: number;
+  readonly cipher: 'aes' | 'chachapoly';
+  /** Names of the AEAD providers that the primary tried and chose. */
+  readonly aesProvider: string;
+  readonly chachaProvider: string;
+  /** This node's certificate of the highest version, as in its PEM block: its networks, unsafe networks, name. */
+  readonly certificate: Uint8Array;
+  readonly certificateVersion: 1 | 2;
+  /** Prefixes with host bits of every certificate of this node: `10.1.2.3/16`. */
+  readonly networks: readonly string[];
+  /** Names of the CAs in the pool by fingerprint, for rules with `ca_name`. */
+  readonly caNames: Readonly<Record<string, string>>;
+  readonly firewall: FirewallConfig;
+  readonly rulesVersion: number;
+  readonly routineCacheMs: number;
+  readonly isTunOffloaded: boolean;
+  readonly isUso: boolean;
+  readonly isGso: boolean;
+  readonly isGro: boolean;
+  readonly batch: number;
+  /** Key of the flow labels, or null when labels are off. */
+  readonly labelKey: Uint8Array | null;
+  readonly sendRecvError: 'always' | 'never' | 'private';
+  readonly dropsMulticast: boolean;
+  readonly dropsLocalBroadcast: boolean;
+  readonly routes: readonly RouteSetting[];
+  readonly isLighthouse: boolean;
+  readonly logLevel: string;
+  readonly logFormat: 'text' | 'json';
+  readonly logDisablesTimestamp: boolean;
+}
+
+/** An unsafe route: packets to `route` go to one of the gateways, by weight. */
+export interface RouteSetting {
+  readonly route: string;
+  readonly gateways: readonly { readonly address: string; readonly weight: number }[];
+}
+
+export type ToWorker =
+  | { readonly type: 'start'; readonly settings: WorkerSettings }
+  | { readonly type: 'settings'; readonly settings: WorkerSettings }
+  /** A tunnel to these addresses is up: send what waits for them. */
+  | { readonly type: 'hostUp'; readonly addresses: readonly Uint8Array[] }
+  /** No tunnel could be made: drop what waits. */
+  | { readonly type: 'hostFailed'; readonly address: Uint8Array }
+  /** The tunnel in this slot ended: wipe what was derived from it. */
+  | { readonly type: 'tunnelClosed'; readonly slot: number }
+  /** The conntrack tick: the routine-local cache is to be emptied. */
+  | { readonly type: 'tick'; readonly version: number }
+  | { readonly type: 'stop' };
+
+export type Punt =
+  | { readonly kind: 'handshake'; readonly bytes: Uint8Array; readonly address: Uint8Array; readonly port: number }
+  | { readonly kind: 'recvError'; readonly index: number; readonly address: Uint8Array; readonly port: number }
+  | {
+      readonly kind: 'roam';
+      readonly slot: number;
+      readonly generation: number;
+      readonly address: Uint8Array;
+      readonly port: number;
+    }
+  | { readonly kind: 'close'; readonly slot: number; readonly generation: number }
+  /** An opened lighthouse message for this node's own client. */
+  | { readonly kind: 'lighthouse'; readonly slot: number; readonly generation: number; readonly body: Uint8Array }
+  /** A test request from a source that is not (yet) the tunnel's endpoint: answered once the roam is decided. */
+  | { readonly kind: 'test'; readonly slot: number; readonly generation: number; readonly body: Uint8Array }
+  /** A packet waits for a tunnel to this address. */
+  | { readonly kind: 'miss'; readonly address: Uint8Array }
+  /** Many packets were sent on this tunnel: time to look for a better path. */
+  | { readonly kind: 'sent'; readonly slot: number; readonly generation: number; readonly count: number };
+
+export type ToPrimary =
+  | { readonly type: 'ready' }
+  | { readonly type: 'report'; readonly punts: readonly Punt[] }
+  /** The worker cannot go on; it exits right after. */
+  | { readonly type: 'failed'; readonly reason: string };

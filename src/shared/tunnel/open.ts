@@ -1,0 +1,56 @@
+/**
+ * The one place that turns a packet of a tunnel back into its body: replay check, decryption in place, claim.
+ *
+ * The window is checked before the AEAD (cheap) and claimed after it (exact): of all processes that receive the same
+ * counter, one gets the body. A packet that is not authentic changes nothing. Runs per packet: no allocation.
+ */
+
+import { checkCounter, claimCounter, Replay } from '../memory/replayWindow.ts';
+import type { TunnelTable } from '../memory/tunnelTable.ts';
+import type { Arena } from '../sys/arena.ts';
+import { HEADER_BYTES, headerCounterHigh, headerCounterLow, TAG_BYTES } from '../wire/header.ts';
+import type { TunnelContext } from './tunnelContext.ts';
+
+export const OpenFault = { Duplicate: -1, TooOld: -2, NotAuthentic: -3, TooShort: -4 } as const;
+
+/** Counters from here on (2^52) are beyond what any tunnel of this node or its peers lives to use. */
+const COUNTER_HIGH_MAX = 2 ** 20;
+const LOW = 2 ** 32;
+
+/**
+ * Opens the packet of `length` bytes at arena offset `offset`. Returns the length of the body, which then lies at
+ * `offset + HEADER_BYTES`, or an OpenFault. `lostCounts[0]` grows by packets now known to be lost.
+ */
+export function openPacket(
+  arena: Arena,
+  tunnels: TunnelTable,
+  context: TunnelContext,
+  offset: number,
+  length: number,
+  lostCounts: Float64Array,
+): number {
+  const bodyBytes = length - HEADER_BYTES - TAG_BYTES;
+  if (bodyBytes < 0) {
+    return OpenFault.TooShort;
+  }
+  const high = headerCounterHigh(arena.view, offset);
+  const low = headerCounterLow(arena.view, offset);
+  if (high >= COUNTER_HIGH_MAX) {
+    return OpenFault.TooOld;
+  }
+  const counter = high * LOW + low;
+  const window = tunnels.window(context.slot);
+  const seen = checkCounter(tunnels.windows, window, counter);
+  if (seen !== Replay.Fresh) {
+    return seen === Replay.Duplicate ? OpenFault.Duplicate : OpenFault.TooOld;
+  }
+  if (!context.receiveKey.open(offset, HEADER_BYTES, offset + HEADER_BYTES, bodyBytes, high, low)) {
+    return OpenFault.NotAuthentic;
+  }
+  const claimed = claimCounter(tunnels.windows, window, counter);
+  if (claimed < 0) {
+    return claimed === Replay.Duplicate ? OpenFault.Duplicate : OpenFault.TooOld;
+  }
+  lostCounts[0] += claimed;
+  return bodyBytes;
+}

@@ -1,0 +1,91 @@
+/**
+ * Socket addresses as the kernel wants them, in the arena: sockaddr_in for an IPv4 socket, sockaddr_in6 for a dual one.
+ *
+ *   sockaddr_in   | family 2 | port 2 | address 4 | zero 8 |
+ *   sockaddr_in6  | family 2 | port 2 | flow 4 | address 16 | scope 4 |
+ *
+ * The family is in host order, port and address in network order (ip(7), ipv6(7)). Addresses come and go as 16 bytes,
+ * IPv4 as ::ffff:a.b.c.d. Runs per packet: no allocation.
+ */
+import type { Arena } from '../sys/arena.ts';
+
+/** Room for either form, and a multiple of 8. */
+export const SOCKADDR_BYTES = 32;
+
+export const SocketFamily = { Ipv4: 2, Ipv6: 10 } as const;
+export type SocketFamily = (typeof SocketFamily)[keyof typeof SocketFamily];
+
+export function socketAddressLength(family: SocketFamily): number {
+  return family === SocketFamily.Ipv4 ? 16 : 28;
+}
+
+/** False when the address cannot be reached from a socket of this family (IPv6 from an IPv4 socket). */
+export function writeSocketAddress(
+  arena: Arena,
+  offset: number,
+  family: SocketFamily,
+  address: Uint8Array,
+  addressOffset: number,
+  port: number,
+): boolean {
+  const { bytes, view } = arena;
+  view.setUint16(offset, family, true);
+  view.setUint16(offset + 2, port);
+  if (family === SocketFamily.Ipv4) {
+    if (!isMappedIpv4(address, addressOffset)) {
+      return false;
+    }
+    for (let index = 0; index < 4; index++) {
+      bytes[offset + 4 + index] = address[addressOffset + 12 + index];
+    }
+    return true;
+  }
+  view.setUint32(offset + 4, 0);
+  for (let index = 0; index < 16; index++) {
+    bytes[offset + 8 + index] = address[addressOffset + index];
+  }
+  view.setUint32(offset + 24, 0);
+  return true;
+}
+
+export function socketAddressPort(arena: Arena, offset: number): number {
+  return arena.view.getUint16(offset + 2);
+}
+
+/** Copies the 16-byte form of the address at `offset` into `target`. */
+export function copySocketAddress(arena: Arena, offset: number, target: Uint8Array, targetOffset: number): void {
+  const { bytes, view } = arena;
+  if (view.getUint16(offset, true) === SocketFamily.Ipv4) {
+    for (let index = 0; index < 16; index++) {
+      target[targetOffset + index] = index < 10 ? 0 : index < 12 ? 0xff : bytes[offset + index - 8];
+    }
+    return;
+  }
+  for (let index = 0; index < 16; index++) {
+    target[targetOffset + index] = bytes[offset + 8 + index];
+  }
+}
+
+/** Whether two socket addresses of the same family name the same endpoint. */
+export function isSameSocketAddress(arena: Arena, a: number, b: number, family: SocketFamily): boolean {
+  const view = arena.view;
+  if (family === SocketFamily.Ipv4) {
+    return view.getUint32(a) === view.getUint32(b) && view.getUint32(a + 4) === view.getUint32(b + 4);
+  }
+  return (
+    view.getUint32(a + 20) === view.getUint32(b + 20) &&
+    view.getUint32(a) === view.getUint32(b) &&
+    view.getUint32(a + 16) === view.getUint32(b + 16) &&
+    view.getUint32(a + 12) === view.getUint32(b + 12) &&
+    view.getUint32(a + 8) === view.getUint32(b + 8)
+  );
+}
+
+function isMappedIpv4(address: Uint8Array, offset: number): boolean {
+  for (let index = 0; index < 10; index++) {
+    if (address[offset + index] !== 0) {
+      return false;
+    }
+  }
+  return address[offset + 10] === 0xff && address[offset + 11] === 0xff;
+}

@@ -1,0 +1,279 @@
+/**
+ * Underlay → overlay, in the order a packet travels: receive a batch, check the header, find the tunnel, open, notice a
+ * roamed peer, dispatch by type; data goes through the firewall to the tun queue.
+ *
+ * One call of `run` handles one batch and returns. A bad packet is a counter: nothing is allocated, thrown or logged
+ * for it. What needs the control plane is punted. (Nebula protocol: receive pipeline.)
+ */
+import { findNetwork } from '../../shared/ip/networkWords.ts';
+import { type PacketTuple, parsePacket } from '../../shared/ip/packetTuple.ts';
+import { METRIC } from '../../shared/memory/metrics.ts';
+import type { Arena } from '../../shared/sys/arena.ts';
+import { OpenFault, openPacket } from '../../shared/tunnel/open.ts';
+import { isSameSocketAddress, SocketFamily } from '../../shared/tunnel/socketAddress.ts';
+import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
+import {
+  checkHeader,
+  HEADER_BYTES,
+  HeaderCheck,
+  headerRemoteIndex,
+  headerSubtype,
+  headerType,
+  MessageType,
+  Subtype,
+} from '../../shared/wire/header.ts';
+import type { UdpPort } from '../ports/udpPort.ts';
+import type { Punts } from '../punts.ts';
+import type { Deliveries } from './deliveries.ts';
+import type { Firewall } from './firewall.ts';
+import type { LighthouseRequests } from './lighthouseRequests.ts';
+import type { Peers } from './peers.ts';
+import type { RecvErrors } from './recvErrors.ts';
+import type { Rejects } from './rejects.ts';
+import type { Sender } from './sender.ts';
+
+export interface InboundParts {
+  readonly arena: Arena;
+  readonly udp: UdpPort;
+  readonly family: SocketFamily;
+  readonly contexts: TunnelContexts;
+  readonly sender: Sender;
+  readonly deliveries: Deliveries;
+  readonly punts: Punts;
+  readonly metrics: Float64Array;
+}
+
+/** What a reload replaces. */
+export interface InboundRules {
+  /** This node's networks as words: an underlay source inside them would be a tunnel in a tunnel. */
+  readonly ownNetworks: Int32Array;
+  readonly firewall: Firewall;
+  readonly peers: Peers;
+  readonly rejects: Rejects;
+  readonly recvErrors: RecvErrors;
+  /** null: this node is no lighthouse, all lighthouse messages are for its own client. */
+  readonly lighthouse: LighthouseRequests | null;
+}
+
+/** A source that keeps differing from the tunnel's endpoint (refused, or flapping) is reported no more often. */
+const ROAM_REPORT_MS = 250;
+
+/** A test request longer than this is not echoed (Nebula protocol: test messages). */
+const TEST_BYTES_MAX = 9001 - 64;
+
+const OPEN_FAULT_METRICS: Readonly<Record<number, number>> = {
+  [OpenFault.Duplicate]: METRIC['drop.rx.replay'],
+  [OpenFault.TooOld]: METRIC['drop.rx.too_old'],
+  [OpenFault.NotAuthentic]: METRIC['drop.rx.not_authentic'],
+  [OpenFault.TooShort]: METRIC['drop.rx.too_short'],
+};
+
+const HEADER_FAULT_METRICS: Readonly<Record<number, number>> = {
+  [HeaderCheck.Punch]: METRIC['messages.rx.punch'],
+  [HeaderCheck.TooShort]: METRIC['drop.rx.too_short'],
+  [HeaderCheck.WrongVersion]: METRIC['drop.rx.version'],
+  [HeaderCheck.UnknownType]: METRIC['drop.rx.type'],
+};
+
+export class Inbound {
+  readonly #parts: InboundParts;
+  #rules: InboundRules;
+  readonly #tuple: PacketTuple;
+  readonly #metrics: Float64Array;
+  readonly #lost: Float64Array;
+  #nowMs = 0;
+  #nowSeconds = 0;
+
+  constructor(parts: InboundParts, rules: InboundRules, tuple: PacketTuple) {
+    this.#parts = parts;
+    this.#rules = rules;
+    this.#tuple = tuple;
+    this.#metrics = parts.metrics;
+    this.#lost = parts.metrics.subarray(METRIC['network.packets.lost']);
+  }
+
+  reconfigure(rules: InboundRules): void {
+    this.#rules = rules;
+  }
+
+  /** Handles one batch from the socket; returns the number of messages received (0: nothing waits). */
+  run(nowMs: number, nowSeconds: number): number {
+    const { udp, deliveries } = this.#parts;
+    this.#nowMs = nowMs;
+    this.#nowSeconds = nowSeconds;
+    const count = udp.receive();
+    for (let index = 0; index < count; index++) {
+      this.#message(index);
+    }
+    deliveries.flush();
+    return count;
+  }
+
+  /** One received message: a datagram, or several of one size that the kernel joined. */
+  #message(index: number): void {
+    const { udp } = this.#parts;
+    const source = udp.sources[index];
+    const end = udp.offsets[index] + udp.lengths[index];
+    const step = udp.segmentSizes[index];
+    this.#metrics[METRIC['udp.rx.bytes']] += udp.lengths[index];
+    if (this.#isOwnNetwork(source)) {
+      this.#metrics[METRIC['drop.rx.own_network']]++;
+      return;
+    }
+    for (let offset = udp.offsets[index]; offset < end; offset += step) {
+      this.#packet(offset, Math.min(step, end - offset), source);
+    }
+  }
+
+  #packet(offset: number, length: number, source: number): void {
+    const { arena, contexts } = this.#parts;
+    const metrics = this.#metrics;
+    metrics[METRIC['udp.rx.packets']]++;
+    const checked = checkHeader(arena.bytes, offset, length);
+    if (checked !== HeaderCheck.Ok) {
+      metrics[HEADER_FAULT_METRICS[checked]]++;
+      return;
+    }
+    const type = headerType(arena.bytes, offset);
+    const subtype = headerSubtype(arena.bytes, offset);
+    if (type === MessageType.Handshake || type === MessageType.RecvError) {
+      this.#strangerPacket(type, offset, length, source);
+      return;
+    }
+    const remoteIndex = headerRemoteIndex(arena.view, offset);
+    if (type === MessageType.Message && subtype === Subtype.Relay) {
+      // Relay indexes are a namespace of their own, and this node has none: it never agreed to a relay.
+      metrics[METRIC['messages.rx.relay']]++;
+      this.#rules.recvErrors.answer(remoteIndex, source, this.#nowMs);
+      return;
+    }
+    const context = contexts.byIndex(remoteIndex);
+    if (context === null) {
+      metrics[METRIC['drop.rx.unknown_index']]++;
+      this.#rules.recvErrors.answer(remoteIndex, source, this.#nowMs);
+      return;
+    }
+    const body = openPacket(arena, contexts.tunnels, context, offset, length, this.#lost);
+    if (body < 0) {
+      metrics[OPEN_FAULT_METRICS[body]]++;
+      return;
+    }
+    const isAtEndpoint = this.#noteSource(context, source);
+    contexts.tunnels.markIn(context.slot);
+    if (type === MessageType.Message) {
+      metrics[METRIC['messages.rx.message']]++;
+      this.#data(context, offset, body);
+    } else {
+      this.#tunnelMessage(context, type, subtype, offset + HEADER_BYTES, body, isAtEndpoint);
+    }
+  }
+
+  /** An inner packet: identity, firewall, tun. */
+  #data(context: TunnelContext, packetOffset: number, length: number): void {
+    const { arena, deliveries } = this.#parts;
+    const { firewall, peers, rejects } = this.#rules;
+    const offset = packetOffset + HEADER_BYTES;
+    const tuple = this.#tuple;
+    if (parsePacket(arena.bytes, arena.view, offset, length, true, tuple) < 0) {
+      this.#metrics[METRIC['drop.rx.inner_malformed']]++;
+      return;
+    }
+    const peer = peers.of(context);
+    if (peer === null) {
+      return;
+    }
+    if (firewall.check(tuple, peer, true, this.#nowSeconds) < 0) {
+      rejects.inbound(context, offset, length);
+      return;
+    }
+    deliveries.add(context.ordinal, packetOffset, offset, length);
+  }
+
+  /** Authentic messages that are not data. */
+  #tunnelMessage(
+    context: TunnelContext,
+    type: number,
+    subtype: number,
+    offset: number,
+    length: number,
+    isAtEndpoint: boolean,
+  ): void {
+    const { punts } = this.#parts;
+    const metrics = this.#metrics;
+    if (type === MessageType.Test) {
+      this.#test(context, subtype, offset, length, isAtEndpoint);
+    } else if (type === MessageType.Lighthouse) {
+      metrics[METRIC['messages.rx.lighthouse']]++;
+      const { lighthouse } = this.#rules;
+      if (lighthouse === null || !lighthouse.handle(context, offset, length)) {
+        punts.lighthouse(context, offset, length);
+      }
+    } else if (type === MessageType.CloseTunnel) {
+      metrics[METRIC['messages.rx.close_tunnel']]++;
+      punts.close(context);
+    } else {
+      metrics[METRIC['messages.rx.control']]++;
+    }
+  }
+
+  #test(context: TunnelContext, subtype: number, offset: number, length: number, isAtEndpoint: boolean): void {
+    const { punts, sender } = this.#parts;
+    const metrics = this.#metrics;
+    if (subtype === Subtype.TestReply) {
+      metrics[METRIC['messages.rx.test_response']]++;
+      return;
+    }
+    metrics[METRIC['messages.rx.test_request']]++;
+    if (length > TEST_BYTES_MAX) {
+      return;
+    }
+    if (!isAtEndpoint) {
+      // The answer must go to the new endpoint, and only if the roam is allowed: the primary decides, then answers.
+      punts.test(context, offset, length);
+    } else if (sender.send(context, MessageType.Test, Subtype.TestReply, 0, offset, length)) {
+      metrics[METRIC['messages.tx.test_response']]++;
+    }
+  }
+
+  /** Packets that belong to no tunnel yet, or speak of one that is gone: the primary's business. */
+  #strangerPacket(type: number, offset: number, length: number, source: number): void {
+    const { arena, punts } = this.#parts;
+    if (type === MessageType.Handshake) {
+      this.#metrics[METRIC['messages.rx.handshake_ixpsk0']]++;
+      punts.handshake(offset, length, source);
+    } else {
+      this.#metrics[METRIC['messages.rx.recv_error']]++;
+      punts.recvError(headerRemoteIndex(arena.view, offset), source);
+    }
+  }
+
+  /** Whether the packet came from the tunnel's endpoint; if not, the primary hears of it (a bounded number of times). */
+  #noteSource(context: TunnelContext, source: number): boolean {
+    const { arena, contexts, punts, family } = this.#parts;
+    if (contexts.refreshEndpoint(context) && isSameSocketAddress(arena, context.destination, source, family)) {
+      return true;
+    }
+    if (this.#nowMs >= context.roamReportMs) {
+      context.roamReportMs = this.#nowMs + ROAM_REPORT_MS;
+      punts.roam(context, source);
+    }
+    return false;
+  }
+
+  #isOwnNetwork(source: number): boolean {
+    const { view } = this.#parts.arena;
+    const networks = this.#rules.ownNetworks;
+    if (this.#parts.family === SocketFamily.Ipv4) {
+      return findNetwork(networks, 0, 0, 0xffff, view.getInt32(source + 4)) >= 0;
+    }
+    return (
+      findNetwork(
+        networks,
+        view.getInt32(source + 8),
+        view.getInt32(source + 12),
+        view.getInt32(source + 16),
+        view.getInt32(source + 20),
+      ) >= 0
+    );
+  }
+}

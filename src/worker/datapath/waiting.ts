@@ -1,0 +1,89 @@
+/**
+ * Packets that wait in this worker until their peer has a tunnel.
+ *
+ * A destination without a tunnel is reported to the primary once; its packets are copied here and sent, in order, when
+ * the primary says that the tunnel is up, or dropped when the handshake was given up. They never cross a process, so
+ * the order inside a flow holds. Bounds: 100 packets a destination (as Nebula's), and a total in packets and bytes, so
+ * that a scan of unused addresses cannot eat the worker's memory.
+ */
+
+const PACKETS_PER_HOST_MAX = 100;
+const PACKETS_MAX = 4096;
+const BYTES_MAX = 8 * 1024 * 1024;
+
+interface WaitingHost {
+  readonly address: Uint8Array;
+  readonly packets: Uint8Array[];
+}
+
+export class Waiting {
+  readonly #hosts = new Map<string, WaitingHost>();
+  #packets = 0;
+  #bytes = 0;
+
+  /** Number of hosts that packets wait for; 0 lets the packet path skip this table. */
+  get hostCount(): number {
+    return this.#hosts.size;
+  }
+
+  /** Whether packets wait for the host whose 16-byte address is given. */
+  has(address: Uint8Array): boolean {
+    return this.#hosts.has(keyOf(address));
+  }
+
+  /**
+   * Keeps a copy of one packet. `isNew` tells that the host was not waited for, so it must be reported; `isFull` that
+   * the packet was not kept.
+   */
+  add(
+    address: Uint8Array,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): { readonly isNew: boolean; readonly isFull: boolean } {
+    const key = keyOf(address);
+    let host = this.#hosts.get(key);
+    const isNew = host === undefined;
+    if (host === undefined) {
+      host = { address: address.slice(), packets: [] };
+    }
+    if (
+      host.packets.length >= PACKETS_PER_HOST_MAX ||
+      this.#packets >= PACKETS_MAX ||
+      this.#bytes + length > BYTES_MAX
+    ) {
+      return { isNew: false, isFull: true };
+    }
+    if (isNew) {
+      this.#hosts.set(key, host);
+    }
+    host.packets.push(bytes.slice(offset, offset + length));
+    this.#packets++;
+    this.#bytes += length;
+    return { isNew, isFull: false };
+  }
+
+  /** Removes and returns the packets that wait for a host, oldest first. */
+  take(address: Uint8Array): readonly Uint8Array[] {
+    const key = keyOf(address);
+    const host = this.#hosts.get(key);
+    if (host === undefined) {
+      return [];
+    }
+    this.#hosts.delete(key);
+    this.#packets -= host.packets.length;
+    for (const packet of host.packets) {
+      this.#bytes -= packet.length;
+    }
+    return host.packets;
+  }
+
+  /** Addresses waited for: a worker that starts late reports them again, the primary joins equal requests. */
+  addresses(): readonly Uint8Array[] {
+    return [...this.#hosts.values()].map((host) => host.address);
+  }
+}
+
+function keyOf(address: Uint8Array): string {
+  return String.fromCharCode(...address);
+}

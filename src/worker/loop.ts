@@ -1,0 +1,87 @@
+/**
+ * The worker's event loop: one turn per readiness, one bounded batch per turn, then back to libuv, so that IPC messages,
+ * timers and the other direction always get theirs. No CPU when nothing is ready.
+ *
+ * A turn is bracketed in shared memory (`memory/workerTurns.ts`): what is read from rows inside it is not held outside.
+ * The clock is read once per turn.
+ */
+import type { WorkerTurns } from '../shared/memory/workerTurns.ts';
+import { monotonicSeconds } from '../shared/sys/clock.ts';
+import { FdWatcher } from '../shared/sys/poll.ts';
+import type { Inbound } from './datapath/inbound.ts';
+import type { Outbound } from './datapath/outbound.ts';
+import type { UdpPort } from './ports/udpPort.ts';
+import type { Punts } from './punts.ts';
+
+export interface LoopParts {
+  readonly worker: number;
+  readonly turns: WorkerTurns;
+  readonly tunFd: number | null;
+  readonly udpFd: number;
+  readonly udp: UdpPort;
+  /** null when the node runs without a device. */
+  readonly outbound: Outbound | null;
+  readonly inbound: Inbound;
+  readonly punts: Punts;
+  /** An exception inside a turn: a defect or a broken machine, never a packet. The worker ends. */
+  readonly onFault: (error: unknown) => void;
+}
+
+export class Loop {
+  readonly #parts: LoopParts;
+  readonly #udpWatcher: FdWatcher;
+  readonly #tunWatcher: FdWatcher | null;
+  /** Monotonic milliseconds of the current turn, of this process. */
+  nowMs = 0;
+  /** CLOCK_MONOTONIC in whole seconds of the current turn: the same in all processes of the machine. */
+  nowSeconds = 0;
+
+  /** Starts to watch; the file descriptors stay the caller's. */
+  constructor(parts: LoopParts) {
+    this.#parts = parts;
+    this.#udpWatcher = new FdWatcher(parts.udpFd, (readable) => this.#onUdp(readable), parts.onFault);
+    this.#tunWatcher = parts.tunFd === null ? null : new FdWatcher(parts.tunFd, () => this.#onTun(), parts.onFault);
+  }
+
+  /** Runs `work` as a turn of its own: for messages of the primary that send packets. */
+  turn(work: () => void): void {
+    this.#begin();
+    work();
+    this.#end();
+  }
+
+  close(): void {
+    this.#udpWatcher.close();
+    this.#tunWatcher?.close();
+  }
+
+  #onUdp(readable: boolean): void {
+    this.#begin();
+    if (readable) {
+      this.#parts.inbound.run(this.nowMs, this.nowSeconds);
+    }
+    this.#end();
+  }
+
+  #onTun(): void {
+    this.#begin();
+    this.#parts.outbound?.run(this.nowSeconds);
+    this.#end();
+  }
+
+  #begin(): void {
+    const { turns, worker, punts } = this.#parts;
+    turns.begin(worker);
+    this.nowMs = performance.now();
+    this.nowSeconds = monotonicSeconds(this.nowMs);
+    punts.beginTurn(this.nowMs);
+  }
+
+  #end(): void {
+    const { turns, worker, punts, udp } = this.#parts;
+    udp.flush();
+    punts.flush();
+    turns.end(worker);
+    this.#udpWatcher.watchWritable(udp.hasBacklog);
+  }
+}
