@@ -7,14 +7,18 @@
  * behind the `...` travel in the same registers. A function that fails returns -1 and `lastErrno()` says why; it must
  * be asked before anything else is called.
  */
-import { endianness } from 'node:os';
 import koffi from 'koffi';
 import { SysError } from './sysError.ts';
 
 export { Errno, SysError } from './sysError.ts';
 
-if (endianness() !== 'LE' || koffi.sizeof('void *') !== 8) {
-  throw new Error('weft needs a 64-bit little-endian machine (x86-64, arm64, riscv64, ppc64le)');
+/** Architectures that share the struct layouts, constants and ioctl numbers used in this folder. */
+const SupportedArchitectures = ['x64', 'arm64', 'riscv64', 'loong64'];
+
+if (process.platform !== 'linux' || !SupportedArchitectures.includes(process.arch)) {
+  throw new Error(
+    `weft runs on Linux on ${SupportedArchitectures.join(', ')}, not on ${process.platform} ${process.arch}`,
+  );
 }
 
 const library = koffi.load(null);
@@ -45,6 +49,7 @@ export const libc = {
     'uintptr_t',
   ]),
   fcntl: declare<(fd: number, command: number, argument: number) => number>('fcntl', 'int', ['int', 'int', 'long']),
+  eventfd: declare<(initial: number, flags: number) => number>('eventfd', 'int', ['uint', 'int']),
   mknod: declare<(path: string, mode: number, device: number) => number>('mknod', 'int', ['str', 'uint', 'uint64_t']),
 
   mmap: declare<
@@ -57,6 +62,7 @@ export const libc = {
     'int',
   ]),
   memfdCreate: declare<(name: string, flags: number) => number>('memfd_create', 'int', ['str', 'uint']),
+  lseek: declare<(fd: number, offset: number, whence: number) => number>('lseek', 'int64_t', ['int', 'int64_t', 'int']),
   ftruncate: declare<(fd: number, length: number) => number>('ftruncate', 'int', ['int', 'int64_t']),
 
   socket: declare<(domain: number, type: number, protocol: number) => number>('socket', 'int', ['int', 'int', 'int']),

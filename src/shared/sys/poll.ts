@@ -1,0 +1,119 @@
+/**
+ * Readiness of a file descriptor on Node's event loop: no CPU when idle, level-triggered when busy.
+ *
+ * The worker's loop and the netlink monitor watch their fds with it. Contract of the callback: do a bounded amount of
+ * work and return; what is left over makes the fd ready again on the next turn, after timers, IPC messages and the
+ * other fds had theirs. An exception in a callback is handed to `onError` (the layer below would swallow it).
+ */
+import koffi from 'koffi';
+
+/** Receives what the fd is ready for. Both may be true. */
+export type ReadyCallback = (readable: boolean, writable: boolean) => void;
+
+interface Handle {
+  start(options: { readable: boolean; writable: boolean }, callback: unknown): void;
+  stop(): void;
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
+/** Open watchers: a handle that nothing refers to would be collected and would silently close itself. */
+const open = new Set<FdWatcher>();
+
+export class FdWatcher {
+  readonly #fd: number;
+  readonly #onReady: ReadyCallback;
+  readonly #onError: (error: unknown) => void;
+  readonly #callback: (status: number, events: { readable: boolean; writable: boolean }) => void;
+  #handle: Handle | null;
+  #isReadWanted: boolean;
+  #isWriteWanted: boolean;
+  #failureCount: number;
+
+  /**
+   * Starts watching for readability. The fd stays the caller's, must stay open until `close()`, becomes non-blocking,
+   * and must have no other watcher in this process.
+   */
+  constructor(fd: number, onReady: ReadyCallback, onError: (error: unknown) => void) {
+    this.#fd = fd;
+    this.#onReady = onReady;
+    this.#onError = onError;
+    this.#isReadWanted = true;
+    this.#isWriteWanted = false;
+    this.#failureCount = 0;
+    this.#callback = (status, events) => this.#dispatch(status, events.readable, events.writable);
+    // koffi's typings leave the status argument of the callback out.
+    this.#handle = koffi.node.poll(fd, { readable: true, writable: false }, this.#callback as never) as Handle;
+    open.add(this);
+  }
+
+  /** Cheap when nothing changes: safe to call after every flush. */
+  watchWritable(isWanted: boolean): void {
+    if (isWanted !== this.#isWriteWanted) {
+      this.#isWriteWanted = isWanted;
+      this.#arm();
+    }
+  }
+
+  /** Switched off while the reader cannot take more. */
+  watchReadable(isWanted: boolean): void {
+    if (isWanted !== this.#isReadWanted) {
+      this.#isReadWanted = isWanted;
+      this.#arm();
+    }
+  }
+
+  /** Lets the process end while this is the only thing open. */
+  unref(): void {
+    this.#handle?.unref();
+  }
+
+  /** Stops for good; may be called twice and from inside the callback. To be called before the fd is closed. */
+  close(): void {
+    this.#handle?.close();
+    this.#handle = null;
+    open.delete(this);
+  }
+
+  #arm(): void {
+    if (this.#handle === null) {
+      return;
+    }
+    if (this.#isReadWanted || this.#isWriteWanted) {
+      this.#handle.start({ readable: this.#isReadWanted, writable: this.#isWriteWanted }, this.#callback);
+    } else {
+      this.#handle.stop();
+    }
+  }
+
+  #dispatch(status: number, readable: boolean, writable: boolean): void {
+    try {
+      if (status < 0) {
+        this.#handleFailure(status);
+      } else {
+        this.#failureCount = 0;
+        this.#onReady(readable, writable);
+      }
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  /**
+   * The kernel reports an error on the fd, and libuv has stopped watching. A pending socket error is cleared by the
+   * next system call, so the reader is called and watching goes on; an fd that stays broken is given up.
+   */
+  #handleFailure(status: number): void {
+    this.#failureCount++;
+    if (this.#failureCount > FailureCountMax) {
+      this.close();
+      throw new Error(`fd ${this.#fd} stays in an error state (poll status ${status})`);
+    }
+    this.#arm();
+    this.#onReady(true, this.#isWriteWanted);
+  }
+}
+
+/** Enough for every pending error of a socket, few enough that a dead device costs nothing. */
+const FailureCountMax = 16;
