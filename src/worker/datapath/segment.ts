@@ -1,0 +1,325 @@
+/**
+ * Cuts the super-packets that the tun device hands over into the packets that go on the wire, without copying payload.
+ *
+ * `outbound` calls `begin` once per packet read and `next` before each segment, and seals the segment at `offset` into
+ * another buffer before it asks for the next. The cut is made in place and destroys the super-packet front to back: the
+ * header of segment i+1 is written over the last bytes of segment i, right before its own payload.
+ *
+ *     read:      | header | payload 0 | payload 1 | payload 2 |
+ *     segment 0: | header | payload 0 |
+ *     segment 1:          . | header | payload 1 |              written when 0 has been sealed
+ *
+ * Fields follow the kernel's software segmentation: Linux `Documentation/networking/segmentation-offloads`, virtio 1.2
+ * §5.1.6 for the header; RFC 3168 §6.1.2 for CWR. Nothing is allocated; a bad header is a negative number.
+ */
+import { checksumOf, pseudoSum4, pseudoSum6, sumBytes, udpChecksumOf } from '../../shared/ip/checksum.ts';
+import { IpProtocol } from '../../shared/ip/packetTuple.ts';
+
+/** Fields of the virtio network header that precedes each packet of a tun device opened with IFF_VNET_HDR. */
+export const VirtioFlag = { NeedsChecksum: 1, DataValid: 2, ReceiveCoalesced: 4 } as const;
+export const GsoType = { None: 0, Tcp4: 1, Tcp6: 4, Udp: 5, EcnBit: 0x80 } as const;
+
+/** Why a packet cannot be cut or finished. Negative, so that a count stands for success. */
+export const SegmentFault = {
+  TooShort: -1,
+  ReceiveCoalesced: -2,
+  ZeroSize: -3,
+  UnknownType: -4,
+  WrongHeader: -5,
+  ChecksumOutside: -6,
+  SegmentTooLong: -7,
+} as const;
+export type SegmentFault = (typeof SegmentFault)[keyof typeof SegmentFault];
+
+export class Segmenter {
+  /** Arena offset and length of the current segment: a complete IP packet. */
+  offset: number = 0;
+  length: number = 0;
+
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #segmentBytesMax: number;
+  // Of the super-packet. A count of 1 without cutting has #gsoSize 0.
+  #start = 0;
+  #gsoSize = 0;
+  #payload = 0;
+  #ipHeader = 0;
+  #header = 0;
+  #isIpv4 = false;
+  #isTcp = false;
+  #index = -1;
+  #count = 0;
+  // First values and sums of everything that does not change from segment to segment.
+  #id = 0;
+  #sequence = 0;
+  #flagsWord = 0;
+  #ipSum = 0;
+  #transportSum = 0;
+
+  /** `segmentBytesMax`: the longest inner packet that the caller's send slots take. */
+  constructor(bytes: Uint8Array, view: DataView, segmentBytesMax: number) {
+    this.#bytes = bytes;
+    this.#view = view;
+    this.#segmentBytesMax = segmentBytesMax;
+  }
+
+  /**
+   * Takes the packet at `offset` and its virtio header's fields; returns the number of segments, or a SegmentFault. The
+   * kernel's `hdr_len` is not asked for: it is known to be wrong at times, and the packet itself says it.
+   */
+  begin(
+    offset: number,
+    length: number,
+    flags: number,
+    gsoType: number,
+    gsoSize: number,
+    checksumStart: number,
+    checksumOffset: number,
+  ): number {
+    if (gsoType !== GsoType.None) {
+      return this.#beginSuper(offset, length, flags, gsoType, gsoSize, checksumStart);
+    }
+    if (length > this.#segmentBytesMax) {
+      return SegmentFault.SegmentTooLong;
+    }
+    this.#gsoSize = 0;
+    this.offset = offset;
+    this.length = length;
+    return (flags & VirtioFlag.NeedsChecksum) === 0
+      ? 1
+      : finishChecksum(this.#view, offset, length, checksumStart, checksumOffset);
+  }
+
+  /** Prepares the next segment: call once before each, the first included, as often as `begin` said. */
+  next(): void {
+    const gsoSize = this.#gsoSize;
+    if (gsoSize === 0) {
+      return;
+    }
+    const index = ++this.#index;
+    const isLast = index + 1 === this.#count;
+    const offset = this.#start + index * gsoSize;
+    if (index > 0) {
+      this.#moveHeader(offset - gsoSize, offset);
+    }
+    const payload = isLast ? this.#payload - index * gsoSize : gsoSize;
+    this.offset = offset;
+    this.length = this.#header + payload;
+    this.#writeIp(offset, index, payload);
+    if (this.#isTcp) {
+      this.#writeTcp(offset + this.#ipHeader, index, isLast, payload);
+    } else {
+      this.#writeUdp(offset + this.#ipHeader, payload);
+    }
+  }
+
+  #beginSuper(
+    offset: number,
+    length: number,
+    flags: number,
+    gsoType: number,
+    gsoSize: number,
+    checksumStart: number,
+  ): number {
+    const type = gsoType & ~GsoType.EcnBit;
+    if ((flags & VirtioFlag.ReceiveCoalesced) !== 0) {
+      return SegmentFault.ReceiveCoalesced;
+    }
+    if (gsoSize === 0) {
+      return SegmentFault.ZeroSize;
+    }
+    if (
+      (type !== GsoType.Tcp4 && type !== GsoType.Tcp6 && type !== GsoType.Udp) ||
+      (type === GsoType.Udp && type !== gsoType)
+    ) {
+      return SegmentFault.UnknownType;
+    }
+    const fault = this.#readHeaders(offset, length, type);
+    if (fault < 0) {
+      return fault;
+    }
+    if ((flags & VirtioFlag.NeedsChecksum) !== 0 && checksumStart !== this.#ipHeader) {
+      return SegmentFault.WrongHeader;
+    }
+    const payload = length - this.#header;
+    if (this.#header + Math.min(payload, gsoSize) > this.#segmentBytesMax) {
+      return SegmentFault.SegmentTooLong;
+    }
+    this.#start = offset;
+    this.#gsoSize = gsoSize;
+    this.#payload = payload;
+    this.#index = -1;
+    this.#count = Math.max(1, Math.ceil(payload / gsoSize));
+    this.#sumHeaders(offset);
+    return this.#count;
+  }
+
+  /** Finds the headers of the super-packet and checks them against its type. Returns 0 or a SegmentFault. */
+  #readHeaders(offset: number, length: number, type: number): number {
+    const bytes = this.#bytes;
+    const isIpv4 = length > 0 && bytes[offset] >> 4 === 4;
+    const isIpv6 = length > 0 && bytes[offset] >> 4 === 6;
+    if ((!isIpv4 && !isIpv6) || (type === GsoType.Tcp4 && !isIpv4) || (type === GsoType.Tcp6 && !isIpv6)) {
+      return SegmentFault.WrongHeader;
+    }
+    const protocol = type === GsoType.Udp ? IpProtocol.Udp : IpProtocol.Tcp;
+    const ipHeader = isIpv4
+      ? ipv4HeaderLength(bytes, this.#view, offset, length, protocol)
+      : ipv6HeaderLength(bytes, offset, length, protocol);
+    if (ipHeader < 0) {
+      return ipHeader;
+    }
+    if (length < ipHeader + (protocol === IpProtocol.Tcp ? 20 : 8)) {
+      return SegmentFault.TooShort;
+    }
+    const transport = protocol === IpProtocol.Tcp ? (bytes[offset + ipHeader + 12] >> 4) * 4 : 8;
+    if (protocol === IpProtocol.Tcp && transport < 20) {
+      return SegmentFault.WrongHeader;
+    }
+    if (length < ipHeader + transport) {
+      return SegmentFault.TooShort;
+    }
+    this.#isIpv4 = isIpv4;
+    this.#isTcp = protocol === IpProtocol.Tcp;
+    this.#ipHeader = ipHeader;
+    this.#header = ipHeader + transport;
+    return 0;
+  }
+
+  /** Remembers first values, and sums without the fields that each segment has of its own. */
+  #sumHeaders(offset: number): void {
+    const view = this.#view;
+    const transport = offset + this.#ipHeader;
+    const protocol = this.#isTcp ? IpProtocol.Tcp : IpProtocol.Udp;
+    if (this.#isIpv4) {
+      this.#id = view.getUint16(offset + 4);
+      // Removing a word from a one's-complement sum is adding its complement.
+      this.#ipSum =
+        sumBytes(view, offset, this.#ipHeader) +
+        without(view.getUint16(offset + 2)) +
+        without(this.#id) +
+        without(view.getUint16(offset + 10));
+    }
+    const pseudo = this.#isIpv4 ? pseudoSum4(view, offset, protocol) : pseudoSum6(view, offset, protocol);
+    if (this.#isTcp) {
+      this.#sequence = view.getUint32(transport + 4);
+      this.#flagsWord = view.getUint16(transport + 12);
+      this.#transportSum =
+        pseudo +
+        sumBytes(view, transport, this.#header - this.#ipHeader) +
+        without(view.getUint16(transport + 4)) +
+        without(view.getUint16(transport + 6)) +
+        without(this.#flagsWord) +
+        without(view.getUint16(transport + 16));
+    } else {
+      this.#transportSum = pseudo + view.getUint16(transport) + view.getUint16(transport + 2);
+    }
+  }
+
+  /** Copies the headers of one segment to the next, from the back, as the two may overlap. */
+  #moveHeader(from: number, to: number): void {
+    const view = this.#view;
+    for (let position = this.#header - 4; position >= 0; position -= 4) {
+      view.setInt32(to + position, view.getInt32(from + position));
+    }
+  }
+
+  #writeIp(offset: number, index: number, payload: number): void {
+    const view = this.#view;
+    const length = this.#header + payload;
+    if (this.#isIpv4) {
+      const id = (this.#id + index) & 0xffff;
+      view.setUint16(offset + 2, length);
+      view.setUint16(offset + 4, id);
+      view.setUint16(offset + 10, checksumOf(this.#ipSum + length + id));
+    } else {
+      view.setUint16(offset + 4, length - 40);
+    }
+  }
+
+  #writeTcp(transport: number, index: number, isLast: boolean, payload: number): void {
+    const view = this.#view;
+    const sequence = (this.#sequence + index * this.#gsoSize) >>> 0;
+    const flags = this.#flagsWord & (isLast ? 0xffff : ~OnLastOnly) & (index === 0 ? 0xffff : ~OnFirstOnly);
+    const length = this.#header - this.#ipHeader + payload;
+    view.setUint32(transport + 4, sequence);
+    view.setUint16(transport + 12, flags);
+    view.setUint16(
+      transport + 16,
+      checksumOf(
+        this.#transportSum +
+          length +
+          (sequence >>> 16) +
+          (sequence & 0xffff) +
+          flags +
+          sumBytes(view, transport + this.#header - this.#ipHeader, payload),
+      ),
+    );
+  }
+
+  #writeUdp(transport: number, payload: number): void {
+    const view = this.#view;
+    const length = 8 + payload;
+    view.setUint16(transport + 4, length);
+    // The length counts twice: in the header and in the pseudo-header.
+    const sum = this.#transportSum + 2 * length + sumBytes(view, transport + 8, payload);
+    view.setUint16(transport + 6, udpChecksumOf(sum));
+  }
+}
+
+/**
+ * Completes the checksum of a whole packet whose field holds the sum of the pseudo-header (Linux
+ * `Documentation/networking/checksum-offloads`). Returns 1 or a SegmentFault.
+ */
+function finishChecksum(view: DataView, offset: number, length: number, start: number, fieldOffset: number): number {
+  if (start < 20 || start + fieldOffset + 2 > length) {
+    return SegmentFault.ChecksumOutside;
+  }
+  const sum = sumBytes(view, offset + start, length - start);
+  view.setUint16(
+    offset + start + fieldOffset,
+    fieldOffset === UdpChecksumOffset ? udpChecksumOf(sum) : checksumOf(sum),
+  );
+  return 1;
+}
+
+/** Length of an unfragmented IPv4 header that carries `protocol`, or a SegmentFault. */
+function ipv4HeaderLength(bytes: Uint8Array, view: DataView, offset: number, length: number, protocol: number): number {
+  if (length < 20) {
+    return SegmentFault.TooShort;
+  }
+  const header = (bytes[offset] & 0x0f) * 4;
+  const isFragment = (view.getUint16(offset + 6) & 0x3fff) !== 0;
+  return header < 20 || isFragment || bytes[offset + 9] !== protocol ? SegmentFault.WrongHeader : header;
+}
+
+/**
+ * Length of the IPv6 header with its extension headers up to `protocol`, or a SegmentFault. A routing header is refused:
+ * the pseudo-header would need the final destination (RFC 8200 §8.1).
+ */
+function ipv6HeaderLength(bytes: Uint8Array, offset: number, length: number, protocol: number): number {
+  if (length < 40) {
+    return SegmentFault.TooShort;
+  }
+  let next = bytes[offset + 6];
+  let position = 40;
+  while (next === NextHopByHop || next === NextDestination) {
+    if (position + 8 > length) {
+      return SegmentFault.TooShort;
+    }
+    next = bytes[offset + position];
+    position += (bytes[offset + position + 1] + 1) * 8;
+  }
+  return next === protocol ? position : SegmentFault.WrongHeader;
+}
+
+function without(word: number): number {
+  return ~word & 0xffff;
+}
+
+/** TCP flags: FIN and PSH belong to the last segment, CWR to the first. */
+const OnLastOnly = 0x09;
+const OnFirstOnly = 0x80;
+const UdpChecksumOffset = 6;
+const NextHopByHop = 0;
+const NextDestination = 60;
