@@ -1,0 +1,187 @@
+/**
+ * Checks that need more than one value of the configuration. Each names the keys it reads; it is left out while one of
+ * them is broken, so that one mistake is reported once. Certificates are not read here: what depends on the node's own
+ * networks is checked by the owners of routes, lighthouses and rules.
+ */
+import { prefixContains } from '../ip/address.ts';
+import type { Built } from './build.ts';
+import type { AllowRules } from './config.ts';
+import { errorAt, formatPath, type PathStep, type Problem, warningAt } from './problems.ts';
+import { isCacheTimeoutLong } from './routines.ts';
+import { parsePrefixValue } from './scalars.ts';
+import { nodeAt, placeOf } from './validate.ts';
+import type { MapNode } from './yamlTree.ts';
+
+interface Check {
+  readonly keys: readonly string[];
+  readonly run: (built: Built, root: MapNode) => readonly Problem[];
+}
+
+export function checkTogether(built: Built, root: MapNode, isBroken: (path: string) => boolean): readonly Problem[] {
+  return CHECKS.filter((check) => !check.keys.some(isBroken)).flatMap((check) => check.run(built, root));
+}
+
+const CHECKS: readonly Check[] = [
+  { keys: ['routines', 'tun.routines', 'listen.routines'], run: checkRoutines },
+  { keys: ['listen.batch'], run: checkBatch },
+  {
+    keys: ['routines', 'tun.routines', 'listen.routines', 'firewall.conntrack'],
+    run: checkRoutineCache,
+  },
+  { keys: ['pki.key'], run: checkKeyKind },
+  { keys: ['lighthouse.am_lighthouse', 'lighthouse.hosts', 'lighthouse.serve_dns', 'listen.port'], run: checkRole },
+  { keys: ['lighthouse.hosts', 'static_host_map'], run: checkLighthouseEntries },
+  { keys: ['lighthouse.remote_allow_list'], run: checkRemoteAllowList },
+  { keys: ['lighthouse.remote_allow_ranges'], run: checkRemoteAllowRanges },
+  { keys: ['lighthouse.local_allow_list'], run: checkLocalAllowList },
+  { keys: ['lighthouse.calculated_remotes'], run: checkCalculatedRemotes },
+  { keys: ['tun.unsafe_routes'], run: checkUnsafeRoutes },
+];
+
+function checkRoutines({ routines }: Built, root: MapNode): readonly Problem[] {
+  if (routines.fault !== null) {
+    return [errorAt(placeOf(root, 'tun.routines'), 'tun.routines', routines.fault)];
+  }
+  return routines.warnings.map(({ path, message, fields }) => warningAt(placeOf(root, path), path, message, fields));
+}
+
+function checkBatch({ config, batchAsWritten }: Built, root: MapNode): readonly Problem[] {
+  if (config.listen.batch === batchAsWritten) {
+    return [];
+  }
+  const message = `${batchAsWritten} is outside 1 to 1024; ${config.listen.batch} is used`;
+  return [warningAt(placeOf(root, 'listen.batch'), 'listen.batch', message)];
+}
+
+function checkRoutineCache({ config }: Built, root: MapNode): readonly Problem[] {
+  const { conntrack } = config.firewall;
+  const shortestMs = Math.min(conntrack.tcpTimeoutMs, conntrack.udpTimeoutMs, conntrack.defaultTimeoutMs);
+  const path = 'firewall.conntrack.routine_cache_timeout';
+  if (!isCacheTimeoutLong(conntrack.routineCacheTimeoutMs, shortestMs)) {
+    return [];
+  }
+  const message =
+    `${conntrack.routineCacheTimeoutMs} ms is not well below the shortest conntrack timeout (${shortestMs} ms); ` +
+    'idle flows will be forgotten early. Use a tenth of it or less';
+  return [warningAt(placeOf(root, path), path, message)];
+}
+
+function checkKeyKind({ config }: Built, root: MapNode): readonly Problem[] {
+  return config.pki.key.startsWith('pkcs11:')
+    ? [errorAt(placeOf(root, 'pki.key'), 'pki.key', 'keys in a PKCS#11 token are not supported; use a key file')]
+    : [];
+}
+
+function checkRole({ config }: Built, root: MapNode): readonly Problem[] {
+  const { lighthouse, listen } = config;
+  const problems: Problem[] = [];
+  if (lighthouse.amLighthouse && listen.port === 0) {
+    const message = 'a lighthouse needs a fixed port, or nobody finds it; set listen.port';
+    problems.push(errorAt(placeOf(root, 'lighthouse.am_lighthouse'), 'lighthouse.am_lighthouse', message));
+  }
+  if (lighthouse.amLighthouse && lighthouse.hosts.length > 0) {
+    const message = 'this node is a lighthouse itself and reports to no other';
+    problems.push(warningAt(placeOf(root, 'lighthouse.hosts'), 'lighthouse.hosts', message));
+  }
+  if (!lighthouse.amLighthouse && lighthouse.hosts.length === 0) {
+    const message = 'no lighthouse is configured; only hosts in static_host_map can be found';
+    problems.push(warningAt(placeOf(root, 'lighthouse.hosts'), 'lighthouse.hosts', message));
+  }
+  if (lighthouse.serveDns && !lighthouse.amLighthouse) {
+    const message = 'only a lighthouse serves DNS; this node will not';
+    problems.push(warningAt(placeOf(root, 'lighthouse.serve_dns'), 'lighthouse.serve_dns', message));
+  }
+  return problems;
+}
+
+function checkLighthouseEntries({ config }: Built, root: MapNode): readonly Problem[] {
+  const known = new Set(config.staticHostMap.map((host) => host.vpnAddress.text));
+  return config.lighthouse.hosts.flatMap((host, index) => {
+    const steps = ['lighthouse', 'hosts', index];
+    const message = `lighthouse ${host.text} does not have a static_host_map entry, so it cannot be reached`;
+    return known.has(host.text) ? [] : [problemAt(root, steps, message)];
+  });
+}
+
+function checkRemoteAllowList({ config }: Built, root: MapNode): readonly Problem[] {
+  return checkDefaults(root, ['lighthouse', 'remote_allow_list'], config.lighthouse.remoteAllowList ?? {});
+}
+
+function checkRemoteAllowRanges({ config }: Built, root: MapNode): readonly Problem[] {
+  return Object.entries(config.lighthouse.remoteAllowRanges ?? {}).flatMap(([network, rules]) =>
+    checkDefaults(root, ['lighthouse', 'remote_allow_ranges', network], rules),
+  );
+}
+
+function checkLocalAllowList({ config }: Built, root: MapNode): readonly Problem[] {
+  const steps = ['lighthouse', 'local_allow_list'];
+  const rules: Record<string, boolean> = {};
+  const problems: Problem[] = [];
+  for (const [key, value] of Object.entries(config.lighthouse.localAllowList ?? {})) {
+    if (typeof value === 'boolean') {
+      rules[key] = value;
+    } else if (new Set(Object.values(value)).size > 1) {
+      const message = 'all values must be true or all must be false: interfaces that match none get the inverse';
+      problems.push(problemAt(root, [...steps, key], message));
+    }
+  }
+  return [...problems, ...checkDefaults(root, steps, rules)];
+}
+
+/** Rules of one family that allow and refuse need a rule for everything else (Nebula protocol: allow lists). */
+function checkDefaults(root: MapNode, steps: readonly PathStep[], rules: AllowRules): readonly Problem[] {
+  const problems: Problem[] = [];
+  for (const [family, everything] of [
+    [4, '0.0.0.0/0'],
+    [6, '::/0'],
+  ] as const) {
+    const values = new Set<boolean>();
+    let hasDefault = false;
+    for (const [text, value] of Object.entries(rules)) {
+      const prefix = parsePrefixValue(text);
+      if (prefix?.address.family === family) {
+        values.add(value);
+        hasDefault ||= prefix.bits === 0;
+      }
+    }
+    if (values.size > 1 && !hasDefault) {
+      const message = `contains both true and false rules, but no default set for ${everything}`;
+      problems.push(problemAt(root, steps, message));
+    }
+  }
+  return problems;
+}
+
+function checkCalculatedRemotes({ config }: Built, root: MapNode): readonly Problem[] {
+  return config.lighthouse.calculatedRemotes.flatMap(({ network, remotes }) =>
+    remotes.flatMap(({ mask }, index) => {
+      const steps = ['lighthouse', 'calculated_remotes', network.text, index, 'mask'];
+      const message = `invalid mask: ${mask.text} for cidr: ${network.text}; both must be IPv4 or both IPv6`;
+      return mask.address.family === network.address.family ? [] : [problemAt(root, steps, message)];
+    }),
+  );
+}
+
+function checkUnsafeRoutes({ config }: Built, root: MapNode): readonly Problem[] {
+  return config.tun.unsafeRoutes.flatMap((entry, index) => {
+    const steps: PathStep[] = ['tun', 'unsafe_routes', index];
+    const problems: Problem[] = [];
+    if (entry.mtu > 0 && entry.mtu < 500) {
+      problems.push(problemAt(root, [...steps, 'mtu'], `expected 0 or at least 500, found ${entry.mtu}`));
+    }
+    if (entry.via.length === 0) {
+      problems.push(problemAt(root, [...steps, 'via'], 'the list of gateways is empty'));
+    }
+    for (const { gateway } of entry.via) {
+      if (prefixContains(entry.route, gateway)) {
+        const message = `the gateway ${gateway.text} is inside the route ${entry.route.text} itself`;
+        problems.push(problemAt(root, [...steps, 'via'], message));
+      }
+    }
+    return problems;
+  });
+}
+
+function problemAt(root: MapNode, steps: readonly PathStep[], message: string): Problem {
+  return errorAt(nodeAt(root, steps).node.place, formatPath(steps), message);
+}
