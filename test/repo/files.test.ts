@@ -1,0 +1,116 @@
+/** What every file of the repository keeps to: its length, its preface, no silenced check, no test that is switched off. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { blankCommentsAndStrings, readTree, repositoryRoot, type SourceFile } from '../support/sourceTree.ts';
+
+interface Linter {
+  readonly linter: { readonly rules: { readonly suspicious: { readonly noExplicitAny: string } } };
+}
+
+const LINES_MAX = 400;
+const FUNCTION_LINES_MAX = 70;
+
+describe('files', () => {
+  const source = readTree(['src'], ['.ts']);
+  const tests = readTree(['test'], ['.ts']);
+  const all = [...source, ...tests];
+
+  it(`have at most ${LINES_MAX} lines`, () => {
+    expect(all.flatMap((file) => tooLong(file, LINES_MAX))).to.deep.equal([]);
+    expect(tooLong({ path: 'a.ts', text: 'x\n'.repeat(LINES_MAX) }, LINES_MAX)).to.deep.equal([]);
+    expect(tooLong({ path: 'a.ts', text: 'x\n'.repeat(LINES_MAX + 1) }, LINES_MAX)).to.have.length(1);
+  });
+
+  it('begin with a comment that says what they own', () => {
+    const named = all.filter((file) => !file.path.endsWith('.test.ts'));
+    expect(named.filter((file) => !hasPreface(file)).map((file) => file.path)).to.deep.equal([]);
+    expect(hasPreface({ path: 'a.ts', text: "import 'x';\n/** Late. */" })).to.equal(false);
+  });
+
+  it(`have functions of at most ${FUNCTION_LINES_MAX} lines`, () => {
+    expect(source.flatMap((file) => longFunctions(file))).to.deep.equal([]);
+    const body = '  x();\n'.repeat(FUNCTION_LINES_MAX + 1);
+    expect(longFunctions({ path: 'a.ts', text: `export function f(): void {\n${body}}\n` })).to.have.length(1);
+    expect(longFunctions({ path: 'a.ts', text: `class A {\n  async m(): void {\n${body}  }\n}\n` })).to.have.length(1);
+  });
+
+  it('leave the compiler and the linter their say', () => {
+    const linter = JSON.parse(readFileSync(join(repositoryRoot(), 'biome.json'), 'utf8')) as Linter;
+    expect(linter.linter.rules.suspicious.noExplicitAny).to.equal('error');
+    const mute = /@ts-(?:ignore|nocheck|expect-error)|biome-ignore[^\n]*noExplicitAny/;
+    const found = all.filter((file) => file.path !== 'test/repo/files.test.ts' && mute.test(file.text));
+    expect(found.map((file) => file.path)).to.deep.equal([]);
+    expect(mute.test(`// @ts-${'ignore'}`)).to.equal(true);
+  });
+
+  it('switch no test off and prefer none', () => {
+    const switches = /\b(?:describe|context|it)\.(?:only|skip)\b|\b(?:xit|xdescribe|xcontext)\(/;
+    expect(tests.flatMap((file) => linesWith(file, switches))).to.deep.equal([]);
+    expect(linesWith({ path: 'a.ts', text: `it.${'only'}('x', f);` }, switches)).to.have.length(1);
+    // Only a missing tool or privilege may skip a test, and only test/support/environment.ts decides that.
+    const skips = tests.filter((file) => linesWith(file, /\.skip\(/).length > 0).map((file) => file.path);
+    expect(skips).to.deep.equal(['test/support/environment.ts']);
+  });
+
+  it('hold no marks of unfinished work', () => {
+    const marks = new RegExp(['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X', 'not (yet )?implement' + 'ed'].join('|'));
+    const found = all.flatMap((file) =>
+      file.text
+        .split('\n')
+        .flatMap((line, index) => (marks.test(line) ? [`${file.path}:${index + 1} ${line.trim()}`] : [])),
+    );
+    expect(found).to.deep.equal([]);
+  });
+
+  it('are tested: a test file for something that exists', () => {
+    const names = tests.filter((file) => file.path.endsWith('.test.ts'));
+    expect(names.length).to.be.greaterThan(10);
+    const empty = names.filter((file) => !/\bit\(/.test(file.text));
+    expect(empty.map((file) => file.path)).to.deep.equal([]);
+  });
+});
+
+function tooLong(file: SourceFile, linesMax: number): string[] {
+  const count = file.text.split('\n').length - (file.text.endsWith('\n') ? 1 : 0);
+  return count > linesMax ? [`${file.path} has ${count} lines`] : [];
+}
+
+function hasPreface(file: SourceFile): boolean {
+  return /^(#![^\n]*\n)?\s*(\/\*\*|\/\/)/.test(file.text);
+}
+
+function linesWith(file: SourceFile, pattern: RegExp): string[] {
+  const lines = blankCommentsAndStrings(file.text).split('\n');
+  return lines.flatMap((line, index) => (pattern.test(line) ? [`${file.path}:${index + 1} ${line.trim()}`] : []));
+}
+
+/**
+ * Functions and methods by their indentation, which biome keeps: the head stands at some depth and ends in `{`, the end is
+ * the next line that has a closing brace at the same depth.
+ */
+function longFunctions(file: SourceFile): string[] {
+  const lines = file.text.split('\n');
+  const head =
+    /^(\s*)(?:export )?(?:default )?(?:static |override |private )*(?:async )?(?:function\*? )?([\w$#]+)(?:<[^>]*>)?\(/;
+  const keyword = /^(?:if|for|while|switch|catch|return|await|describe|it|new)$/;
+  const found: string[] = [];
+  for (const [index, line] of lines.entries()) {
+    const match = head.exec(line);
+    if (match === null || keyword.test(match[2])) {
+      continue;
+    }
+    const indent = match[1];
+    const open = lines.findIndex((other, at) => at >= index && at < index + 12 && other.endsWith('{'));
+    const isCall = lines.slice(index, open + 1).some((other) => other.trimEnd().endsWith(';'));
+    if (open < 0 || isCall) {
+      continue;
+    }
+    const end = lines.findIndex((other, at) => at > open && other.startsWith(`${indent}}`));
+    if (end - index - 1 > FUNCTION_LINES_MAX) {
+      found.push(`${file.path}:${index + 1} ${match[2]} has ${end - index - 1} lines`);
+    }
+  }
+  return found;
+}
