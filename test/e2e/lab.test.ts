@@ -113,7 +113,7 @@ async function startLabProgram(): Promise<{ program: Program; announcement: Anno
 }
 
 function namespacesOf(announcement: Announcement): string[] {
-  const tag = basename(announcement.directory).slice(0, -'-XXXXXX'.length);
+  const tag = basename(announcement.directory).split('-').slice(0, 3).join('-');
   return namespaceNames().filter((name) => name.startsWith(`${tag}-`));
 }
 

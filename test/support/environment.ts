@@ -15,7 +15,7 @@ interface Skippable {
 let obstacle: string | null | undefined;
 
 /** Called from a `before` hook: skips its suite when namespaces, the tun device or one of `tools` is not to be had. */
-export function requireLab(context: Skippable, ...tools: readonly string[]): void {
+export function requireLab(suite: Skippable, ...tools: readonly string[]): void {
   if (obstacle === undefined) {
     obstacle = labObstacle();
     if (obstacle === null) {
@@ -31,7 +31,7 @@ export function requireLab(context: Skippable, ...tools: readonly string[]): voi
     throw new Error(`this test cannot run: ${reason}`);
   }
   console.log(`      skipped: ${reason}`);
-  context.skip();
+  suite.skip();
 }
 
 function isInstalled(tool: string): boolean {

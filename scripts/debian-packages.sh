@@ -1,0 +1,40 @@
+#!/bin/sh
+# Installs from Debian what the tests need (and, with the word "bench", what the benchmarks compare with).
+# Never fails: where it cannot install, it says what is missing, and the tests that need it are skipped.
+set -u
+
+# command:package
+wanted='nebula:nebula nebula-cert:nebula ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping setpriv:util-linux'
+if [ "${1:-}" = bench ]; then
+  wanted="$wanted wireguard-go:wireguard-go"
+fi
+
+packages=''
+for pair in $wanted; do
+  command -v "${pair%%:*}" >/dev/null 2>&1 && continue
+  case " $packages " in
+    *" ${pair#*:} "*) ;;
+    *) packages="$packages ${pair#*:}" ;;
+  esac
+done
+if [ -z "$packages" ]; then
+  exit 0
+fi
+
+if [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "Not installed:$packages. This is not Debian: install them by hand, or tests that need them are skipped."
+  exit 0
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "Not installed:$packages. Only root can install them (apt-get install$packages); tests that need them are skipped."
+  exit 0
+fi
+
+echo "Installing from Debian:$packages"
+export DEBIAN_FRONTEND=noninteractive
+install() {
+  # shellcheck disable=SC2086 # a list of words on purpose
+  apt-get install -y -q --no-install-recommends $packages </dev/null
+}
+install || { apt-get update -q </dev/null && install; } || echo "Could not install:$packages"
+exit 0
