@@ -1,0 +1,99 @@
+/**
+ * `weft check -config PATH`: prints every problem of a configuration, and a short summary when it can be used. Touches
+ * neither device nor socket. Secrets are never printed: the summary names nothing of `pki`.
+ */
+import type { Config } from '../../shared/config/config.ts';
+import { formatDuration } from '../../shared/config/duration.ts';
+import { type LoadedConfig, loadConfig } from '../../shared/config/loader.ts';
+import { formatProblem, hasErrors, type Problem } from '../../shared/config/problems.ts';
+import { describeFlags, parseFlags, stringFlag } from './flags.ts';
+import type { Io } from './usage.ts';
+
+/** A check that needs more than the file, such as reading the certificates it names. */
+export type Validator = (config: Config, locate: LoadedConfig['locate']) => readonly Problem[];
+
+const FLAGS = { config: stringFlag('Path of a YAML file, or of a directory whose .yaml and .yml files are merged') };
+
+/** Exit code 0: usable; 1: not usable; 2: wrong flags. `validators` run when the file itself has no error. */
+export function checkCommand(argv: readonly string[], io: Io, validators: readonly Validator[] = []): number {
+  const flags = parseFlags(FLAGS, argv);
+  if (flags.kind === 'help') {
+    io.stdout.write(usageText());
+    return 0;
+  }
+  const fault = flags.kind === 'error' ? flags.message : flags.rest.length > 0 ? `unexpected: ${flags.rest[0]}` : null;
+  if (fault !== null || flags.kind === 'error') {
+    io.stderr.write(`${fault}\n${usageText()}`);
+    return 2;
+  }
+  if (flags.values.config === '') {
+    io.stderr.write(`-config flag must be set\n${usageText()}`);
+    return 1;
+  }
+  return checkPath(flags.values.config, io, validators);
+}
+
+/** The same without flags: what `weft -test -config PATH` does. */
+export function checkPath(path: string, io: Io, validators: readonly Validator[]): number {
+  const loaded = loadConfig(path);
+  const { config } = loaded;
+  const problems = [...loaded.problems];
+  if (config !== null) {
+    problems.push(...validators.flatMap((validator) => validator(config, loaded.locate)));
+  }
+  for (const problem of problems) {
+    io.stderr.write(`${formatProblem(problem)}\n`);
+  }
+  if (config === null || hasErrors(problems)) {
+    const errors = problems.filter((problem) => problem.severity === 'error').length;
+    io.stderr.write(`${path}: not usable, ${count(errors, 'error')}\n`);
+    return 1;
+  }
+  io.stdout.write(summary(path, loaded.files, config));
+  return 0;
+}
+
+function usageText(): string {
+  return `Usage: weft check -config PATH\n${describeFlags(FLAGS)}`;
+}
+
+function summary(path: string, files: readonly string[], config: Config): string {
+  const { conntrack } = config.firewall;
+  const cache = conntrack.routineCacheTimeoutMs;
+  const lines: readonly (readonly [string, string])[] = [
+    ['files', files.join(', ')],
+    ['routines', `${config.routines}, flow cache ${cache === 0 ? 'off' : formatDuration(cache)}`],
+    ['listen', `${config.listen.host} port ${config.listen.port === 0 ? 'chosen by the kernel' : config.listen.port}`],
+    ['device', deviceText(config)],
+    ['cipher', config.cipher],
+    ['role', roleText(config)],
+    ['static hosts', String(config.staticHostMap.length)],
+    ['inbound', `${count(config.firewall.inbound.length, 'rule')}, else ${config.firewall.inboundAction}`],
+    ['outbound', `${count(config.firewall.outbound.length, 'rule')}, else ${config.firewall.outboundAction}`],
+    ['capacity', `${count(config.tunnels.max, 'tunnel')}, ${count(conntrack.maxConnections, 'flow')}`],
+    ['logging', `${config.logging.level}, ${config.logging.format}`],
+    ['control', config.api.socket ?? 'off'],
+  ];
+  return `${path}: usable\n${lines.map(([name, value]) => `  ${name.padEnd(12)}  ${value}\n`).join('')}`;
+}
+
+function deviceText({ tun }: Config): string {
+  if (tun.disabled) {
+    return 'none';
+  }
+  const routes = tun.routes.length + tun.unsafeRoutes.length;
+  return `${tun.dev === '' ? 'named by the kernel' : tun.dev}, MTU ${tun.mtu}, ${count(routes, 'route')}`;
+}
+
+function roleText({ lighthouse }: Config): string {
+  if (lighthouse.amLighthouse) {
+    return 'lighthouse';
+  }
+  return lighthouse.hosts.length === 0
+    ? 'host without lighthouse'
+    : `host of ${lighthouse.hosts.map((host) => host.text).join(', ')}`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}

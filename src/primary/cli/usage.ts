@@ -1,0 +1,35 @@
+/** The usage text of the program as a whole, and the streams that every command writes to. */
+
+/** Where a command prints; tests pass their own. */
+export interface Io {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+}
+
+/** One command of the program: its name and arguments, and what it does in a line. */
+interface CommandLine {
+  readonly call: string;
+  readonly purpose: string;
+}
+
+const COMMANDS: readonly CommandLine[] = [
+  { call: 'run -config PATH', purpose: 'Run the node in the foreground. SIGHUP reloads, SIGTERM and SIGINT stop it.' },
+  { call: 'check -config PATH', purpose: 'Read and check a configuration, print every problem, start nothing.' },
+  { call: 'cert ca|keygen|sign|print', purpose: 'Make and show certificates; see "weft cert -help".' },
+  { call: 'demo', purpose: 'Build two nodes in network namespaces, ping and measure them, clean up (needs root).' },
+  { call: 'version', purpose: 'Print the version.' },
+  { call: 'help', purpose: 'Print this text.' },
+];
+
+/** The text of `weft help`. */
+export function usage(): string {
+  const width = Math.max(...COMMANDS.map((command) => command.call.length));
+  const lines = COMMANDS.map((command) => `  weft ${command.call.padEnd(width)}  ${command.purpose}\n`);
+  return (
+    'weft is a node of a Nebula-compatible overlay network.\n\n' +
+    `Usage:\n${lines.join('')}\n` +
+    'PATH is a YAML file, or a directory whose .yaml and .yml files are merged.\n' +
+    'As with nebula, "weft -config PATH" runs the node, with -test it checks instead, and "weft -version" works.\n' +
+    'Flags take one dash or two: -x value, -x=value, --x value.\n'
+  );
+}
