@@ -1,0 +1,331 @@
+/**
+ * The handshakes that this node has started and that nobody has answered yet: one per vpn address, retried on timers
+ * with the same bytes to every known endpoint until it completes or the attempts are used up.
+ *
+ *   start ─▶ pending ─(attempt n, then wait n × interval)─▶ ... ─▶ answer ─▶ tunnel, primary
+ *                 │                                          └─▶ wrong host: that endpoint blocked, started anew
+ *                 └─▶ retries used up, or a fatal answer: given up, waiting packets are dropped
+ *
+ * (Nebula protocol: outbound handshake, initiator path.) Answering others' handshakes is `handshakeAnswers.ts`.
+ */
+
+import { generateKeyPair, PRIVATE_KEY_BYTES } from '../../shared/crypto/dh.ts';
+import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
+import type { Context } from './context.ts';
+import type { LogFields } from './effects.ts';
+import { type CompletedHandshake, HandshakeFault, Initiator } from './handshakeMachine.ts';
+import { type Now, unixSecondsOf } from './now.ts';
+import { peerFields } from './peerFields.ts';
+import { Timers } from './timers.ts';
+import type { Tunnels } from './tunnels.ts';
+
+/** More destinations than this are not tried at once: a scan through an overlay network must not eat the memory. */
+export const PENDING_MAX = 4096;
+
+/** One started handshake, for the operator's eyes. */
+export interface PendingView {
+  readonly address: IpAddress;
+  readonly localIndex: number;
+  readonly attemptCount: number;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export class Handshakes {
+  readonly #context: Context;
+  readonly #tunnels: Tunnels;
+  readonly #timers = new Timers<Pending>();
+  readonly #byAddress = new Map<string, Pending>();
+  readonly #byIndex = new Map<number, Pending>();
+
+  constructor(context: Context, tunnels: Tunnels) {
+    this.#context = context;
+    this.#tunnels = tunnels;
+  }
+
+  get nextMs(): number | null {
+    return this.#timers.nextMs;
+  }
+
+  get size(): number {
+    return this.#byAddress.size;
+  }
+
+  isPending(address: IpAddress): boolean {
+    return this.#byAddress.has(address.text);
+  }
+
+  list(): readonly PendingView[] {
+    return [...this.#byAddress.values()].map((pending) => ({
+      address: pending.address,
+      localIndex: pending.initiator?.localIndex ?? 0,
+      attemptCount: pending.attemptCount,
+      endpoints: pending.endpoints,
+    }));
+  }
+
+  /**
+   * Starts a handshake with the host that has this vpn address, unless one is under way. Known endpoints are tried at
+   * once, the lighthouses are asked for more. `version` overrides which of our certificates is shown.
+   */
+  start(now: Now, address: IpAddress, version: 1 | 2 | null = null): void {
+    const { outbox, settings } = this.#context;
+    if (this.isPending(address) || this.#context.isOwnAddress(address)) {
+      return;
+    }
+    if (this.#byAddress.size >= PENDING_MAX) {
+      outbox.count('handshake_manager.refused');
+      outbox.push({ kind: 'hostFailed', address });
+      return;
+    }
+    const pending = new Pending(address, version, now.ms, settings.handshakes);
+    this.#byAddress.set(address.text, pending);
+    outbox.count('handshake_manager.initiated');
+    outbox.push({ kind: 'queryLighthouse', address });
+    this.#schedule(pending, now.ms + pending.tryIntervalMs);
+    this.trigger(now, address);
+  }
+
+  /** The address may have new endpoints: if a handshake waits for it and they differ from the last ones, tries now. */
+  trigger(now: Now, address: IpAddress): void {
+    const pending = this.#byAddress.get(address.text);
+    if (pending === undefined || pending.attemptCount >= pending.retries) {
+      return;
+    }
+    if (keyOf(this.#endpointsOf(pending)) !== pending.triedKey) {
+      this.#attempt(now, pending);
+    }
+  }
+
+  /** The peer has forgotten our tunnel, so it is alive: does not wait for the next attempt of a pending handshake. */
+  hurry(now: Now, address: IpAddress): void {
+    const pending = this.#byAddress.get(address.text);
+    if (pending !== undefined && pending.attemptCount < pending.retries) {
+      this.#attempt(now, pending);
+    }
+  }
+
+  onTimer(now: Now): void {
+    for (let job = this.#timers.takeDue(now.ms); job !== null; job = this.#timers.takeDue(now.ms)) {
+      job.timer = 0;
+      if (job.attemptCount >= job.retries) {
+        this.#timeOut(now, job);
+      } else {
+        this.#attempt(now, job);
+        this.#schedule(job, now.ms + job.attemptCount * job.tryIntervalMs);
+      }
+    }
+  }
+
+  /** Takes a message 2 for one of our indexes; anything that does not fit is dropped and counted. */
+  onAnswer(now: Now, packet: Uint8Array, localIndex: number, from: Endpoint): void {
+    const { outbox, remoteFilter, identity } = this.#context;
+    const pending = this.#byIndex.get(localIndex);
+    const initiator = pending?.initiator ?? null;
+    if (pending === undefined || initiator === null) {
+      outbox.count('handshakes.rejected.unknown_index');
+      return;
+    }
+    if (!remoteFilter.allowsAll([pending.address], from.address)) {
+      outbox.count('handshakes.rejected.remote_not_allowed');
+      return;
+    }
+    const result = initiator.machine.finish(packet, identity.caPool, unixSecondsOf(now));
+    if ('fault' in result) {
+      outbox.count(`handshakes.rejected.${result.fault}`);
+      const fields = { from: from.text, vpnAddrs: [pending.address.text], error: result.detail };
+      if (result.fault === HandshakeFault.Unreadable) {
+        outbox.logLimited(now, 'debug', 'Handshake answer could not be read', fields);
+        return;
+      }
+      outbox.logLimited(now, 'warn', 'Handshake failed', fields);
+      this.#giveUp(pending);
+      return;
+    }
+    this.#complete(now, pending, result, from);
+  }
+
+  /** Forgets all pending handshakes: the node stops. */
+  clear(): void {
+    for (const pending of [...this.#byAddress.values()]) {
+      this.#remove(pending);
+      this.#releaseIndex(pending);
+    }
+  }
+
+  #complete(now: Now, pending: Pending, handshake: CompletedHandshake, from: Endpoint): void {
+    const { outbox } = this.#context;
+    const addresses = handshake.peer.certificate.networks.map((network) => network.address);
+    const fields = {
+      ...peerFields(handshake.peer.certificate, from),
+      initiatorIndex: handshake.localIndex,
+      responderIndex: handshake.remoteIndex,
+    };
+    if (addresses.some((address) => this.#context.isOwnAddress(address))) {
+      outbox.count('handshakes.rejected.own_address');
+      outbox.logLimited(now, 'error', 'Refusing to handshake with myself', fields);
+      this.#giveUp(pending);
+      return;
+    }
+    this.#remove(pending);
+    if (!addresses.some((address) => address.text === pending.address.text)) {
+      this.#refuseWrongHost(now, pending, handshake, from, fields);
+      return;
+    }
+    const durationMs = now.ms - pending.startedMs;
+    outbox.log('info', 'Handshake message received', { ...fields, handshake: STAGE_2, durationMs });
+    outbox.count('handshakes.completed');
+    if (this.#tunnels.establish(now, handshake, from, null) === null) {
+      outbox.push({ kind: 'hostFailed', address: pending.address });
+    }
+  }
+
+  /** Somebody else lives at that endpoint: says goodbye, and asks all other endpoints anew. */
+  #refuseWrongHost(now: Now, pending: Pending, handshake: CompletedHandshake, from: Endpoint, fields: LogFields): void {
+    const { outbox, remotes } = this.#context;
+    outbox.count('handshakes.rejected.wrong_host');
+    outbox.log('info', 'Incorrect host responded to handshake', { ...fields, wanted: pending.address.text });
+    this.#tunnels.dismiss(handshake, from);
+    remotes.block(pending.address, from);
+    this.start(now, pending.address, pending.version);
+  }
+
+  #attempt(now: Now, pending: Pending): void {
+    const { outbox } = this.#context;
+    pending.attemptCount++;
+    const initiator = pending.initiator ?? this.#build(now, pending);
+    if (initiator === null) {
+      return;
+    }
+    pending.endpoints = this.#endpointsOf(pending);
+    if (pending.attemptCount === REQUERY_ATTEMPT && pending.endpoints.length <= 1) {
+      outbox.push({ kind: 'queryLighthouse', address: pending.address });
+    }
+    const key = keyOf(pending.endpoints);
+    const isNews = key !== pending.triedKey && pending.endpoints.length > 0;
+    pending.triedKey = key;
+    for (const endpoint of pending.endpoints) {
+      outbox.push({ kind: 'sendDatagram', endpoint, bytes: initiator.machine.packet });
+    }
+    outbox.log(isNews ? 'info' : 'debug', 'Handshake message sent', {
+      vpnAddrs: [pending.address.text],
+      udpAddrs: pending.endpoints.map((endpoint) => endpoint.text),
+      initiatorIndex: initiator.localIndex,
+      handshake: STAGE_1,
+      attempt: pending.attemptCount,
+    });
+  }
+
+  /** Message 1, built at the first attempt; null when that fails, which spends the attempt. */
+  #build(now: Now, pending: Pending): StartedHandshake | null {
+    const { cipher, identity, localIndexes, outbox, random } = this.#context;
+    const localIndex = localIndexes.draw();
+    if (localIndex === null) {
+      outbox.count('handshakes.no_index');
+      return null;
+    }
+    const ephemeralKeys = generateKeyPair(identity.curve, random(PRIVATE_KEY_BYTES));
+    const fresh = { localIndex, ephemeralKeys, timeNs: this.#context.handshakeTimeNs(now) };
+    const version = pending.version ?? (pending.address.family === 6 ? 2 : identity.initiatingVersion);
+    const machine = Initiator.start({ identity, cipher }, version, fresh);
+    if ('fault' in machine) {
+      localIndexes.release(localIndex);
+      outbox.count(`handshakes.rejected.${machine.fault}`);
+      outbox.logLimited(now, 'error', 'Unable to handshake with host because no certificate is available', {
+        vpnAddrs: [pending.address.text],
+        error: machine.detail,
+      });
+      return null;
+    }
+    pending.initiator = { machine, localIndex };
+    this.#byIndex.set(localIndex, pending);
+    return pending.initiator;
+  }
+
+  /** What is known now; a list that was forgotten meanwhile with the peer's last tunnel still serves. */
+  #endpointsOf(pending: Pending): readonly Endpoint[] {
+    const endpoints = this.#context.remotes.list(pending.address);
+    return endpoints.length > 0 ? endpoints : pending.endpoints;
+  }
+
+  #timeOut(now: Now, pending: Pending): void {
+    const { outbox } = this.#context;
+    outbox.count('handshake_manager.timed_out');
+    outbox.log('info', 'Handshake timed out', {
+      vpnAddrs: [pending.address.text],
+      udpAddrs: pending.endpoints.map((endpoint) => endpoint.text),
+      initiatorIndex: pending.initiator?.localIndex ?? 0,
+      handshake: STAGE_1,
+      durationMs: now.ms - pending.startedMs,
+    });
+    this.#giveUp(pending);
+  }
+
+  /** Nothing will come of it. Packets that wait are dropped, unless another tunnel to the host has appeared. */
+  #giveUp(pending: Pending): void {
+    this.#remove(pending);
+    this.#releaseIndex(pending);
+    if (this.#tunnels.hosts.primary(pending.address) === null) {
+      this.#context.outbox.push({ kind: 'hostFailed', address: pending.address });
+    }
+  }
+
+  /** Its local index stays taken: a tunnel may go on with it. */
+  #remove(pending: Pending): void {
+    this.#timers.cancel(pending.timer);
+    this.#byAddress.delete(pending.address.text);
+    if (pending.initiator !== null) {
+      this.#byIndex.delete(pending.initiator.localIndex);
+    }
+  }
+
+  #releaseIndex(pending: Pending): void {
+    if (pending.initiator !== null) {
+      this.#context.localIndexes.release(pending.initiator.localIndex);
+    }
+  }
+
+  #schedule(pending: Pending, atMs: number): void {
+    pending.timer = this.#timers.schedule(atMs, pending);
+  }
+}
+
+interface StartedHandshake {
+  readonly machine: Initiator;
+  readonly localIndex: number;
+}
+
+class Pending {
+  readonly address: IpAddress;
+  readonly version: 1 | 2 | null;
+  readonly startedMs: number;
+  readonly tryIntervalMs: number;
+  readonly retries: number;
+  attemptCount = 0;
+  initiator: StartedHandshake | null = null;
+  endpoints: readonly Endpoint[] = [];
+  /** The endpoints of the last attempt, as one text; empty before there were any. */
+  triedKey = '';
+  timer = 0;
+
+  constructor(
+    address: IpAddress,
+    version: 1 | 2 | null,
+    startedMs: number,
+    settings: { readonly tryIntervalMs: number; readonly retries: number },
+  ) {
+    this.address = address;
+    this.version = version;
+    this.startedMs = startedMs;
+    this.tryIntervalMs = settings.tryIntervalMs;
+    this.retries = settings.retries;
+  }
+}
+
+function keyOf(endpoints: readonly Endpoint[]): string {
+  return endpoints.map((endpoint) => endpoint.text).join(' ');
+}
+
+/** The attempt that asks the lighthouses once more when there is hardly anybody to ask. */
+const REQUERY_ATTEMPT = 5;
+const STAGE_1 = { stage: 1, style: 'ix_psk0' } as const;
+const STAGE_2 = { stage: 2, style: 'ix_psk0' } as const;

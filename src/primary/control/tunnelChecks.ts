@@ -1,0 +1,193 @@
+/**
+ * Looks at every tunnel in turn, every few seconds, and decides what becomes of it.
+ *
+ *   in use ──(sent, nothing came back)──▶ tested, pending deletion ──(still nothing)──▶ dead, closed silently
+ *      ▲                                         │
+ *      └──────────(anything inbound)─────────────┘
+ *
+ * A tunnel in which neither side has anything to say is left alone; one that is not primary and not used goes
+ * (Nebula protocol: connection manager). Timing: nothing inbound for one check interval while we send, then one
+ * deletion interval: 15 s by default.
+ */
+import { type Endpoint, type IpAddress, prefixContains } from '../../shared/ip/address.ts';
+import type { Context } from './context.ts';
+import type { Handshakes } from './handshakes.ts';
+import { type Now, unixSecondsOf } from './now.ts';
+import { tunnelFields } from './peerFields.ts';
+import { EXHAUSTED_COUNT, mayTakeOver, rehandshakeReason } from './rehandshake.ts';
+import type { Tunnel } from './tunnel.ts';
+import { Traffic } from './tunnelStore.ts';
+import { Farewell, type Tunnels } from './tunnels.ts';
+
+export class TunnelChecks {
+  readonly #context: Context;
+  readonly #tunnels: Tunnels;
+  readonly #handshakes: Handshakes;
+
+  constructor(context: Context, tunnels: Tunnels, handshakes: Handshakes) {
+    this.#context = context;
+    this.#tunnels = tunnels;
+    this.#handshakes = handshakes;
+  }
+
+  get nextMs(): number | null {
+    return this.#tunnels.checks.nextMs;
+  }
+
+  onTimer(now: Now): void {
+    const { checks } = this.#tunnels;
+    for (let tunnel = checks.takeDue(now.ms); tunnel !== null; tunnel = checks.takeDue(now.ms)) {
+      tunnel.timer = 0;
+      this.#check(now, tunnel);
+    }
+  }
+
+  #check(now: Now, tunnel: Tunnel): void {
+    const { outbox, store } = this.#context;
+    const fault = this.#certificateFault(now, tunnel);
+    if (fault !== null) {
+      const fields = { ...tunnelFields(tunnel), fingerprint: tunnel.peer.certificate.fingerprint, error: fault };
+      outbox.log('info', 'Remote certificate is no longer valid, tearing down the tunnel', fields);
+      this.#tunnels.close(tunnel, fault, Farewell.Close);
+      return;
+    }
+    const sendCount = store.sendCount(tunnel.slot);
+    if (sendCount >= EXHAUSTED_COUNT) {
+      outbox.log('error', 'Message counter exhausted, tearing down the tunnel', tunnelFields(tunnel));
+      this.#tunnels.close(tunnel, 'message counter exhausted', Farewell.Silent);
+      return;
+    }
+    const traffic = store.takeTraffic(tunnel.slot) | tunnel.carriedTraffic;
+    const hasReceived = (traffic & Traffic.In) !== 0;
+    const hasSent = (traffic & Traffic.Out) !== 0;
+    tunnel.carriedTraffic = Traffic.None;
+    if (hasReceived || hasSent) {
+      tunnel.lastUsedMs = now.ms;
+    }
+    if (hasReceived) {
+      this.#keepAlive(now, tunnel, hasSent, sendCount);
+    } else {
+      this.#suspect(now, tunnel, hasSent);
+    }
+    this.#lookForBetterPath(now, tunnel, sendCount);
+  }
+
+  /** The peer is there. */
+  #keepAlive(now: Now, tunnel: Tunnel, hasSent: boolean, sendCount: number): void {
+    const { outbox, identity } = this.#context;
+    tunnel.isPendingDeletion = false;
+    tunnel.isConfirmed = true;
+    tunnel.recvErrorCount = 0;
+    this.#tunnels.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
+    if (!hasSent) {
+      this.#punch(tunnel);
+    }
+    if (!this.#tunnels.hosts.isPrimary(tunnel)) {
+      if (mayTakeOver(identity, tunnel, sendCount)) {
+        this.#tunnels.promote(tunnel);
+        outbox.log('debug', 'Tunnel became primary', tunnelFields(tunnel));
+      }
+      return;
+    }
+    const why = rehandshakeReason(identity, tunnel, sendCount);
+    if (why !== null && !this.#handshakes.isPending(tunnel.vpnAddress)) {
+      outbox.log('info', 'Re-handshaking with remote', { ...tunnelFields(tunnel), reason: why.reason });
+      this.#handshakes.start(now, tunnel.vpnAddress, why.version);
+    }
+  }
+
+  /** Nothing came since the last check. */
+  #suspect(now: Now, tunnel: Tunnel, hasSent: boolean): void {
+    const { outbox, settings } = this.#context;
+    if (tunnel.isPendingDeletion) {
+      const tunnelCheck = { state: 'dead', method: 'active' };
+      outbox.log('info', 'Tunnel status', { ...tunnelFields(tunnel), tunnelCheck });
+      outbox.count('tunnels.dead');
+      this.#tunnels.close(tunnel, 'dead', Farewell.Silent);
+      return;
+    }
+    const isPrimary = this.#tunnels.hosts.isPrimary(tunnel);
+    if (isPrimary && !hasSent) {
+      if (settings.dropInactive && now.ms - tunnel.lastUsedMs >= settings.inactivityTimeoutMs) {
+        outbox.log('info', 'Dropping tunnel due to inactivity', tunnelFields(tunnel));
+        this.#tunnels.close(tunnel, 'inactive', Farewell.Close);
+        return;
+      }
+      this.#punch(tunnel);
+      this.#tunnels.scheduleCheck(tunnel, now.ms + settings.checkIntervalMs);
+      return;
+    }
+    if (isPrimary) {
+      if (settings.punchAllRemotes) {
+        this.#punch(tunnel);
+      }
+      const tunnelCheck = { state: 'testing', method: 'active' };
+      outbox.log('debug', 'Tunnel status', { ...tunnelFields(tunnel), tunnelCheck });
+      this.#tunnels.test(tunnel, null);
+    }
+    tunnel.isPendingDeletion = true;
+    this.#tunnels.scheduleCheck(tunnel, now.ms + settings.pendingDeletionMs);
+  }
+
+  /** Keeps the NAT between us open for a peer that only receives, or only waits. Lighthouses are talked to anyway. */
+  #punch(tunnel: Tunnel): void {
+    const { outbox, settings, remotes } = this.#context;
+    if (!settings.punch || tunnel.vpnAddresses.some((address) => this.#context.isLighthouse(address))) {
+      return;
+    }
+    const own = tunnel.endpoint === null ? [] : [tunnel.endpoint];
+    for (const endpoint of settings.punchAllRemotes ? remotes.list(tunnel.vpnAddress) : own) {
+      outbox.push({ kind: 'punch', endpoint, byte: 1 });
+    }
+  }
+
+  /**
+   * Every so many packets: tries the endpoints that the operator prefers (any, for a relayed tunnel), and asks the
+   * lighthouses whether there are new ones. A path that works shows itself by roaming (Nebula protocol: promotion).
+   */
+  #lookForBetterPath(now: Now, tunnel: Tunnel, sendCount: number): void {
+    const { outbox, settings } = this.#context;
+    const before = tunnel.lastSentCount;
+    tunnel.lastSentCount = sendCount;
+    const { hosts } = this.#tunnels;
+    if (settings.amLighthouse || !hosts.has(tunnel) || !hosts.isPrimary(tunnel)) {
+      return;
+    }
+    if (hasPassedMultiple(settings.promoteEveryPackets, before, sendCount)) {
+      for (const endpoint of this.#betterEndpoints(tunnel)) {
+        this.#tunnels.test(tunnel, endpoint);
+      }
+    }
+    const mayQuery = now.ms - tunnel.lastRequeryMs >= settings.requeryWaitMs;
+    if (mayQuery && hasPassedMultiple(settings.requeryEveryPackets, before, sendCount)) {
+      tunnel.lastRequeryMs = now.ms;
+      outbox.push({ kind: 'queryLighthouse', address: tunnel.vpnAddress });
+    }
+  }
+
+  #betterEndpoints(tunnel: Tunnel): readonly Endpoint[] {
+    const { remotes, settings } = this.#context;
+    const isPreferred = (address: IpAddress): boolean =>
+      settings.preferredRanges.some((range) => prefixContains(range, address));
+    const all = remotes.list(tunnel.vpnAddress);
+    if (tunnel.endpoint === null) {
+      return all;
+    }
+    return isPreferred(tunnel.endpoint.address) ? [] : all.filter((endpoint) => isPreferred(endpoint.address));
+  }
+
+  /** Why the peer's certificate no longer holds, or null: time, another set of CAs and the blocklist change that. */
+  #certificateFault(now: Now, tunnel: Tunnel): string | null {
+    const { identity, settings } = this.#context;
+    const { certificate, ca } = tunnel.peer;
+    const verdict = identity.caPool.reverify(certificate, ca, unixSecondsOf(now));
+    if (!('fault' in verdict) || !(settings.disconnectInvalid || verdict.isBlocked)) {
+      return null;
+    }
+    return verdict.fault;
+  }
+}
+
+function hasPassedMultiple(step: number, before: number, after: number): boolean {
+  return step > 0 && Math.floor(after / step) > Math.floor(before / step);
+}

@@ -1,0 +1,225 @@
+/**
+ * The life of tunnels: established by a completed handshake, primary or not, moved to another endpoint, closed. The
+ * only file that changes the host table and the store, so the two always say the same.
+ *
+ * Who decides that something should happen is elsewhere: handshakes, checks, roaming, recv_errors.
+ */
+import { createHash } from 'node:crypto';
+import type { Endpoint } from '../../shared/ip/address.ts';
+import { HEADER_BYTES, MessageType, Subtype } from '../../shared/wire/header.ts';
+import type { Context } from './context.ts';
+import type { CompletedHandshake } from './handshakeMachine.ts';
+import { HostTable, TUNNELS_PER_ADDRESS_MAX } from './hostTable.ts';
+import type { Now } from './now.ts';
+import { textsOf } from './peerFields.ts';
+import { Timers } from './timers.ts';
+import { type AnsweredHandshake, Tunnel } from './tunnel.ts';
+import type { TunnelRecord } from './tunnelStore.ts';
+
+/** Whether the peer is told that the tunnel ends. */
+export const Farewell = { Silent: false, Close: true } as const;
+export type Farewell = (typeof Farewell)[keyof typeof Farewell];
+
+export class Tunnels {
+  readonly hosts: HostTable = new HostTable();
+  /** When each tunnel is to be checked next; `tunnelChecks.ts` takes the due ones. */
+  readonly checks: Timers<Tunnel> = new Timers();
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /**
+   * Makes a tunnel of a completed handshake: its row, its index, primary for all its addresses. Null when the table is
+   * full; the local index is released then. Send a message 2 before draining what this emits: workers may use the
+   * tunnel at once, and the peer knows it only by that message.
+   */
+  establish(
+    now: Now,
+    handshake: CompletedHandshake,
+    endpoint: Endpoint | null,
+    answered: AnsweredHandshake | null,
+  ): Tunnel | null {
+    const { outbox, remotes } = this.#context;
+    const tunnel = this.#publish(now, handshake, endpoint, answered);
+    if (tunnel === null) {
+      return null;
+    }
+    remotes.join(tunnel.vpnAddresses);
+    remotes.unblock(tunnel.vpnAddress);
+    if (endpoint !== null) {
+      remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, endpoint);
+    }
+    const shadowed = this.hosts.byRemoteIndex(tunnel.remoteIndex);
+    if (shadowed !== null) {
+      outbox.log('info', 'New host shadows existing host remoteIndex', {
+        remoteIndex: tunnel.remoteIndex,
+        vpnAddrs: textsOf(tunnel.vpnAddresses),
+        oldVpnAddrs: textsOf(shadowed.vpnAddresses),
+      });
+    }
+    this.hosts.add(tunnel);
+    this.#setHosts(tunnel);
+    this.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
+    outbox.push({ kind: 'hostUp', addresses: tunnel.vpnAddresses, slot: tunnel.slot });
+    this.#evictSurplus(tunnel);
+    return tunnel;
+  }
+
+  /**
+   * Carries out a handshake's result only to say goodbye with its keys: publishes the row without a host entry, sends
+   * closeTunnel and removes it. For a peer that is not the one we wanted.
+   */
+  dismiss(handshake: CompletedHandshake, endpoint: Endpoint): void {
+    const { outbox, store, localIndexes } = this.#context;
+    const slot = store.publish(recordOf(handshake, endpoint));
+    if (slot >= 0) {
+      this.#sendClose(slot);
+      outbox.push({
+        kind: 'tunnelClosed',
+        slot,
+        localIndex: handshake.localIndex,
+        addresses: [],
+        isLast: false,
+        reason: 'wrong host',
+      });
+    }
+    localIndexes.release(handshake.localIndex);
+  }
+
+  promote(tunnel: Tunnel): void {
+    this.hosts.promote(tunnel);
+    this.#setHosts(tunnel);
+  }
+
+  /** Ends a tunnel; the next one of the same peer becomes primary. The last one takes the peer's remotes with it. */
+  close(tunnel: Tunnel, reason: string, farewell: Farewell): void {
+    const { outbox, remotes, localIndexes, store } = this.#context;
+    if (!this.hosts.has(tunnel)) {
+      return;
+    }
+    if (farewell === Farewell.Close) {
+      this.#sendClose(tunnel.slot);
+    }
+    const led = tunnel.vpnAddresses.filter((address) => this.hosts.primary(address) === tunnel);
+    this.hosts.remove(tunnel);
+    for (const address of led) {
+      const next = this.hosts.primary(address);
+      if (next === null) {
+        store.clearHost(address);
+      } else {
+        store.setHost(address, next.slot);
+      }
+    }
+    const isLast = !this.hosts.hasTunnelTo(tunnel.vpnAddresses);
+    if (isLast) {
+      remotes.forget(tunnel.vpnAddresses);
+    }
+    this.checks.cancel(tunnel.timer);
+    tunnel.timer = 0;
+    localIndexes.release(tunnel.localIndex);
+    const { slot, localIndex, vpnAddresses } = tunnel;
+    outbox.push({ kind: 'tunnelClosed', slot, localIndex, addresses: vpnAddresses, isLast, reason });
+    outbox.count('tunnels.closed');
+  }
+
+  /** Replaces the tunnel's next check. */
+  scheduleCheck(tunnel: Tunnel, atMs: number): void {
+    this.checks.cancel(tunnel.timer);
+    tunnel.timer = this.checks.schedule(atMs, tunnel);
+  }
+
+  /** Sends from now on to another endpoint, and remembers it for the peer. */
+  move(tunnel: Tunnel, endpoint: Endpoint): void {
+    tunnel.endpoint = endpoint;
+    this.#context.store.setEndpoint(tunnel.slot, endpoint);
+    this.#context.remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, endpoint);
+  }
+
+  /** Asks the peer for a sign of life, at `endpoint` or where the tunnel's packets go. Any answer counts as inbound. */
+  test(tunnel: Tunnel, endpoint: Endpoint | null): void {
+    if (endpoint === null && tunnel.endpoint === null) {
+      this.#context.outbox.count('tunnels.unreachable');
+      return;
+    }
+    this.#context.outbox.push({
+      kind: 'sendSealed',
+      slot: tunnel.slot,
+      type: MessageType.Test,
+      subtype: Subtype.TestRequest,
+      body: NO_BODY,
+      endpoint,
+    });
+  }
+
+  /** Ends every tunnel with a message to its peer; those that need a relay go before the relays themselves. */
+  closeAll(): void {
+    const tunnels = [...this.hosts.all()].sort((a, b) => Number(a.endpoint !== null) - Number(b.endpoint !== null));
+    for (const tunnel of tunnels) {
+      this.close(tunnel, 'shutdown', Farewell.Close);
+    }
+  }
+
+  #publish(
+    now: Now,
+    handshake: CompletedHandshake,
+    endpoint: Endpoint | null,
+    answered: AnsweredHandshake | null,
+  ): Tunnel | null {
+    const { store, outbox, localIndexes } = this.#context;
+    const slot = store.publish(recordOf(handshake, endpoint));
+    if (slot < 0) {
+      localIndexes.release(handshake.localIndex);
+      outbox.count('tunnels.table_full');
+      outbox.logLimited(now, 'error', 'The tunnel table is full', { certName: handshake.peer.certificate.name });
+      return null;
+    }
+    const generation = store.generation(slot);
+    outbox.count('tunnels.established');
+    return new Tunnel({ handshake, slot, generation, endpoint, answered, createdMs: now.ms });
+  }
+
+  #setHosts(tunnel: Tunnel): void {
+    for (const address of tunnel.vpnAddresses) {
+      this.#context.store.setHost(address, tunnel.slot);
+    }
+  }
+
+  #evictSurplus(newest: Tunnel): void {
+    for (const address of newest.vpnAddresses) {
+      const tunnels = this.hosts.tunnelsTo(address);
+      if (tunnels.length > TUNNELS_PER_ADDRESS_MAX) {
+        const oldest = tunnels.reduce((a, b) => (b.createdMs < a.createdMs ? b : a), tunnels[tunnels.length - 1]);
+        this.close(oldest, 'too many tunnels to one host', Farewell.Silent);
+      }
+    }
+  }
+
+  #sendClose(slot: number): void {
+    const { outbox } = this.#context;
+    outbox.push({ kind: 'sendSealed', slot, type: MessageType.CloseTunnel, subtype: 0, body: NO_BODY, endpoint: null });
+  }
+}
+
+/** Names a message 1 by its body: two with the same digest are the same message. */
+export function requestDigest(packet: Uint8Array): string {
+  return createHash('sha256').update(packet.subarray(HEADER_BYTES)).digest('base64');
+}
+
+function recordOf(handshake: CompletedHandshake, endpoint: Endpoint | null): TunnelRecord {
+  const { certificate } = handshake.peer;
+  return {
+    localIndex: handshake.localIndex,
+    remoteIndex: handshake.remoteIndex,
+    cipher: handshake.cipher,
+    sendKey: handshake.sendKey,
+    receiveKey: handshake.receiveKey,
+    certificate,
+    vpnAddresses: certificate.networks.map((network) => network.address),
+    endpoint,
+    isInitiator: handshake.isInitiator,
+  };
+}
+
+const NO_BODY = new Uint8Array(0);
