@@ -86,10 +86,6 @@ export class Punts {
     this.#punts.push({ kind: 'miss', address: address.slice() });
   }
 
-  sent(context: TunnelContext, count: number): void {
-    this.#punts.push({ kind: 'sent', ...tunnelOf(context), count });
-  }
-
   #endpoint(source: number): { readonly address: Uint8Array; readonly port: number } {
     const address = new Uint8Array(16);
     copySocketAddress(this.#arena, source, address, 0);

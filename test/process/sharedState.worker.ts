@@ -11,7 +11,7 @@ import { mapSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
 import { Random } from '../support/random.ts';
 
 const [mode, bytes, seed, operations] = process.argv.slice(2);
-const { tunnels } = openShared(mapSharedMemory(4, Number(bytes)).buffer);
+const { tunnels } = openShared(mapSharedMemory(4, Number(bytes)).buffer, 0);
 const random = new Random(Number(seed));
 const out = new Float64Array(2);
 

@@ -80,9 +80,7 @@ export type Punt =
   /** A test request from a source that is not (yet) the tunnel's endpoint: answered once the roam is decided. */
   | { readonly kind: 'test'; readonly slot: number; readonly generation: number; readonly body: Uint8Array }
   /** A packet waits for a tunnel to this address. */
-  | { readonly kind: 'miss'; readonly address: Uint8Array }
-  /** Many packets were sent on this tunnel: time to look for a better path. */
-  | { readonly kind: 'sent'; readonly slot: number; readonly generation: number; readonly count: number };
+  | { readonly kind: 'miss'; readonly address: Uint8Array };
 
 export type ToPrimary =
   | { readonly type: 'ready' }

@@ -4,6 +4,8 @@
  * The only file that places regions. Capacities are fixed when the memory is made, stand in the header and bound every
  * table; pages are backed when touched, so generous capacities cost nothing. Every region starts on its own cache line.
  */
+import { firewallCounterCells } from '../firewall/firewallCounters.ts';
+import { ConntrackTable } from './conntrackTable.ts';
 import { HostTable } from './hostTable.ts';
 import { IndexTable } from './indexTable.ts';
 import { Metrics } from './metrics.ts';
@@ -20,6 +22,8 @@ const ALIGN_BYTES = 64;
 export interface Capacities {
   readonly workers: number;
   readonly tunnels: number;
+  /** `firewall.conntrack.max_connections`. */
+  readonly flows: number;
 }
 
 /** All tables of one node, as one process sees them. */
@@ -30,7 +34,13 @@ export interface SharedTables {
   readonly hosts: HostTable;
   readonly metrics: Metrics;
   readonly turns: WorkerTurns;
+  readonly conntrack: ConntrackTable;
+  /** The firewall's counters of each worker. */
+  readonly firewallCounters: readonly Float64Array[];
 }
+
+/** Columns of two workers share no cache line. */
+const FIREWALL_COLUMN_BYTES: number = Math.ceil((firewallCounterCells() * 8) / ALIGN_BYTES) * ALIGN_BYTES;
 
 /** A peer has one index per tunnel and rarely more than a few addresses. */
 const HOSTS_PER_TUNNEL = 2;
@@ -46,17 +56,21 @@ export function initializeShared(buffer: ArrayBufferLike, capacities: Capacities
   header[1] = LAYOUT_VERSION;
   header[2] = capacities.workers;
   header[3] = capacities.tunnels;
+  header[4] = capacities.flows;
   Atomics.store(header, 0, MAGIC);
-  return openShared(buffer);
+  return openShared(buffer, capacities.workers);
 }
 
-/** Opens memory that another process initialized. Throws when it was made by a build with another layout. */
-export function openShared(buffer: ArrayBufferLike): SharedTables {
+/**
+ * Opens memory that another process initialized, as process `self`: a worker's number, or the count of workers for the
+ * primary. Throws when the memory was made by a build with another layout.
+ */
+export function openShared(buffer: ArrayBufferLike, self: number): SharedTables {
   const header = new Int32Array(buffer, 0, HEADER_BYTES / 4);
   if (Atomics.load(header, 0) !== MAGIC || header[1] !== LAYOUT_VERSION) {
     throw new Error(`shared memory has layout version ${header[1]}, this build needs ${LAYOUT_VERSION}; restart weft`);
   }
-  const capacities: Capacities = { workers: header[2], tunnels: header[3] };
+  const capacities: Capacities = { workers: header[2], tunnels: header[3], flows: header[4] };
   const at = place(capacities);
   return {
     capacities,
@@ -65,17 +79,32 @@ export function openShared(buffer: ArrayBufferLike): SharedTables {
     indexes: new IndexTable(buffer, at.indexes, capacities.tunnels),
     hosts: new HostTable(buffer, at.hosts, capacities.tunnels * HOSTS_PER_TUNNEL),
     tunnels: new TunnelTable(buffer, at.tunnels, capacities.tunnels),
+    conntrack: new ConntrackTable(buffer, at.conntrack, capacities.flows, ownerOf(self)),
+    firewallCounters: Array.from(
+      { length: capacities.workers },
+      (_, worker) => new Float64Array(buffer, at.firewall + worker * FIREWALL_COLUMN_BYTES, firewallCounterCells()),
+    ),
   };
 }
 
-function place(capacities: Capacities): Record<'turns' | 'metrics' | 'indexes' | 'hosts' | 'tunnels' | 'end', number> {
+/** The number under which a process holds locks: positive, and the same for a worker's successor. */
+export function ownerOf(self: number): number {
+  return self + 1;
+}
+
+type Region = 'turns' | 'metrics' | 'firewall' | 'indexes' | 'hosts' | 'tunnels' | 'conntrack' | 'end';
+
+function place(capacities: Capacities): Record<Region, number> {
+  const { workers, tunnels: tunnelCount, flows } = capacities;
   const turns = HEADER_BYTES;
-  const metrics = align(turns + WorkerTurns.byteLength(capacities.workers));
-  const indexes = align(metrics + Metrics.byteLength(capacities.workers + 1));
-  const hosts = align(indexes + IndexTable.byteLength(capacities.tunnels));
-  const tunnels = align(hosts + HostTable.byteLength(capacities.tunnels * HOSTS_PER_TUNNEL));
-  const end = align(tunnels + TunnelTable.byteLength(capacities.tunnels));
-  return { turns, metrics, indexes, hosts, tunnels, end };
+  const metrics = align(turns + WorkerTurns.byteLength(workers));
+  const firewall = align(metrics + Metrics.byteLength(workers + 1));
+  const indexes = align(firewall + workers * FIREWALL_COLUMN_BYTES);
+  const hosts = align(indexes + IndexTable.byteLength(tunnelCount));
+  const tunnels = align(hosts + HostTable.byteLength(tunnelCount * HOSTS_PER_TUNNEL));
+  const conntrack = align(tunnels + TunnelTable.byteLength(tunnelCount));
+  const end = align(conntrack + ConntrackTable.byteLength(flows));
+  return { turns, metrics, firewall, indexes, hosts, tunnels, conntrack, end };
 }
 
 function align(offset: number): number {

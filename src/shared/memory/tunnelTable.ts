@@ -29,7 +29,6 @@ const RECEIVE_KEY = 16;
 const SEND_COUNTER = 32;
 const TRAFFIC_IN = 34;
 const TRAFFIC_OUT = 35;
-const SENT_SINCE_REPORT = 36;
 const ENDPOINT_GENERATION = 48;
 const ENDPOINT_PORT = 49;
 const ENDPOINT_ADDRESS = 50;
@@ -189,15 +188,6 @@ export class TunnelTable {
     }
   }
 
-  /** Adds sent packets and returns the sum since the primary last heard of them (for promotion and requery). */
-  addSent(slot: number, count: number): number {
-    return Atomics.add(this.words, slot * ROW_WORDS + SENT_SINCE_REPORT, count) + count;
-  }
-
-  takeSent(slot: number): number {
-    return Atomics.exchange(this.words, slot * ROW_WORDS + SENT_SINCE_REPORT, 0);
-  }
-
   // Written by the primary.
 
   /** Traffic marks since the last call: bit 1 in, bit 2 out. */
@@ -228,7 +218,6 @@ export class TunnelTable {
     words[base + ORDINAL] = row.ordinal;
     words[base + TRAFFIC_IN] = 0;
     words[base + TRAFFIC_OUT] = 0;
-    words[base + SENT_SINCE_REPORT] = 0;
     words[base + ENDPOINT_PORT] = 0;
     this.#bytes.set(row.sendKey, (base + SEND_KEY) * 4);
     this.#bytes.set(row.receiveKey, (base + RECEIVE_KEY) * 4);

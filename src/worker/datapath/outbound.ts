@@ -47,9 +47,6 @@ export interface OutboundRules {
 /** Packets read in one turn. */
 const BATCH_PACKETS = 64;
 
-/** After so many packets on a tunnel the primary looks for a better path (its own counters decide what happens). */
-const SENT_REPORT_PACKETS = 1000;
-
 /** Bytes of the largest packet that may wait: one segment. */
 const WAITING_BYTES_MAX = 9216;
 
@@ -171,9 +168,6 @@ export class Outbound {
     }
     this.#metrics[METRIC['messages.tx.message']] += segments;
     contexts.tunnels.markOut(context.slot);
-    if (contexts.tunnels.addSent(context.slot, segments) >= SENT_REPORT_PACKETS) {
-      this.#parts.punts.sent(context, contexts.tunnels.takeSent(context.slot));
-    }
   }
 
   /** The firewall's verdict on the packet in `#tuple`; a refused one may get a reject back through the tun. */

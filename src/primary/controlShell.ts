@@ -1,0 +1,272 @@
+/**
+ * The imperative shell around the control plane: clocks in, effects out.
+ *
+ * Every event enters through `act`, which reads both clocks once, calls the control plane, carries out its effects in
+ * order and sets one timer for the next deadline. The only place where control meets sockets, rows, workers and logs.
+ */
+
+import type { Endpoint, IpAddress } from '../shared/ip/address.ts';
+import { addressFromBytes, endpointOf } from '../shared/ip/address.ts';
+import type { Punt, ToWorker } from '../shared/ipc/messages.ts';
+import type { Logger } from '../shared/log/logger.ts';
+import { METRIC, type MetricName } from '../shared/memory/metrics.ts';
+import { reserveCounters } from '../shared/memory/sendCounter.ts';
+import { sealPacket } from '../shared/tunnel/seal.ts';
+import type { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
+import { HEADER_BYTES, MessageType, Subtype } from '../shared/wire/header.ts';
+import type { ControlPlane } from './control/controlPlane.ts';
+import type { Effect } from './control/effects.ts';
+import type { Now } from './control/now.ts';
+import { mappedBytes, type TunnelRows } from './tunnelRows.ts';
+import type { Underlay } from './underlay.ts';
+
+/** A part with its own deadlines and effects beside the control plane: the lighthouse client, punching. */
+export interface ControlCompanion {
+  readonly nextMs: number | null;
+  onTimer(now: Now): void;
+  drain(): Effect[];
+  /** An effect that is not the shell's own business. True: taken. */
+  onEffect(now: Now, effect: Effect): boolean;
+  /** An opened lighthouse message from the peer of a tunnel. */
+  onLighthouseMessage(now: Now, slot: number, generation: number, body: Uint8Array): void;
+}
+
+export interface ControlShellParts {
+  readonly control: ControlPlane;
+  readonly companions: readonly ControlCompanion[];
+  readonly rows: TunnelRows;
+  readonly contexts: TunnelContexts;
+  readonly underlay: Underlay;
+  /** The primary's column. */
+  readonly metrics: Float64Array;
+  readonly broadcast: (message: ToWorker) => void;
+  readonly log: Logger;
+}
+
+/** Timers further away than this are re-armed: Node's timers end at 2^31 ms. */
+const TIMER_MS_MAX = 60_000;
+
+export class ControlShell {
+  readonly #parts: ControlShellParts;
+  /** Counts of names that have no cell in shared memory. */
+  readonly #counts = new Map<string, number>();
+  #timer: NodeJS.Timeout | null = null;
+  #timerMs = Number.POSITIVE_INFINITY;
+  #isClosed = false;
+
+  constructor(parts: ControlShellParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs one event through the control plane and carries out what it wants done. */
+  act(event: (now: Now) => void): void {
+    const now: Now = { ms: performance.now(), unixMs: Date.now() };
+    event(now);
+    this.#settle(now);
+    this.#arm();
+  }
+
+  /** The punts of one worker's turn, in order. */
+  onReport(punts: readonly Punt[]): void {
+    this.act((now) => {
+      for (const punt of punts) {
+        this.#onPunt(now, punt);
+        // Rows must be right before the next punt is looked at: a roam decides where a test is answered.
+        this.#settle(now);
+      }
+    });
+  }
+
+  /** Counts that the control plane named, beyond those in shared memory. */
+  counts(): ReadonlyMap<string, number> {
+    return this.#counts;
+  }
+
+  /** Carries out nothing more. */
+  close(): void {
+    this.#isClosed = true;
+    if (this.#timer !== null) {
+      clearTimeout(this.#timer);
+    }
+  }
+
+  #onPunt(now: Now, punt: Punt): void {
+    const { control, contexts, companions } = this.#parts;
+    switch (punt.kind) {
+      case 'handshake':
+        control.onHandshake(now, punt.bytes, endpointFrom(punt.address, punt.port));
+        break;
+      case 'recvError':
+        control.onRecvError(now, punt.index, endpointFrom(punt.address, punt.port));
+        break;
+      case 'roam':
+        control.onRoam(now, punt.slot, punt.generation, endpointFrom(punt.address, punt.port));
+        break;
+      case 'close':
+        control.onClose(now, punt.slot, punt.generation);
+        break;
+      case 'miss':
+        control.onMiss(now, addressFromBytes(punt.address));
+        break;
+      case 'test':
+        if (contexts.tunnels.generation(punt.slot) === punt.generation) {
+          this.#seal(punt.slot, MessageType.Test, Subtype.TestReply, punt.body, null);
+        }
+        break;
+      case 'lighthouse':
+        for (const companion of companions) {
+          companion.onLighthouseMessage(now, punt.slot, punt.generation, punt.body);
+        }
+        break;
+    }
+  }
+
+  /** Carries out effects until there are none: some of them cause others. */
+  #settle(now: Now): void {
+    const { control, companions } = this.#parts;
+    for (;;) {
+      const effects = [...control.drain(), ...companions.flatMap((companion) => companion.drain())];
+      if (effects.length === 0) {
+        return;
+      }
+      for (const effect of effects) {
+        this.#carryOut(now, effect);
+      }
+    }
+  }
+
+  #carryOut(now: Now, effect: Effect): void {
+    const { rows, contexts, underlay, broadcast, log, companions } = this.#parts;
+    for (const companion of companions) {
+      companion.onEffect(now, effect);
+    }
+    switch (effect.kind) {
+      case 'sendDatagram':
+        this.#sent('messages.tx.handshake_ixpsk0', underlay.send(effect.endpoint, effect.bytes), effect.endpoint);
+        break;
+      case 'sendSealed':
+        this.#seal(effect.slot, effect.type, effect.subtype, effect.body, effect.endpoint);
+        break;
+      case 'punch': {
+        const errno = underlay.send(effect.endpoint, Uint8Array.of(effect.byte));
+        this.#sent(effect.byte === 1 ? 'messages.tx.punchy' : 'messages.tx.holepunch', errno, effect.endpoint);
+        break;
+      }
+      case 'hostUp':
+        broadcast({ type: 'hostUp', addresses: effect.addresses.map(mappedBytes) });
+        break;
+      case 'hostFailed':
+        broadcast({ type: 'hostFailed', address: mappedBytes(effect.address) });
+        break;
+      case 'tunnelClosed':
+        rows.remove(effect.slot);
+        contexts.release(effect.slot);
+        broadcast({ type: 'tunnelClosed', slot: effect.slot });
+        break;
+      case 'log':
+        log.log(effect.level, effect.message, effect.fields);
+        break;
+      case 'count':
+        this.#count(effect.metric, effect.n);
+        break;
+      case 'queryLighthouse':
+        // The lighthouse companion took it, or this node has no lighthouses to ask.
+        break;
+    }
+  }
+
+  #seal(slot: number, type: number, subtype: number, body: Uint8Array, endpoint: Endpoint | null): void {
+    const { contexts, underlay } = this.#parts;
+    const { tunnels } = contexts;
+    const context = contexts.at(slot);
+    if (context === null) {
+      return;
+    }
+    const isReachable = endpoint === null ? contexts.refreshEndpoint(context) : underlay.address(endpoint) >= 0;
+    if (!isReachable) {
+      this.#count('drop.tx.no_endpoint', 1);
+      return;
+    }
+    const counter = reserveCounters(tunnels.words, tunnels.counterCell(slot), 1);
+    if (counter < 0) {
+      this.#count('messages.tx.exhausted', 1);
+      return;
+    }
+    const source = underlay.buffer + HEADER_BYTES;
+    underlay.arena.bytes.set(body, source);
+    const length = sealPacket(
+      underlay.arena,
+      context,
+      type,
+      subtype,
+      0,
+      counter,
+      source,
+      body.length,
+      underlay.buffer,
+    );
+    const errno =
+      endpoint === null ? underlay.sendTo(context.destination, length) : underlay.sendBuilt(endpoint, length);
+    this.#sent(SEALED_METRICS[type * 2 + subtype] ?? null, errno, endpoint);
+  }
+
+  #sent(metric: MetricName | null, errno: number, endpoint: Endpoint | null): void {
+    if (errno !== 0) {
+      this.#count('udp.tx.dropped', 1);
+      this.#parts.log.debug('Could not send a datagram', { udpAddr: endpoint?.text ?? '', errno });
+    } else if (metric !== null) {
+      this.#count(metric, 1);
+    }
+  }
+
+  #count(metric: string, n: number): void {
+    const cell = (METRIC as Readonly<Record<string, number | undefined>>)[metric];
+    if (cell === undefined) {
+      this.#counts.set(metric, (this.#counts.get(metric) ?? 0) + n);
+    } else {
+      this.#parts.metrics[cell] += n;
+    }
+  }
+
+  /** One timer for the earliest deadline of all parts. */
+  #arm(): void {
+    const { control, companions } = this.#parts;
+    const times = [control.nextMs, ...companions.map((companion) => companion.nextMs)].filter((time) => time !== null);
+    const nextMs = times.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...times);
+    if (this.#isClosed || (this.#timer !== null && this.#timerMs === nextMs)) {
+      return;
+    }
+    if (this.#timer !== null) {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+    }
+    this.#timerMs = nextMs;
+    if (nextMs !== Number.POSITIVE_INFINITY) {
+      const delayMs = Math.min(TIMER_MS_MAX, Math.max(0, Math.ceil(nextMs - performance.now())));
+      this.#timer = setTimeout(() => this.#onTimer(), delayMs);
+    }
+  }
+
+  #onTimer(): void {
+    this.#timer = null;
+    this.act((now) => {
+      this.#parts.control.onTimer(now);
+      for (const companion of this.#parts.companions) {
+        companion.onTimer(now);
+      }
+    });
+  }
+}
+
+/** By type and subtype of a sealed message. */
+const SEALED_METRICS: Readonly<Record<number, MetricName>> = {
+  [MessageType.Lighthouse * 2]: 'messages.tx.lighthouse',
+  [MessageType.Test * 2 + Subtype.TestRequest]: 'messages.tx.test_request',
+  [MessageType.Test * 2 + Subtype.TestReply]: 'messages.tx.test_response',
+  [MessageType.CloseTunnel * 2]: 'messages.tx.close_tunnel',
+};
+
+function endpointFrom(address: Uint8Array, port: number): Endpoint {
+  const ip: IpAddress = addressFromBytes(address);
+  return endpointOf(ip, port);
+}
