@@ -1,0 +1,223 @@
+/**
+ * Builds the answer to a refused packet: a TCP reset or an ICMP "administratively prohibited", for IPv4 and IPv6.
+ *
+ * Where it is sent (back into the tun, or through the tunnel past the firewall) is the caller's. Never answered are
+ * fragments other than the first, ICMP errors, resets, and packets to or from an address that is not one host's
+ * (RFC 1122 §3.2.2, RFC 4443 §2.4): so two nodes cannot reject each other's rejects, and no answer is larger than
+ * `rejectBytesMax`. Allocates nothing. Source of the contents: Nebula protocol, reject packets; RFC 9293 §3.10.7.1.
+ */
+import { checksumOf, ipv4Checksum, pseudoSum4, pseudoSum6, sumBytes } from '../../shared/ip/checksum.ts';
+import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
+
+/** The longest answer: IPv6 and ICMPv6 headers and 1000 bytes of the refused packet. */
+export const rejectBytesMax = 1048;
+
+/**
+ * Writes the answer to the packet of `length` bytes at `offset` (parsed into `tuple`, in either direction) at
+ * `targetOffset`, where `rejectBytesMax` bytes must be free and not overlap the packet. Returns its length, or 0 when
+ * the packet gets no answer.
+ */
+export function buildReject(
+  bytes: Uint8Array,
+  view: DataView,
+  offset: number,
+  length: number,
+  tuple: PacketTuple,
+  target: Uint8Array,
+  targetView: DataView,
+  targetOffset: number,
+): number {
+  if (tuple.isFragment || !areHosts(bytes, offset, tuple.version)) {
+    return 0;
+  }
+  const upper = offset + tuple.ipHeaderLength;
+  if (tuple.protocol === IpProtocol.Tcp) {
+    const left = length - tuple.ipHeaderLength;
+    return buildReset(bytes, view, offset, upper, left, tuple.version, target, targetView, targetOffset);
+  }
+  const isError =
+    (tuple.protocol === IpProtocol.Icmp && isIcmpError(bytes[upper])) ||
+    (tuple.protocol === IpProtocol.Icmpv6 && isIcmpv6Error(bytes[upper]));
+  if (isError) {
+    return 0;
+  }
+  return tuple.version === 4
+    ? buildUnreachable4(bytes, offset, length, tuple.ipHeaderLength, target, targetView, targetOffset)
+    : buildUnreachable6(bytes, offset, length, target, targetView, targetOffset);
+}
+
+function buildReset(
+  bytes: Uint8Array,
+  view: DataView,
+  offset: number,
+  upper: number,
+  left: number,
+  version: number,
+  target: Uint8Array,
+  targetView: DataView,
+  targetOffset: number,
+): number {
+  if (left < TCP_HEADER_BYTES) {
+    return 0;
+  }
+  const flags = bytes[upper + 13];
+  if ((flags & TCP_RST) !== 0) {
+    return 0;
+  }
+  const ipBytes = version === 4 ? 20 : 40;
+  const out = targetOffset + ipBytes;
+  target.fill(0, out, out + TCP_HEADER_BYTES);
+  targetView.setUint16(out, view.getUint16(upper + 2));
+  targetView.setUint16(out + 2, view.getUint16(upper));
+  target[out + 12] = 5 << 4;
+  if ((flags & TCP_ACK) !== 0) {
+    targetView.setUint32(out + 4, view.getUint32(upper + 8));
+    target[out + 13] = TCP_RST;
+  } else {
+    const dataOffset = (bytes[upper + 12] >> 4) * 4;
+    const payload = Math.max(0, left - dataOffset);
+    const controls = ((flags & TCP_SYN) !== 0 ? 1 : 0) + ((flags & TCP_FIN) !== 0 ? 1 : 0);
+    targetView.setUint32(out + 8, (view.getUint32(upper + 4) + controls + payload) >>> 0);
+    target[out + 13] = TCP_RST | TCP_ACK;
+  }
+  const pseudo =
+    version === 4
+      ? writeHeader4(bytes, offset, IpProtocol.Tcp, TCP_HEADER_BYTES, target, targetView, targetOffset)
+      : writeHeader6(bytes, offset, IpProtocol.Tcp, TCP_HEADER_BYTES, target, targetView, targetOffset);
+  targetView.setUint16(out + 16, checksumOf(pseudo + sumBytes(targetView, out, TCP_HEADER_BYTES)));
+  return ipBytes + TCP_HEADER_BYTES;
+}
+
+/** ICMP type 3 code 13 with the refused packet's IP header and the first 8 bytes behind it (RFC 792, RFC 1812 §5.2.7.1). */
+function buildUnreachable4(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  headerLength: number,
+  target: Uint8Array,
+  targetView: DataView,
+  targetOffset: number,
+): number {
+  const quoted = Math.min(length, headerLength + 8);
+  const out = targetOffset + 20;
+  writeIcmp(target, out, 3, 13);
+  copyBytes(bytes, offset, quoted, target, out + ICMP_HEADER_BYTES);
+  writeHeader4(bytes, offset, IpProtocol.Icmp, ICMP_HEADER_BYTES + quoted, target, targetView, targetOffset);
+  targetView.setUint16(out + 2, checksumOf(sumBytes(targetView, out, ICMP_HEADER_BYTES + quoted)));
+  return 20 + ICMP_HEADER_BYTES + quoted;
+}
+
+/** ICMPv6 type 1 code 1 with the beginning of the refused packet (RFC 4443 §3.1). */
+function buildUnreachable6(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  target: Uint8Array,
+  targetView: DataView,
+  targetOffset: number,
+): number {
+  const quoted = Math.min(length, ICMPV6_QUOTED_BYTES_MAX);
+  const out = targetOffset + 40;
+  const messageBytes = ICMP_HEADER_BYTES + quoted;
+  writeIcmp(target, out, 1, 1);
+  copyBytes(bytes, offset, quoted, target, out + ICMP_HEADER_BYTES);
+  const pseudo = writeHeader6(bytes, offset, IpProtocol.Icmpv6, messageBytes, target, targetView, targetOffset);
+  targetView.setUint16(out + 2, checksumOf(pseudo + sumBytes(targetView, out, messageBytes)));
+  return 40 + messageBytes;
+}
+
+/** An IPv4 header back to the sender; returns the pseudo-header's sum for the upper layer. */
+function writeHeader4(
+  bytes: Uint8Array,
+  offset: number,
+  protocol: number,
+  upperBytes: number,
+  target: Uint8Array,
+  targetView: DataView,
+  targetOffset: number,
+): number {
+  target.fill(0, targetOffset, targetOffset + 20);
+  target[targetOffset] = 0x45;
+  targetView.setUint16(targetOffset + 2, 20 + upperBytes);
+  target[targetOffset + 8] = HOP_LIMIT;
+  target[targetOffset + 9] = protocol;
+  copyBytes(bytes, offset + 16, 4, target, targetOffset + 12);
+  copyBytes(bytes, offset + 12, 4, target, targetOffset + 16);
+  targetView.setUint16(targetOffset + 10, ipv4Checksum(targetView, targetOffset, 20));
+  return pseudoSum4(targetView, targetOffset, protocol) + upperBytes;
+}
+
+/** An IPv6 header back to the sender; returns the pseudo-header's sum for the upper layer. */
+function writeHeader6(
+  bytes: Uint8Array,
+  offset: number,
+  protocol: number,
+  upperBytes: number,
+  target: Uint8Array,
+  targetView: DataView,
+  targetOffset: number,
+): number {
+  target.fill(0, targetOffset, targetOffset + 8);
+  target[targetOffset] = 0x60;
+  targetView.setUint16(targetOffset + 4, upperBytes);
+  target[targetOffset + 6] = protocol;
+  target[targetOffset + 7] = HOP_LIMIT;
+  copyBytes(bytes, offset + 24, 16, target, targetOffset + 8);
+  copyBytes(bytes, offset + 8, 16, target, targetOffset + 24);
+  return pseudoSum6(targetView, targetOffset, protocol) + upperBytes;
+}
+
+function writeIcmp(target: Uint8Array, at: number, type: number, code: number): void {
+  target.fill(0, at, at + ICMP_HEADER_BYTES);
+  target[at] = type;
+  target[at + 1] = code;
+}
+
+/** A loop, because `set` would need a view of the source: at most 1000 bytes, and only for refused packets. */
+function copyBytes(source: Uint8Array, from: number, length: number, target: Uint8Array, to: number): void {
+  for (let index = 0; index < length; index++) {
+    target[to + index] = source[from + index];
+  }
+}
+
+/** Whether source and destination both name one host: neither multicast, broadcast nor unspecified. */
+function areHosts(bytes: Uint8Array, offset: number, version: number): boolean {
+  if (version === 4) {
+    return isHost4(bytes, offset + 12) && isHost4(bytes, offset + 16);
+  }
+  return isHost6(bytes, offset + 8) && isHost6(bytes, offset + 24);
+}
+
+function isHost4(bytes: Uint8Array, at: number): boolean {
+  const isUnspecified = (bytes[at] | bytes[at + 1] | bytes[at + 2] | bytes[at + 3]) === 0;
+  const isBroadcast = (bytes[at] & bytes[at + 1] & bytes[at + 2] & bytes[at + 3]) === 0xff;
+  const isMulticast = (bytes[at] & 0xf0) === 0xe0;
+  return !isUnspecified && !isBroadcast && !isMulticast;
+}
+
+function isHost6(bytes: Uint8Array, at: number): boolean {
+  let any = 0;
+  for (let index = 0; index < 16; index++) {
+    any |= bytes[at + index];
+  }
+  return any !== 0 && bytes[at] !== 0xff;
+}
+
+/** Unreachable, source quench, redirect, time exceeded, parameter problem. */
+function isIcmpError(type: number): boolean {
+  return type === 3 || type === 4 || type === 5 || type === 11 || type === 12;
+}
+
+/** All types below 128 are errors (RFC 4443 §2.1); a redirect must not be answered either (§2.4). */
+function isIcmpv6Error(type: number): boolean {
+  return type < 128 || type === 137;
+}
+
+const HOP_LIMIT = 64;
+const TCP_HEADER_BYTES = 20;
+const ICMP_HEADER_BYTES = 8;
+const ICMPV6_QUOTED_BYTES_MAX = 1000;
+const TCP_FIN = 0x01;
+const TCP_SYN = 0x02;
+const TCP_RST = 0x04;
+const TCP_ACK = 0x10;
