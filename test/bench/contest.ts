@@ -1,0 +1,168 @@
+/**
+ * One candidate of the benchmark, running: two ends joined by a cable, an address to send to, and the processes that carry
+ * the traffic. Built fresh for every turn, so that no candidate inherits anything of the one before.
+ */
+import { randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
+import { Lab, type Namespace } from '../../src/primary/cli/demo/lab.ts';
+import { until } from '../../src/primary/cli/demo/until.ts';
+import { Curve } from '../../src/shared/cert/certificate.ts';
+import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
+import type { ConfigTree, NodeKind } from '../support/nodes.ts';
+import { Pair, RIGHT } from '../support/pair.ts';
+import { untilReachable } from '../support/traffic.ts';
+
+/** What runs between the two ends. */
+export type Candidate =
+  | { readonly kind: 'cable'; readonly name: string }
+  | { readonly kind: 'wireguard-go'; readonly name: string }
+  | {
+      readonly kind: NodeKind;
+      readonly name: string;
+      readonly routines: number;
+      readonly config?: ConfigTree;
+      /** Another program than the one `kind` stands for. */
+      readonly command?: readonly string[];
+    };
+
+export interface Contest {
+  readonly lab: Lab;
+  readonly client: Namespace;
+  readonly server: Namespace;
+  /** The server's address inside the tunnel. */
+  readonly address: string;
+  /** Processes of the tunnel at each end, the traffic generators not among them. */
+  readonly clientPids: () => readonly number[];
+  readonly serverPids: () => readonly number[];
+  /** Ends the nodes in good order, so that they can write what they keep for their end, and removes everything. */
+  readonly close: () => Promise<void>;
+}
+
+/** Inside the tunnel, for every candidate alike. */
+export const TUNNEL_MTU = 1300;
+
+export async function startContest(candidate: Candidate, env: NodeJS.ProcessEnv = {}): Promise<Contest> {
+  switch (candidate.kind) {
+    case 'cable':
+      return startCable();
+    case 'wireguard-go':
+      return await startWireguard();
+    default:
+      return await startNodes(candidate, env);
+  }
+}
+
+async function startNodes(
+  candidate: Extract<Candidate, { readonly routines: number }>,
+  env: NodeJS.ProcessEnv,
+): Promise<Contest> {
+  const { kind, routines, config = {}, command } = candidate;
+  const options = { kind, routines, config, mtu: TUNNEL_MTU, env, ...(command === undefined ? {} : { command }) };
+  const pair = new Pair({ left: options, right: options, labKind: 'bench' });
+  try {
+    await pair.start();
+    await untilReachable(pair.lab, pair.left.namespace, RIGHT);
+  } catch (error) {
+    pair.close();
+    throw error;
+  }
+  return {
+    lab: pair.lab,
+    client: pair.left.namespace,
+    server: pair.right.namespace,
+    address: RIGHT,
+    clientPids: () => pair.left.allPids(),
+    serverPids: () => pair.right.allPids(),
+    close: async () => {
+      await Promise.all([pair.left.stop(), pair.right.stop()]);
+      pair.close();
+    },
+  };
+}
+
+function startCable(): Contest {
+  const { lab, client, server } = joinedByCable();
+  const close = async (): Promise<void> => lab.close();
+  return { lab, client, server, address: '192.0.2.2', clientPids: () => [], serverPids: () => [], close };
+}
+
+function joinedByCable(): { readonly lab: Lab; readonly client: Namespace; readonly server: Namespace } {
+  const lab = new Lab('bench');
+  const [client, server] = [lab.namespace('left'), lab.namespace('right')];
+  lab.cable({ namespace: client, addresses: ['192.0.2.1/24'] }, { namespace: server, addresses: ['192.0.2.2/24'] });
+  return { lab, client, server };
+}
+
+async function startWireguard(): Promise<Contest> {
+  const { lab, client, server } = joinedByCable();
+  try {
+    const keys = [0, 1].map(() => generateKeyPair(Curve.Curve25519, randomBytes(32)));
+    const ends = [client, server].map((namespace, index) => ({
+      namespace,
+      device: `wg${process.pid}${'ab'[index]}`,
+      own: keys[index],
+      peer: keys[1 - index],
+      overlay: `10.86.0.${index + 1}`,
+      peerOverlay: `10.86.0.${2 - index}`,
+      peerEndpoint: `192.0.2.${2 - index}:51820`,
+    }));
+    const programs = await Promise.all(
+      ends.map(async (end) => {
+        const program = lab.start(end.namespace, ['wireguard-go', '-f', end.device]);
+        const socket = `/var/run/wireguard/${end.device}.sock`;
+        await until(`wireguard-go to open ${socket}`, () => configureWireguard(socket, wireguardSettings(end)));
+        const ip = ['ip', 'address', 'add', `${end.overlay}/24`, 'dev', end.device];
+        await lab.run(end.namespace, ip);
+        await lab.run(end.namespace, ['ip', 'link', 'set', end.device, 'mtu', String(TUNNEL_MTU), 'up']);
+        return program;
+      }),
+    );
+    await untilReachable(lab, client, ends[1].overlay);
+    const close = async (): Promise<void> => {
+      await Promise.all(programs.map((program) => program.stop()));
+      lab.close();
+    };
+    const [clientPids, serverPids] = programs.map((program) => () => [program.pid]);
+    return { lab, client, server, address: ends[1].overlay, clientPids, serverPids, close };
+  } catch (error) {
+    lab.close();
+    throw error;
+  }
+}
+
+interface WireguardEnd {
+  readonly own: { readonly privateKey: Uint8Array };
+  readonly peer: { readonly publicKey: Uint8Array };
+  readonly peerOverlay: string;
+  readonly peerEndpoint: string;
+}
+
+function wireguardSettings(end: WireguardEnd): string {
+  return [
+    `private_key=${Buffer.from(end.own.privateKey).toString('hex')}`,
+    'listen_port=51820',
+    `public_key=${Buffer.from(end.peer.publicKey).toString('hex')}`,
+    `endpoint=${end.peerEndpoint}`,
+    `allowed_ip=${end.peerOverlay}/32`,
+  ].join('\n');
+}
+
+/** Speaks WireGuard's cross-platform userspace protocol; false while nobody listens on the socket yet. */
+function configureWireguard(path: string, settings: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = connect(path, () => socket.write(`set=1\n${settings}\n\n`));
+    socket.on('error', () => resolve(false));
+    socket.on('data', (data) => {
+      answer += data.toString('latin1');
+      if (answer.includes('\n\n')) {
+        socket.destroy();
+        if (answer.includes('errno=0')) {
+          resolve(true);
+        } else {
+          reject(new Error(`wireguard-go refused its settings: ${answer.trim()}`));
+        }
+      }
+    });
+  });
+}
