@@ -99,7 +99,8 @@ describe('FdWatcher', () => {
   });
 
   it('survives a collection without being referenced', async () => {
-    const collect = (globalThis as { gc?: () => void }).gc;
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
     const fd = eventfd();
     await new Promise<void>((resolve, reject) => {
       watchOnce(fd, resolve, reject);

@@ -1,0 +1,20 @@
+/**
+ * Memory for the argument structs of set-up calls: one page that every call in this folder may overwrite.
+ *
+ * Calls are synchronous and a process has one thread, so a caller writes its struct, makes the call and reads the
+ * result before anybody else gets here. Nothing may be kept in it from one call to the next.
+ */
+import { Arena } from './arena.ts';
+
+export const scratch: Arena = new Arena(4096);
+
+/** Zeroes the first `byteLength` bytes for a struct that starts at offset 0. */
+export function clearScratch(byteLength: number): void {
+  scratch.bytes.fill(0, 0, byteLength);
+}
+
+/** Writes a pointer or a 64-bit length. */
+export function writeWord(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value % 2 ** 32, true);
+  view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
+}
