@@ -14,10 +14,9 @@
  */
 import { checksumOf, pseudoSum4, pseudoSum6, sumBytes, udpChecksumOf } from '../../shared/ip/checksum.ts';
 import { IpProtocol } from '../../shared/ip/packetTuple.ts';
+import { GsoType, VirtioFlag } from '../ports/virtio.ts';
 
-/** Fields of the virtio network header that precedes each packet of a tun device opened with IFF_VNET_HDR. */
-export const VirtioFlag = { NeedsChecksum: 1, DataValid: 2, ReceiveCoalesced: 4 } as const;
-export const GsoType = { None: 0, Tcp4: 1, Tcp6: 4, Udp: 5, EcnBit: 0x80 } as const;
+export { GsoType, VirtioFlag } from '../ports/virtio.ts';
 
 /** Why a packet cannot be cut or finished. Negative, so that a count stands for success. */
 export const SegmentFault = {

@@ -1,7 +1,8 @@
 /** Cutting super-packets in place, against the naive segmenter of `support/innerPackets.ts`. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { GsoType, Segmenter, SegmentFault, VirtioFlag } from '../../../src/worker/datapath/segment.ts';
+import { Segmenter, SegmentFault } from '../../../src/worker/datapath/segment.ts';
+import { GsoType, VirtioFlag } from '../../../src/worker/ports/virtio.ts';
 import {
   buildPacket,
   cutPacket,
