@@ -12,23 +12,37 @@ import { fileURLToPath } from 'node:url';
 import { Lab, labObstacle, type Namespace, sweepLabs } from './demo/lab.ts';
 import type { Program } from './demo/program.ts';
 import type { TransferReport } from './demo/transferPeer.ts';
+import { parseFlags } from './flags.ts';
+import type { Io } from './usage.ts';
 
-/** Runs the demo to its end. Returns the exit code: 0 when every step has worked, else 1 after saying which did not. */
-export async function demo(): Promise<number> {
+/** `weft demo`. Exit code 0: every step has worked; 1: one has not, or cannot here, and the text says which; 2: wrong arguments. */
+export async function demo(
+  argv: readonly string[] = [],
+  io: Io = { stdout: process.stdout, stderr: process.stderr },
+): Promise<number> {
+  const flags = parseFlags({}, argv);
+  if (flags.kind === 'help') {
+    io.stdout.write(
+      'weft demo: builds two nodes in network namespaces of this machine, shows them talking, cleans up.\n',
+    );
+    return 0;
+  }
+  if (flags.kind === 'error' || flags.rest.length > 0) {
+    io.stderr.write('weft demo takes no arguments.\n');
+    return 2;
+  }
   const obstacle = labObstacle();
   if (obstacle !== null) {
-    process.stderr.write(
-      `weft demo: ${obstacle}.\nThe demo builds a small network inside this machine, which needs root: try "sudo npm run demo".\n`,
-    );
+    io.stderr.write(`weft demo: ${obstacle}.\nIt builds a small network inside this machine; as root that works.\n`);
     return 1;
   }
   sweepLabs();
   const lab = new Lab('demo');
   try {
-    await tell(lab);
+    await new Story(lab, io).tell();
     return 0;
   } catch (error) {
-    process.stderr.write(`\nweft demo: ${error instanceof Error ? error.message : String(error)}\n`);
+    io.stderr.write(`\nweft demo: ${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
   } finally {
     lab.close();
@@ -50,133 +64,153 @@ const TRANSFER_PORT = 5001;
 const TRANSFER_SECONDS = 3;
 const START_MS = 20_000;
 
-async function tell(lab: Lab): Promise<void> {
-  say('weft joins machines into one private network: an overlay. Traffic between two machines is encrypted and goes');
-  say('straight from one to the other. This demo plays two machines, "ada" and "ben", inside this one.');
+class Story {
+  readonly #lab: Lab;
+  readonly #io: Io;
+  #titleCount = 0;
 
-  title('The network they meet on');
-  const hosts = buildNetwork(lab);
-  const [ada, ben] = hosts;
-  say(`Two network namespaces with a virtual cable between them: ada is ${ada.underlay}, ben is ${ben.underlay}.`);
-  say('This stands for the internet: weft calls it the underlay.');
-
-  title('Who they are');
-  say('A certificate authority vouches for every machine of an overlay. It signs a name and an address for each:');
-  makeCertificates(lab, hosts);
-
-  title('Two nodes start');
-  say(
-    `Each node reads one configuration file and starts ${ROUTINES} worker processes, one per queue of its network device.`,
-  );
-  const nodes = await Promise.all(hosts.map((host, index) => startNode(lab, host, hosts[1 - index])));
-  for (const [index, host] of hosts.entries()) {
-    say(`${host.name} is up as ${host.overlay} (process ${nodes[index].pid}).`);
+  constructor(lab: Lab, io: Io) {
+    this.#lab = lab;
+    this.#io = io;
   }
 
-  title('They talk');
-  say('The first packet makes the two nodes shake hands: they show their certificates and agree on keys.');
-  await reportPing(lab, ada, ben);
-  await reportPing(lab, ben, ada);
+  async tell(): Promise<void> {
+    this.#say(
+      'weft joins machines into one private network: an overlay. Traffic between two machines is encrypted and goes',
+    );
+    this.#say('straight from one to the other. This demo plays two machines, "ada" and "ben", inside this one.');
 
-  title('How fast');
-  say(`One TCP connection through the tunnel, ${TRANSFER_SECONDS} seconds in each direction:`);
-  await reportTransfer(lab, ada, ben);
-  await reportTransfer(lab, ben, ada);
+    this.#title('The network they meet on');
+    const hosts = this.#buildNetwork();
+    const [ada, ben] = hosts;
+    this.#say(
+      `Two network namespaces with a virtual cable between them: ada is ${ada.underlay}, ben is ${ben.underlay}.`,
+    );
+    this.#say('This stands for the internet: weft calls it the underlay.');
 
-  title('The end');
-  await Promise.all(nodes.map(endNode));
-  say('Both nodes said goodbye and ended. Namespaces, keys and certificates are removed: nothing is left.');
-  say('Next: README.md shows how to run weft between real machines.');
-}
+    this.#title('Who they are');
+    this.#say(
+      'A certificate authority vouches for every machine of an overlay. It signs a name and an address for each:',
+    );
+    this.#makeCertificates(hosts);
 
-function buildNetwork(lab: Lab): Host[] {
-  const hosts = ['ada', 'ben'].map((name, index) => ({
-    name,
-    namespace: lab.namespace(name),
-    overlay: `10.86.0.${index + 1}`,
-    underlay: `192.0.2.${index + 1}`,
-  }));
-  const ports = hosts.map((host) => ({ namespace: host.namespace, addresses: [`${host.underlay}/24`] }));
-  lab.cable(ports[0], ports[1]);
-  return hosts;
-}
+    this.#title('Two nodes start');
+    this.#say(
+      `Each node reads one configuration file and starts ${ROUTINES} worker processes, one per queue of its network device.`,
+    );
+    const nodes = await Promise.all(hosts.map((host, index) => this.#startNode(host, hosts[1 - index])));
+    for (const [index, host] of hosts.entries()) {
+      this.#say(`${host.name} is up as ${host.overlay} (process ${nodes[index].pid}).`);
+    }
 
-function makeCertificates(lab: Lab, hosts: readonly Host[]): void {
-  weftCert(lab, 'ca', '-name', 'demo authority', '-duration', '24h');
-  for (const host of hosts) {
-    weftCert(lab, 'sign', '-name', host.name, '-networks', `${host.overlay}/24`);
+    this.#title('They talk');
+    this.#say('The first packet makes the two nodes shake hands: they show their certificates and agree on keys.');
+    await this.#reportPing(ada, ben);
+    await this.#reportPing(ben, ada);
+
+    this.#title('How fast');
+    this.#say(`One TCP connection through the tunnel, ${TRANSFER_SECONDS} seconds in each direction:`);
+    await this.#reportTransfer(ada, ben);
+    await this.#reportTransfer(ben, ada);
+
+    this.#title('The end');
+    await Promise.all(nodes.map((node) => this.#endNode(node)));
+    this.#say('Both nodes said goodbye and ended. Namespaces, keys and certificates are removed: nothing is left.');
+    this.#say('Next: README.md shows how to run weft between real machines.');
   }
-}
 
-/** Runs `weft cert` in the lab's directory and shows the command: what is seen here can be repeated by hand. */
-function weftCert(lab: Lab, ...words: readonly string[]): void {
-  say(`  $ weft cert ${words.map((word) => (word.includes(' ') ? `"${word}"` : word)).join(' ')}`);
-  execFileSync(process.execPath, [MAIN, 'cert', ...words], { cwd: lab.directory, stdio: ['ignore', 'pipe', 'pipe'] });
-}
-
-async function startNode(lab: Lab, host: Host, peer: Host): Promise<Program> {
-  const any = [{ port: 'any', proto: 'any', host: 'any' }];
-  const config = {
-    pki: Object.fromEntries(
-      [
-        ['ca', 'ca.crt'],
-        ['cert', `${host.name}.crt`],
-        ['key', `${host.name}.key`],
-      ].map(([key, file]) => [key, join(lab.directory, file)]),
-    ),
-    static_host_map: { [peer.overlay]: [`${peer.underlay}:${PORT}`] },
-    listen: { host: '0.0.0.0', port: PORT },
-    routines: ROUTINES,
-    tun: { dev: 'weft0' },
-    firewall: { inbound: any, outbound: any },
-  };
-  const path = join(lab.directory, `${host.name}.yml`);
-  writeFileSync(path, JSON.stringify(config, null, 2));
-  const program = lab.start(host.namespace, [process.execPath, MAIN, 'run', '-config', path], { title: host.name });
-  await program.waitForLine(/weft is up/, START_MS);
-  return program;
-}
-
-async function endNode(program: Program): Promise<void> {
-  const status = await program.stop();
-  if (status.code !== 0) {
-    throw new Error(`${program.title} did not end cleanly:\n  ${program.lines.slice(-5).join('\n  ')}`);
+  #buildNetwork(): Host[] {
+    const hosts = ['ada', 'ben'].map((name, index) => ({
+      name,
+      namespace: this.#lab.namespace(name),
+      overlay: `10.86.0.${index + 1}`,
+      underlay: `192.0.2.${index + 1}`,
+    }));
+    const ports = hosts.map((host) => ({ namespace: host.namespace, addresses: [`${host.underlay}/24`] }));
+    this.#lab.cable(ports[0], ports[1]);
+    return hosts;
   }
-}
 
-async function reportPing(lab: Lab, from: Host, to: Host): Promise<void> {
-  const outcome = await lab.run(from.namespace, ['ping', '-n', '-c', '5', '-i', '0.2', '-W', '2', to.overlay]);
-  const received = Number(/(\d+) received/.exec(outcome.stdout)?.[1] ?? 0);
-  if (received !== 5) {
-    throw new Error(
-      `${from.name} sent 5 pings to ${to.overlay} and got ${received} answers:\n${outcome.lines.join('\n')}`,
+  #makeCertificates(hosts: readonly Host[]): void {
+    this.#weftCert('ca', '-name', 'demo authority', '-duration', '24h');
+    for (const host of hosts) {
+      this.#weftCert('sign', '-name', host.name, '-networks', `${host.overlay}/24`);
+    }
+  }
+
+  /** Runs `weft cert` in the lab's directory and shows the command: what is seen here can be repeated by hand. */
+  #weftCert(...words: readonly string[]): void {
+    this.#say(`  $ weft cert ${words.map((word) => (word.includes(' ') ? `"${word}"` : word)).join(' ')}`);
+    execFileSync(process.execPath, [MAIN, 'cert', ...words], {
+      cwd: this.#lab.directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+
+  async #startNode(host: Host, peer: Host): Promise<Program> {
+    const any = [{ port: 'any', proto: 'any', host: 'any' }];
+    const config = {
+      pki: Object.fromEntries(
+        [
+          ['ca', 'ca.crt'],
+          ['cert', `${host.name}.crt`],
+          ['key', `${host.name}.key`],
+        ].map(([key, file]) => [key, join(this.#lab.directory, file)]),
+      ),
+      static_host_map: { [peer.overlay]: [`${peer.underlay}:${PORT}`] },
+      listen: { host: '0.0.0.0', port: PORT },
+      routines: ROUTINES,
+      tun: { dev: 'weft0' },
+      firewall: { inbound: any, outbound: any },
+    };
+    const path = join(this.#lab.directory, `${host.name}.yml`);
+    writeFileSync(path, JSON.stringify(config, null, 2));
+    const program = this.#lab.start(host.namespace, [process.execPath, MAIN, 'run', '-config', path], {
+      title: host.name,
+    });
+    await program.waitForLine(/weft is up/, START_MS);
+    return program;
+  }
+
+  async #endNode(program: Program): Promise<void> {
+    const status = await program.stop();
+    if (status.code !== 0) {
+      throw new Error(`${program.title} did not end cleanly:\n  ${program.lines.slice(-5).join('\n  ')}`);
+    }
+  }
+
+  async #reportPing(from: Host, to: Host): Promise<void> {
+    const outcome = await this.#lab.run(from.namespace, ['ping', '-n', '-c', '5', '-i', '0.2', '-W', '2', to.overlay]);
+    const received = Number(/(\d+) received/.exec(outcome.stdout)?.[1] ?? 0);
+    if (received !== 5) {
+      throw new Error(
+        `${from.name} sent 5 pings to ${to.overlay} and got ${received} answers:\n${outcome.lines.join('\n')}`,
+      );
+    }
+    const times = [...outcome.stdout.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]));
+    const rest = times.slice(1);
+    const mean = rest.reduce((sum, time) => sum + time, 0) / rest.length;
+    this.#say(
+      `${from.name} pings ${to.name} at ${to.overlay}: 5 of 5 answered, the first in ${times[0]} ms, the others in ${mean.toFixed(2)} ms.`,
     );
   }
-  const times = [...outcome.stdout.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]));
-  const rest = times.slice(1);
-  const mean = rest.reduce((sum, time) => sum + time, 0) / rest.length;
-  say(
-    `${from.name} pings ${to.name} at ${to.overlay}: 5 of 5 answered, the first in ${times[0]} ms, the others in ${mean.toFixed(2)} ms.`,
-  );
-}
 
-async function reportTransfer(lab: Lab, from: Host, to: Host): Promise<void> {
-  const peer = [process.execPath, TRANSFER_PEER];
-  const receiver = lab.start(to.namespace, [...peer, 'receive', to.overlay, String(TRANSFER_PORT)]);
-  await receiver.waitForLine(/listening/);
-  const words = [...peer, 'send', to.overlay, String(TRANSFER_PORT), String(TRANSFER_SECONDS)];
-  await lab.run(from.namespace, words, (TRANSFER_SECONDS + 20) * 1000);
-  const report = JSON.parse(await receiver.waitForLine(/^\{/)) as TransferReport;
-  const megabits = (report.bytes * 8) / report.seconds / 1e6;
-  say(`${from.name} → ${to.name}: ${(report.bytes / 1e6).toFixed(0)} MB, ${megabits.toFixed(0)} Mbit/s.`);
-}
+  async #reportTransfer(from: Host, to: Host): Promise<void> {
+    const peer = [process.execPath, TRANSFER_PEER];
+    const receiver = this.#lab.start(to.namespace, [...peer, 'receive', to.overlay, String(TRANSFER_PORT)]);
+    await receiver.waitForLine(/listening/);
+    const words = [...peer, 'send', to.overlay, String(TRANSFER_PORT), String(TRANSFER_SECONDS)];
+    await this.#lab.run(from.namespace, words, (TRANSFER_SECONDS + 20) * 1000);
+    const report = JSON.parse(await receiver.waitForLine(/^\{/)) as TransferReport;
+    const megabits = (report.bytes * 8) / report.seconds / 1e6;
+    this.#say(`${from.name} → ${to.name}: ${(report.bytes / 1e6).toFixed(0)} MB, ${megabits.toFixed(0)} Mbit/s.`);
+  }
 
-let titleCount = 0;
+  #title(text: string): void {
+    this.#say(`\n${++this.#titleCount}. ${text}`);
+  }
 
-function title(text: string): void {
-  say(`\n${++titleCount}. ${text}`);
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
+  #say(text: string): void {
+    this.#io.stdout.write(`${text}\n`);
+  }
 }
