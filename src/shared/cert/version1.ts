@@ -137,12 +137,15 @@ class DetailsReader {
 /** Both spellings of a repeated uint32: packed, or one field per item. */
 function readWords(reader: ProtobufReader, words: number[]): void {
   if (reader.wireType === WireType.Varint) {
-    words.push(reader.low);
+    words.push(reader.u32());
     return;
   }
   if (reader.expect(WireType.Bytes)) {
     const outer = reader.enter();
     while (reader.item()) {
+      if (reader.high !== 0) {
+        throw new CertificateError('a network has more than 32 bits');
+      }
       words.push(reader.low);
     }
     reader.leave(outer);
