@@ -29,7 +29,7 @@ export function readSources(path: string): SourceFiles {
       files.push(root);
     }
   } catch (error) {
-    problems.push(errorAt({ file: path, line: 0 }, '', `no config files found at ${path}: ${reasonOf(error)}`));
+    problems.push(errorAt({ file: path, line: 0 }, '', `no config files found: ${reasonOf(error)}`));
     return { sources: [], problems };
   }
   files.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -42,7 +42,7 @@ export function readSources(path: string): SourceFiles {
     }
   }
   if (files.length === 0) {
-    const message = `no config files found at ${path}: the directory has no .yaml or .yml file`;
+    const message = 'no config files found: the directory has no .yaml or .yml file';
     problems.push(errorAt({ file: path, line: 0 }, '', message));
   }
   return { sources, problems };

@@ -22,10 +22,11 @@ const REMOVED: ReadonlyMap<string, string> = new Map([
 function visitSection(node: MapNode, section: string, warnings: Problem[]): void {
   for (const [name, child] of node.entries) {
     const path = section === '' ? name : `${section}.${name}`;
-    const key = keys.get(path);
+    // A dot inside a name makes it a literal name that nobody reads, whatever the whole looks like.
+    const key = name.includes('.') ? undefined : keys.get(path);
     if (key !== undefined) {
       visitShape(child, key.shape, path.split('.'), warnings);
-    } else if (sections.has(path)) {
+    } else if (sections.has(path) && !name.includes('.')) {
       if (child.kind === 'map') {
         visitSection(child, path, warnings);
       }
