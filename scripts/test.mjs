@@ -29,7 +29,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 await run('sh', ['scripts/debian-packages.sh']);
 rmSync(join(root, 'build'), { recursive: true, force: true });
 await check('the sources compile', 'tsc', ['-p', 'test/tsconfig.json']);
-await check('biome has nothing to say', 'biome', ['ci', '.']);
+await check('biome has nothing to say', 'biome', ['ci', process.stdout.isTTY ? '--colors=force' : '--colors=off', '.']);
 await runTests();
 rmSync(scratch, { recursive: true, force: true });
 
