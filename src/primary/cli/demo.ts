@@ -16,10 +16,7 @@ import { parseFlags } from './flags.ts';
 import type { Io } from './usage.ts';
 
 /** `weft demo`. Exit code 0: every step has worked; 1: one has not, or cannot here, and the text says which; 2: wrong arguments. */
-export async function demo(
-  argv: readonly string[] = [],
-  io: Io = { stdout: process.stdout, stderr: process.stderr },
-): Promise<number> {
+export async function demoCommand(argv: readonly string[], io: Io): Promise<number> {
   const flags = parseFlags({}, argv);
   if (flags.kind === 'help') {
     io.stdout.write(
