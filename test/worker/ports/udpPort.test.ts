@@ -1,0 +1,239 @@
+import { closeSync } from 'node:fs';
+import { expect } from 'chai';
+import { afterEach, describe, it } from 'mocha';
+import { type IpAddress, parseAddress, writeMapped } from '../../../src/shared/ip/address.ts';
+import { Arena } from '../../../src/shared/sys/arena.ts';
+import { openUdpSockets } from '../../../src/shared/sys/udpSocket.ts';
+import {
+  copySocketAddress,
+  isSameSocketAddress,
+  SocketFamily,
+  socketAddressPort,
+  writeSocketAddress,
+} from '../../../src/shared/tunnel/socketAddress.ts';
+import { isKernelSince, UdpPort } from '../../../src/worker/ports/udpPort.ts';
+import { Random } from '../../support/random.ts';
+
+const fds: number[] = [];
+
+afterEach(() => {
+  for (const fd of fds.splice(0)) {
+    closeSync(fd);
+  }
+});
+
+interface End {
+  readonly arena: Arena;
+  readonly udp: UdpPort;
+  readonly port: number;
+  readonly family: SocketFamily;
+}
+
+function open(host: string, options: { offloads?: boolean; batch?: number; writeBuffer?: number } = {}): End {
+  const address = parseAddress(host) as IpAddress;
+  const sockets = openUdpSockets({
+    host: address,
+    port: 0,
+    count: 1,
+    readBuffer: 4 << 20,
+    writeBuffer: options.writeBuffer ?? 4 << 20,
+    soMark: 0,
+  });
+  fds.push(...sockets.fds);
+  const arena = new Arena(32 << 20);
+  const family = sockets.family === 4 ? SocketFamily.Ipv4 : SocketFamily.Ipv6;
+  const { offloads = true, batch = 64 } = options;
+  const udp = new UdpPort(arena, { fd: sockets.fds[0], family, batch, offloads });
+  return { arena, udp, port: sockets.port, family };
+}
+
+/** A socket address in `end`'s arena. */
+function destination(end: End, host: string, port: number): number {
+  const offset = end.arena.allocate(32);
+  const mapped = new Uint8Array(16);
+  writeMapped(parseAddress(host) as IpAddress, mapped, 0);
+  expect(writeSocketAddress(end.arena, offset, end.family, mapped, 0, port)).to.equal(true);
+  return offset;
+}
+
+function queue(end: End, payload: Uint8Array, to: number): void {
+  const offset = end.udp.reserve(payload.length);
+  expect(offset).to.be.at.least(0);
+  end.arena.bytes.set(payload, offset);
+  end.udp.commit(payload.length, to);
+}
+
+/** Everything that waits, cut into datagrams. */
+function drain(end: End): { datagrams: Buffer[]; messages: number } {
+  const datagrams: Buffer[] = [];
+  let messages = 0;
+  for (let count = end.udp.receive(); count > 0; count = end.udp.receive()) {
+    messages += count;
+    for (let index = 0; index < count; index++) {
+      const start = end.udp.offsets[index];
+      const stop = start + end.udp.lengths[index];
+      for (let offset = start; offset < stop; offset += end.udp.segmentSizes[index]) {
+        const length = Math.min(end.udp.segmentSizes[index], stop - offset);
+        datagrams.push(Buffer.from(end.arena.bytes.slice(offset, offset + length)));
+      }
+    }
+  }
+  return { datagrams, messages };
+}
+
+function texts(datagrams: readonly Uint8Array[]): string[] {
+  return datagrams.map((datagram) => Buffer.from(datagram).toString('hex'));
+}
+
+const Addresses = [
+  ['IPv4', '127.0.0.1', '127.0.0.1'],
+  ['IPv6', '::1', '::1'],
+  ['IPv4 on a dual-stack socket', '::', '127.0.0.1'],
+] as const;
+
+describe('UdpPort', () => {
+  for (const [label, host, target] of Addresses) {
+    for (const offloads of [true, false]) {
+      it(`carries datagrams of any size unchanged and in order: ${label}, offloads ${offloads ? 'on' : 'off'}`, () => {
+        const random = new Random(7);
+        const from = open(host, { offloads });
+        const to = open(host, { offloads });
+        const there = destination(from, target, to.port);
+        for (let round = 0; round < 10; round++) {
+          const payloads: Uint8Array[] = [];
+          for (let run = 0; run < 6; run++) {
+            const size = random.pick([1, 16, 100, 1200, 1400, 9000]);
+            for (let index = random.below(70); index >= 0; index--) {
+              payloads.push(random.bytes(index === 0 && random.bool() ? 1 + random.below(size) : size));
+            }
+          }
+          const got: Buffer[] = [];
+          payloads.forEach((payload, index) => {
+            queue(from, payload, there);
+            if (index % 40 === 39 || index === payloads.length - 1) {
+              expect(from.udp.flush()).to.equal(0);
+              got.push(...drain(to).datagrams);
+            }
+          });
+          expect(texts(got)).to.deep.equal(texts(payloads));
+        }
+        expect(from.udp.sender.droppedCount).to.equal(0);
+        expect(from.udp.isSegmenting).to.equal(offloads);
+        expect(to.udp.isGro).to.equal(offloads);
+      });
+    }
+
+    it(`names the source, and joins and splits in the kernel: ${label}`, () => {
+      const from = open(host);
+      const to = open(host);
+      const there = destination(from, target, to.port);
+      for (let index = 0; index < 50; index++) {
+        queue(from, new Uint8Array(1200).fill(index), there);
+      }
+      expect(from.udp.flush()).to.equal(0);
+      expect([from.udp.sender.callCount, from.udp.sender.runCount]).to.deep.equal([1, 1]);
+      expect(to.udp.receive()).to.equal(1);
+      expect([to.udp.lengths[0], to.udp.segmentSizes[0]]).to.deep.equal([60_000, 1200]);
+      const source = to.udp.sources[0];
+      expect(socketAddressPort(to.arena, source)).to.equal(from.port);
+      const words = new Uint8Array(16);
+      const expected = new Uint8Array(16);
+      copySocketAddress(to.arena, source, words, 0);
+      writeMapped(parseAddress(target) as IpAddress, expected, 0);
+      expect(words).to.deep.equal(expected);
+      expect(isSameSocketAddress(to.arena, source, destination(to, target, from.port), to.family)).to.equal(true);
+      expect(isSameSocketAddress(to.arena, source, destination(to, target, to.port), to.family)).to.equal(false);
+      queue(to, Uint8Array.of(1, 2, 3), source);
+      expect(to.udp.flush()).to.equal(0);
+      expect(texts(drain(from).datagrams)).to.deep.equal(['010203']);
+    });
+  }
+
+  it('receives at most one batch per call', () => {
+    const from = open('127.0.0.1', { offloads: false });
+    const to = open('127.0.0.1', { offloads: false, batch: 8 });
+    const there = destination(from, '127.0.0.1', to.port);
+    for (let index = 0; index < 20; index++) {
+      queue(from, Uint8Array.of(index), there);
+    }
+    from.udp.flush();
+    expect([to.udp.receive(), to.udp.receive(), to.udp.receive(), to.udp.receive()]).to.deep.equal([8, 8, 4, 0]);
+  });
+
+  it('uses no joining with a batch of one', () => {
+    expect(open('127.0.0.1', { batch: 1 }).udp.isGro).to.equal(false);
+  });
+
+  it('drops and counts a datagram longer than its buffer', () => {
+    const from = open('127.0.0.1', { offloads: false });
+    const to = open('127.0.0.1', { offloads: false });
+    const there = destination(from, '127.0.0.1', to.port);
+    queue(from, new Uint8Array(20_000), there);
+    queue(from, new Uint8Array(9216), there);
+    from.udp.flush();
+    expect(drain(to).datagrams.map((datagram) => datagram.length)).to.deep.equal([9216]);
+    expect(to.udp.receiver.truncatedCount).to.equal(1);
+  });
+
+  it('goes on with the other destinations when one cannot be reached', () => {
+    const from = open('127.0.0.1');
+    const to = open('127.0.0.1');
+    const there = destination(from, '127.0.0.1', to.port);
+    // A socket bound to 127.0.0.1 cannot send to the outside.
+    const nowhere = destination(from, '192.0.2.1', 9);
+    queue(from, Uint8Array.of(1), there);
+    queue(from, Uint8Array.of(2), nowhere);
+    queue(from, Uint8Array.of(3), there);
+    expect(from.udp.flush()).to.equal(0);
+    expect(texts(drain(to).datagrams)).to.deep.equal(['01', '03']);
+    expect(from.udp.sender.droppedCount).to.equal(1);
+  });
+
+  it('receives again after an empty datagram', () => {
+    const from = open('127.0.0.1');
+    const to = open('127.0.0.1');
+    const there = destination(from, '127.0.0.1', to.port);
+    queue(from, new Uint8Array(0), there);
+    queue(from, Uint8Array.of(9), there);
+    from.udp.flush();
+    expect(texts(drain(to).datagrams)).to.deep.equal(['09']);
+  });
+
+  it('keeps a backlog when the socket buffer is full, and loses nothing', () => {
+    const from = open('127.0.0.1', { writeBuffer: 100_000 });
+    const to = open('127.0.0.1');
+    const there = destination(from, '127.0.0.1', to.port);
+    let queued = 0;
+    // Loopback charges the sender until the receiver has read: the send buffer fills.
+    while (from.udp.flush() === 0 && queued < 4000) {
+      for (let index = 0; index < 40; index++) {
+        queue(from, new Uint8Array(1400).fill(queued++ & 0xff), there);
+      }
+    }
+    expect(from.udp.hasBacklog).to.equal(true);
+    let received = 0;
+    for (let round = 0; round < 200 && (received < queued || from.udp.hasBacklog); round++) {
+      received += drain(to).datagrams.length;
+      from.udp.flush();
+    }
+    expect([received, from.udp.sender.droppedCount]).to.deep.equal([queued, 0]);
+    expect(from.udp.hasBacklog).to.equal(false);
+  });
+
+  it('reports a socket that is gone', () => {
+    const end = open('127.0.0.1');
+    const there = destination(end, '127.0.0.1', 9);
+    closeSync(fds.pop() as number);
+    expect(end.udp.receive()).to.equal(-9);
+    queue(end, Uint8Array.of(1), there);
+    expect(end.udp.flush()).to.equal(-9);
+  });
+
+  it('reads kernel releases', () => {
+    expect(isKernelSince('5.12.0', 5, 12)).to.equal(true);
+    expect(isKernelSince('6.1.0-18-amd64', 5, 12)).to.equal(true);
+    expect(isKernelSince('5.4.0', 5, 12)).to.equal(false);
+    expect(isKernelSince('4.20', 5, 12)).to.equal(false);
+    expect(isKernelSince('unknown', 5, 12)).to.equal(false);
+  });
+});
