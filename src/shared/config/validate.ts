@@ -73,7 +73,9 @@ let compiled: ValidateFunction | null = null;
 
 function compiledSchema(): ValidateFunction {
   if (compiled === null) {
-    const ajv = new Ajv({ allErrors: true, verbose: true, strictTypes: false, logger: false });
+    // A test checks the schema against the meta schema; leaving that out here saves a quarter of the first load (50 ms).
+    const unchecked = { meta: false, validateSchema: false, strictTypes: false, logger: false } as const;
+    const ajv = new Ajv({ allErrors: true, verbose: true, ...unchecked });
     ajv.addVocabulary(['expected']);
     ajv.addKeyword({
       keyword: 'scalar',

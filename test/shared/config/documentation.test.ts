@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Ajv } from 'ajv';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { type Key, keys, sections } from '../../../src/shared/config/keys.ts';
@@ -30,6 +31,11 @@ describe('docs/configuration.md', () => {
 });
 
 describe('key table', () => {
+  it('makes a valid JSON schema', () => {
+    const ajv = new Ajv({ strict: false });
+    expect(ajv.validateSchema(configSchema()), JSON.stringify(ajv.errors)).to.equal(true);
+  });
+
   it('has defaults that its own schema accepts', () => {
     for (const key of keys.values()) {
       if (typeof key.fallback !== 'object' && key.fallback !== undefined) {
