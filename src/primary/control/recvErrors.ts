@@ -15,8 +15,13 @@ import type { Tunnel } from './tunnel.ts';
 import { Traffic } from './tunnelStore.ts';
 import { Farewell, type Tunnels } from './tunnels.ts';
 
-/** How many in a row, without an authentic packet between them, an old release may send before it is believed. */
+/** How many in a row, without an authentic packet between them, an old release may send before it is believed, */
 export const TOLERATED_FROM_OLD_PEER = 3;
+/** ... and for how long: a burst of duplicates brings several before the answer to our test can be here. */
+export const TOLERATED_MS = 500;
+
+/** A network that duplicates packets duplicates tests as well: they must not multiply. */
+const TEST_INTERVAL_MS = 100;
 
 /** How long the initiator may take to read our message 2 while our first packets already arrive. */
 export const UNCONFIRMED_MS = 2000;
@@ -75,11 +80,17 @@ export class RecvErrors {
     if (tunnel.peer.sendsCertificateVersion) {
       return false;
     }
+    if (tunnel.recvErrorCount === 0) {
+      tunnel.recvErrorMs = now.ms;
+    }
     tunnel.recvErrorCount++;
-    if (tunnel.recvErrorCount > TOLERATED_FROM_OLD_PEER) {
+    if (tunnel.recvErrorCount > TOLERATED_FROM_OLD_PEER && now.ms - tunnel.recvErrorMs >= TOLERATED_MS) {
       return false;
     }
-    this.#tunnels.test(tunnel, null);
+    if (now.ms - tunnel.recvErrorTestMs >= TEST_INTERVAL_MS) {
+      tunnel.recvErrorTestMs = now.ms;
+      this.#tunnels.test(tunnel, null);
+    }
     return true;
   }
 }

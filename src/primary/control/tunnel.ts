@@ -52,7 +52,10 @@ export class Tunnel {
   lastUsedMs: number;
   lastSentCount: number = 0;
   lastRequeryMs: number;
+  /** recv_errors since the last inbound traffic, the time of the first of them, and of the last test for one. */
   recvErrorCount: number = 0;
+  recvErrorMs: number = 0;
+  recvErrorTestMs: number = Number.NEGATIVE_INFINITY;
   roamedFrom: Endpoint | null = null;
   roamedMs: number = 0;
 

@@ -1,0 +1,86 @@
+/**
+ * A network between simulated nodes: it loses, delays (and so reorders) and duplicates datagrams, all from one seed.
+ * A NAT stands in front of a node as in life: it gives the node's packets a public endpoint, and lets in only what
+ * comes from where the node has sent to lately.
+ */
+import { Timers } from '../../src/primary/control/timers.ts';
+import type { Endpoint } from '../../src/shared/ip/address.ts';
+import type { Random } from '../support/random.ts';
+
+export interface NetworkQuality {
+  /** Probabilities from 0 to 1. */
+  readonly loss: number;
+  readonly duplication: number;
+  readonly delayMsMin: number;
+  readonly delayMsMax: number;
+}
+
+export const goodNetwork: NetworkQuality = { loss: 0, duplication: 0, delayMsMin: 5, delayMsMax: 5 };
+
+export interface Datagram {
+  readonly from: Endpoint;
+  readonly to: Endpoint;
+  readonly bytes: Uint8Array;
+}
+
+const NAT_LIFETIME_MS = 30_000;
+
+/** The public side of one node behind a NAT. */
+export class Nat {
+  publicEndpoint: Endpoint;
+  readonly #openUntilMs = new Map<string, number>();
+
+  constructor(publicEndpoint: Endpoint) {
+    this.publicEndpoint = publicEndpoint;
+  }
+
+  /** The router restarted: another public endpoint, and nobody may come in until the node sends again. */
+  rebind(publicEndpoint: Endpoint): void {
+    this.publicEndpoint = publicEndpoint;
+    this.#openUntilMs.clear();
+  }
+
+  noteSent(to: Endpoint, nowMs: number): void {
+    this.#openUntilMs.set(to.text, nowMs + NAT_LIFETIME_MS);
+  }
+
+  letsIn(from: Endpoint, nowMs: number): boolean {
+    return (this.#openUntilMs.get(from.text) ?? Number.NEGATIVE_INFINITY) >= nowMs;
+  }
+}
+
+export class Network {
+  quality: NetworkQuality = goodNetwork;
+  /** Every datagram that was sent, also lost ones, in order. */
+  readonly sent: Datagram[] = [];
+  readonly #inFlight = new Timers<Datagram>();
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  get nextMs(): number | null {
+    return this.#inFlight.nextMs;
+  }
+
+  send(datagram: Datagram, nowMs: number): void {
+    this.sent.push(datagram);
+    const { loss, duplication } = this.quality;
+    const copies = this.#random.unit() < duplication ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) {
+      if (this.#random.unit() >= loss) {
+        this.#inFlight.schedule(nowMs + this.#delayMs(), datagram);
+      }
+    }
+  }
+
+  takeDue(nowMs: number): Datagram | null {
+    return this.#inFlight.takeDue(nowMs);
+  }
+
+  #delayMs(): number {
+    const { delayMsMin, delayMsMax } = this.quality;
+    return delayMsMin + this.#random.below(delayMsMax - delayMsMin + 1);
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * A whole node in the simulation: the real control plane, and around it the least data path and shell that can carry
+ * packets: seal, open, replay check, waiting packets, recv_error, test replies, roam reports.
+ */
+import type { ControlSettings, RemoteFilter } from '../../src/primary/control/context.ts';
+import { ControlPlane } from '../../src/primary/control/controlPlane.ts';
+import type { Effect } from '../../src/primary/control/effects.ts';
+import type { Now } from '../../src/primary/control/now.ts';
+import { Remotes } from '../../src/primary/control/remotes.ts';
+import { Traffic } from '../../src/primary/control/tunnelStore.ts';
+import type { Identity } from '../../src/shared/cert/identity.ts';
+import { Cipher } from '../../src/shared/crypto/aead.ts';
+import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';
+import {
+  checkHeader,
+  HeaderCheck,
+  headerCounterLow,
+  headerRemoteIndex,
+  headerSubtype,
+  headerType,
+  MessageType,
+  Subtype,
+} from '../../src/shared/wire/header.ts';
+import { type MemoryRow, MemoryTunnelStore } from '../support/memoryTunnelStore.ts';
+import type { Random } from '../support/random.ts';
+import type { Nat } from './network.ts';
+import { headerBytes, openPacket, sealPacket } from './packets.ts';
+
+export interface SimNodeOptions {
+  readonly name: string;
+  readonly identity: Identity;
+  readonly endpoint: Endpoint;
+  readonly settings: ControlSettings;
+  readonly cipher?: Cipher;
+  readonly nat?: Nat;
+  readonly remoteFilter?: RemoteFilter;
+  readonly capacity?: number;
+  /** Behaves as releases up to 1.9.6: answers a duplicate packet with recv_error. */
+  readonly complainsAboutReplays?: boolean;
+}
+
+export interface Delivery {
+  readonly atMs: number;
+  readonly from: string;
+  readonly text: string;
+}
+
+const WAITING_MAX = 100;
+const allowEverything: RemoteFilter = { allowsUnknown: () => true, allowsAll: () => true };
+
+export class SimNode {
+  readonly name: string;
+  readonly options: SimNodeOptions;
+  readonly random: Random;
+  readonly send: (bytes: Uint8Array, to: Endpoint) => void;
+  endpoint: Endpoint;
+  identity: Identity;
+  isUp = true;
+  control: ControlPlane;
+  store: MemoryTunnelStore;
+  remotes: Remotes;
+  readonly delivered: Delivery[] = [];
+  readonly effects: Effect[] = [];
+  readonly dropped: string[] = [];
+  #staticHosts: { address: IpAddress; endpoints: readonly Endpoint[] }[] = [];
+  #waiting = new Map<string, Uint8Array[]>();
+
+  constructor(options: SimNodeOptions, random: Random, send: (bytes: Uint8Array, to: Endpoint) => void) {
+    this.name = options.name;
+    this.options = options;
+    this.random = random;
+    this.send = send;
+    this.endpoint = options.endpoint;
+    this.identity = options.identity;
+    this.store = new MemoryTunnelStore(options.capacity);
+    this.remotes = new Remotes();
+    this.control = this.#controlPlane();
+  }
+
+  get vpnAddress(): IpAddress {
+    return this.identity.networks[0].address;
+  }
+
+  /** As an entry of `static_host_map`. */
+  addStaticHost(address: IpAddress, ...endpoints: readonly Endpoint[]): void {
+    this.#staticHosts.push({ address, endpoints });
+    this.#applyStaticHosts();
+  }
+
+  /** Loses all state, as a process that was killed and started again. */
+  restart(): void {
+    this.store = new MemoryTunnelStore(this.options.capacity);
+    this.remotes = new Remotes();
+    this.#waiting.clear();
+    this.control = this.#controlPlane();
+    this.#applyStaticHosts();
+  }
+
+  reloadIdentity(now: Now, identity: Identity): void {
+    this.identity = identity;
+    this.control.reloadIdentity(now, identity);
+    this.settle(now);
+  }
+
+  /** A packet from this node's tun device. */
+  sendOverlay(now: Now, to: IpAddress, text: string): void {
+    const body = new Uint8Array(Buffer.from(text));
+    const row = this.store.hostRow(to);
+    if (row !== null) {
+      this.#sendData(row, body);
+      return;
+    }
+    const queue = this.#waiting.get(to.text) ?? [];
+    this.#waiting.set(to.text, queue);
+    if (queue.length < WAITING_MAX) {
+      queue.push(body);
+    }
+    this.control.onMiss(now, to);
+    this.settle(now);
+  }
+
+  onDatagram(now: Now, bytes: Uint8Array, from: Endpoint): void {
+    if (checkHeader(bytes, 0, bytes.length) !== HeaderCheck.Ok) {
+      return;
+    }
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const type = headerType(bytes, 0);
+    if (type === MessageType.Handshake) {
+      this.control.onHandshake(now, bytes, from);
+    } else if (type === MessageType.RecvError) {
+      this.control.onRecvError(now, headerRemoteIndex(view, 0), from);
+    } else {
+      this.#receive(now, bytes, view, from);
+    }
+    this.settle(now);
+  }
+
+  onTimer(now: Now): void {
+    this.control.onTimer(now);
+    this.settle(now);
+  }
+
+  /** The messages of one log text, most recent last. */
+  logs(message: string): readonly Effect[] {
+    return this.effects.filter((effect) => effect.kind === 'log' && effect.message === message);
+  }
+
+  counted(metric: string): number {
+    return this.effects.reduce(
+      (sum, effect) => sum + (effect.kind === 'count' && effect.metric === metric ? effect.n : 0),
+      0,
+    );
+  }
+
+  /** Carries out what the control plane wants, as the shell does. */
+  settle(now: Now): void {
+    for (const effect of this.control.drain()) {
+      this.effects.push(effect);
+      this.#carryOut(now, effect);
+    }
+  }
+
+  #carryOut(_now: Now, effect: Effect): void {
+    switch (effect.kind) {
+      case 'sendDatagram':
+        this.send(effect.bytes, effect.endpoint);
+        break;
+      case 'sendSealed': {
+        const row = this.store.row(effect.slot);
+        const to = effect.endpoint ?? row.endpoint;
+        if (to !== null) {
+          this.send(sealPacket(row, effect.type, effect.subtype, effect.body), to);
+        }
+        break;
+      }
+      case 'punch':
+        this.send(Uint8Array.of(effect.byte), effect.endpoint);
+        break;
+      case 'hostUp':
+        for (const address of effect.addresses) {
+          this.#flush(address);
+        }
+        break;
+      case 'hostFailed':
+        for (const body of this.#waiting.get(effect.address.text) ?? []) {
+          this.dropped.push(Buffer.from(body).toString());
+        }
+        this.#waiting.delete(effect.address.text);
+        break;
+      case 'tunnelClosed':
+        this.store.remove(effect.slot);
+        break;
+      default:
+        break;
+    }
+  }
+
+  #flush(address: IpAddress): void {
+    const row = this.store.hostRow(address);
+    const bodies = this.#waiting.get(address.text) ?? [];
+    this.#waiting.delete(address.text);
+    if (row !== null) {
+      for (const body of bodies) {
+        this.#sendData(row, body);
+      }
+    }
+  }
+
+  #sendData(row: MemoryRow, body: Uint8Array): void {
+    row.traffic |= Traffic.Out;
+    if (row.endpoint !== null) {
+      this.send(sealPacket(row, MessageType.Message, Subtype.None, body), row.endpoint);
+    }
+  }
+
+  #receive(now: Now, bytes: Uint8Array, view: DataView, from: Endpoint): void {
+    const row = this.store.byLocalIndex(headerRemoteIndex(view, 0));
+    const recvError = headerBytes(MessageType.RecvError, 0, headerRemoteIndex(view, 0), 0);
+    if (row === null) {
+      this.send(recvError, from);
+      return;
+    }
+    const counter = headerCounterLow(view, 0);
+    if (row.received.has(counter)) {
+      if (this.options.complainsAboutReplays === true) {
+        this.send(recvError, from);
+      }
+      return;
+    }
+    const body = openPacket(row, bytes, counter);
+    if (body === null) {
+      return;
+    }
+    row.received.add(counter);
+    row.traffic |= Traffic.In;
+    if (row.endpoint?.text !== from.text) {
+      this.control.onRoam(now, row.slot, row.generation, from);
+      this.settle(now);
+    }
+    this.#dispatch(now, row, bytes, body);
+  }
+
+  #dispatch(now: Now, row: MemoryRow, bytes: Uint8Array, body: Uint8Array): void {
+    switch (headerType(bytes, 0)) {
+      case MessageType.Message:
+        this.delivered.push({ atMs: now.ms, from: row.record.certificate.name, text: Buffer.from(body).toString() });
+        break;
+      case MessageType.Test:
+        if (headerSubtype(bytes, 0) === Subtype.TestRequest && row.endpoint !== null) {
+          row.traffic |= Traffic.Out;
+          this.send(sealPacket(row, MessageType.Test, Subtype.TestReply, body), row.endpoint);
+        }
+        break;
+      case MessageType.CloseTunnel:
+        this.control.onClose(now, row.slot, row.generation);
+        break;
+      default:
+        this.control.onControlMessage();
+        break;
+    }
+  }
+
+  #controlPlane(): ControlPlane {
+    return new ControlPlane({
+      store: this.store,
+      remotes: this.remotes,
+      remoteFilter: this.options.remoteFilter ?? allowEverything,
+      random: (byteCount) => this.random.bytes(byteCount),
+      cipher: this.options.cipher ?? Cipher.Aes256Gcm,
+      identity: this.identity,
+      settings: this.options.settings,
+    });
+  }
+
+  #applyStaticHosts(): void {
+    this.remotes.applyStaticHosts(this.#staticHosts.map((host) => host.address));
+    for (const { address, endpoints } of this.#staticHosts) {
+      this.remotes.report(this.vpnAddress, address, endpoints, []);
+    }
+  }
+}

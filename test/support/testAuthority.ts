@@ -1,0 +1,135 @@
+/** A certificate authority for tests, made from a seed, and identities of nodes that it has signed: no files, no clock. */
+import { CaPool } from '../../src/shared/cert/caPool.ts';
+import { type Certificate, Curve } from '../../src/shared/cert/certificate.ts';
+import type { Identity } from '../../src/shared/cert/identity.ts';
+import { type SigningKey, signCertificate } from '../../src/shared/cert/signing.ts';
+import { type DhKeyPair, generateKeyPair } from '../../src/shared/crypto/dh.ts';
+import { ed25519KeyPair } from '../../src/shared/crypto/ed25519.ts';
+import { type Prefix, parsePrefix } from '../../src/shared/ip/address.ts';
+import { Random } from './random.ts';
+
+export const TEST_NOT_BEFORE = 1_700_000_000;
+export const TEST_NOT_AFTER = 1_900_000_000;
+
+export interface IssueOptions {
+  /** Default: version 1. */
+  readonly versions?: readonly (1 | 2)[];
+  readonly initiatingVersion?: 1 | 2;
+  readonly notBefore?: number;
+  readonly notAfter?: number;
+  readonly groups?: readonly string[];
+  /** Another key pair makes another certificate of the same name and networks. */
+  readonly keySeed?: number;
+}
+
+export class TestAuthority {
+  readonly certificate: Certificate;
+  readonly #key: SigningKey;
+  readonly #seed: number;
+  /** Signing takes milliseconds and tests ask for the same few certificates again and again. */
+  readonly #issued = new Map<string, Certificate>();
+
+  constructor(seed: number, name: string = 'test ca') {
+    const pair = ed25519KeyPair(new Random(seed).bytes(32));
+    this.#seed = seed;
+    this.#key = { curve: Curve.Curve25519, privateKey: pair.privateKey };
+    const fields = {
+      version: 1 as const,
+      name,
+      networks: [],
+      unsafeNetworks: [],
+      groups: [],
+      notBefore: TEST_NOT_BEFORE - 1000,
+      notAfter: TEST_NOT_AFTER + 1000,
+      isCa: true,
+      curve: Curve.Curve25519,
+      publicKey: pair.publicKey,
+    };
+    this.certificate = signCertificate(fields, null, this.#key);
+  }
+
+  pool(blocklist: readonly string[] = [], others: readonly TestAuthority[] = []): CaPool {
+    return new CaPool([this.certificate, ...others.map((other) => other.certificate)], blocklist);
+  }
+
+  /** An identity with one certificate per version, all for the same key; version 1 gets the IPv4 networks only. */
+  identity(
+    name: string,
+    networks: readonly string[],
+    options: IssueOptions = {},
+    pool: CaPool = this.pool(),
+  ): Identity {
+    const versions = options.versions ?? [1];
+    const keys = generateKeyPair(
+      Curve.Curve25519,
+      new Random(hash(`${this.#seed} ${name} ${options.keySeed ?? 0}`)).bytes(32),
+    );
+    const prefixes = networks.map(prefix);
+    const certificates = versions.map((version) => this.#certificate(name, version, prefixes, keys, options));
+    return {
+      curve: Curve.Curve25519,
+      publicKey: keys.publicKey,
+      privateKey: keys.privateKey,
+      certificates,
+      initiatingVersion: options.initiatingVersion ?? versions[0],
+      caPool: pool,
+      networks: certificates[certificates.length - 1].networks,
+      warnings: [],
+    };
+  }
+
+  #certificate(
+    name: string,
+    version: 1 | 2,
+    networks: readonly Prefix[],
+    keys: DhKeyPair,
+    options: IssueOptions,
+  ): Certificate {
+    const key = JSON.stringify([name, version, networks.map((network) => network.text), options]);
+    const certificate = this.#issued.get(key) ?? this.#sign(name, version, networks, keys, options);
+    this.#issued.set(key, certificate);
+    return certificate;
+  }
+
+  #sign(
+    name: string,
+    version: 1 | 2,
+    networks: readonly Prefix[],
+    keys: DhKeyPair,
+    options: IssueOptions,
+  ): Certificate {
+    return signCertificate(
+      {
+        version,
+        name,
+        networks: version === 1 ? networks.filter((network) => network.address.family === 4) : networks,
+        unsafeNetworks: [],
+        groups: options.groups ?? [],
+        notBefore: options.notBefore ?? TEST_NOT_BEFORE,
+        notAfter: options.notAfter ?? TEST_NOT_AFTER,
+        isCa: false,
+        curve: Curve.Curve25519,
+        publicKey: keys.publicKey,
+      },
+      this.certificate,
+      this.#key,
+    );
+  }
+}
+
+function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text);
+  if (parsed === null) {
+    throw new Error(`not a prefix: ${text}`);
+  }
+  return parsed;
+}
+
+/** FNV-1a, to turn a name into a seed. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) {
+    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
+  }
+  return value >>> 0;
+}
