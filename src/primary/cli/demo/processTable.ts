@@ -72,7 +72,8 @@ export function groupMembers(leader: ProcessMark): ProcessStat[] {
     (stat) => stat.group === leader.pid && stat.session === leader.pid && stat.startTicks >= leader.startTicks,
   );
   const first = members.find((stat) => stat.pid === leader.pid);
-  return first !== undefined && first.startTicks !== leader.startTicks ? [] : members;
+  const isStranger = first !== undefined && first.startTicks !== leader.startTicks;
+  return isStranger ? [] : members.filter((stat) => stat.state !== 'Z');
 }
 
 /** Ends by SIGKILL every member of the group that `leader` opened; nothing happens when there is none. */
