@@ -42,6 +42,9 @@ export class ConntrackTable {
   readonly #words: Int32Array;
   readonly #mask: number;
   readonly #owner: number;
+  /** Never written: sleeping is waiting for it in vain. */
+  readonly #sleeper: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4));
+  #stuckBucket: number = -1;
   #foundRow: number = 0;
   #foundGeneration: number = 0;
   #foundMark: number = 0;
@@ -314,11 +317,24 @@ export class ConntrackTable {
     return HEADER_WORDS + ((hash >>> 7) & this.#mask) * BUCKET_WORDS;
   }
 
+  /**
+   * Waits for the bucket, first spinning, then sleeping, because the kernel may have stopped the holder in the middle.
+   * A bucket that was waited for in vain (its holder died) is not waited for again until its lock is broken.
+   */
   #lock(bucket: number): boolean {
-    for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+    for (let attempt = 0; attempt < SPINS; attempt++) {
       if (this.#tryLock(bucket)) {
         return true;
       }
+    }
+    if (bucket !== this.#stuckBucket) {
+      for (let attempt = 0; attempt < SLEEPS; attempt++) {
+        Atomics.wait(this.#sleeper, 0, 0, SLEEP_MS);
+        if (this.#tryLock(bucket)) {
+          return true;
+        }
+      }
+      this.#stuckBucket = bucket;
     }
     Atomics.add(this.#words, BUSY, 1);
     return false;
@@ -327,7 +343,13 @@ export class ConntrackTable {
   /** A lock with our own number was left by a predecessor that died: nobody else uses the number, so it is ours. */
   #tryLock(bucket: number): boolean {
     const holder = Atomics.compareExchange(this.#words, bucket + LOCK, 0, this.#owner);
-    return holder === 0 || holder === this.#owner;
+    if (holder !== 0 && holder !== this.#owner) {
+      return false;
+    }
+    if (bucket === this.#stuckBucket) {
+      this.#stuckBucket = -1;
+    }
+    return true;
   }
 
   #unlock(bucket: number): void {
@@ -369,5 +391,7 @@ const WAYS = 8;
 const BUCKET_HEADER_WORDS = 16;
 const BUCKET_WORDS = BUCKET_HEADER_WORDS + WAYS * ROW_WORDS;
 
-/** About a millisecond: a holder is done in less than one microsecond unless the kernel stopped it. */
-const LOCK_ATTEMPTS = 50_000;
+/** A holder is done in a fraction of a microsecond, unless the kernel stopped it: then up to 100 ms of sleeps. */
+const SPINS = 200;
+const SLEEPS = 500;
+const SLEEP_MS = 0.2;
