@@ -10,9 +10,10 @@
  */
 import type { Certificate } from '../cert/certificate.ts';
 import { comparePrefixes, type Prefix, prefixContains, prefixOf } from '../ip/address.ts';
-import { addressWords, containsAddress, findNetwork, networkWords } from '../ip/networkWords.ts';
+import { addressWords, containsAddress } from '../ip/networkWords.ts';
 import type { PacketTuple } from '../ip/packetTuple.ts';
 import { PeerRules } from './peerRules.ts';
+import { PrefixList, prefixSet } from './prefixList.ts';
 import type { RuleTable } from './ruleTable.ts';
 import { Verdict } from './verdict.ts';
 
@@ -24,14 +25,14 @@ export class OwnIdentity {
   /** Everything a permitted local address can be in: our addresses as host prefixes, our unsafe networks. */
   readonly localPrefixes: readonly Prefix[];
   readonly #addresses: Int32Array;
-  readonly #unsafeNetworks: Int32Array;
+  readonly #unsafeNetworks: PrefixList;
 
   constructor(certificate: Certificate, caNames: ReadonlyMap<string, string>) {
     this.certificate = certificate;
     this.caNames = caNames;
     this.localPrefixes = [...certificate.networks.map(hostPrefix), ...certificate.unsafeNetworks];
     this.#addresses = addressWords(certificate.networks.map((network) => network.address));
-    this.#unsafeNetworks = networkWords(certificate.unsafeNetworks);
+    this.#unsafeNetworks = prefixSet(certificate.unsafeNetworks);
   }
 
   /** Whether a packet's local address is one of ours or in one of our unsafe networks. */
@@ -39,7 +40,7 @@ export class OwnIdentity {
     const { local0, local1, local2, local3 } = tuple;
     return (
       containsAddress(this.#addresses, local0, local1, local2, local3) ||
-      (this.#unsafeNetworks.length > 0 && findNetwork(this.#unsafeNetworks, local0, local1, local2, local3) >= 0)
+      (!this.#unsafeNetworks.isEmpty && this.#unsafeNetworks.findLocal(tuple, -1) === 0)
     );
   }
 
@@ -63,9 +64,8 @@ export class PeerIdentity {
   readonly #single1: number;
   readonly #single2: number;
   readonly #single3: number;
-  /** Longest prefix first, and what a match of each means. */
-  readonly #networks: Int32Array;
-  readonly #verdicts: Int32Array;
+  /** Longest prefix first, with the verdict on an address in it. */
+  readonly #networks: PrefixList;
   #rules: PeerRules | null = null;
   #rulesTable: RuleTable | null = null;
 
@@ -82,8 +82,10 @@ export class PeerIdentity {
     this.#single2 = words[2] ?? 0;
     this.#single3 = words[3] ?? 0;
     const meanings = remoteMeanings(certificate, own);
-    this.#networks = networkWords(meanings.map((meaning) => meaning.prefix));
-    this.#verdicts = Int32Array.from(meanings, (meaning) => meaning.verdict);
+    this.#networks = new PrefixList(
+      meanings.map((meaning) => meaning.prefix),
+      meanings.map((meaning) => meaning.verdict),
+    );
   }
 
   /** 0 when the packet's remote address is the peer's to use, else the verdict to drop it with. */
@@ -96,8 +98,7 @@ export class PeerIdentity {
         ? 0
         : Verdict.RemoteAddress;
     }
-    const found = findNetwork(this.#networks, tuple.remote0, tuple.remote1, tuple.remote2, tuple.remote3);
-    return found < 0 ? Verdict.RemoteAddress : this.#verdicts[found];
+    return this.#networks.findRemote(tuple, Verdict.RemoteAddress);
   }
 
   /** The rules that can match this peer. Compiled when first asked for with this table: cold, once per reload. */

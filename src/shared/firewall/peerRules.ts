@@ -11,9 +11,9 @@
  * is the first that matches: that is the one counted and named by `weft why`. Source: Nebula protocol, rule matching.
  */
 import { type Prefix, prefixContains } from '../ip/address.ts';
-import { findNetwork, networkWords } from '../ip/networkWords.ts';
 import { IpProtocol, type PacketTuple } from '../ip/packetTuple.ts';
 import type { OwnIdentity, PeerIdentity } from './identity.ts';
+import { type PrefixList, prefixSet } from './prefixList.ts';
 import { acceptsAnyPeer, type Rule, RuleProto } from './rule.ts';
 import type { RuleTable } from './ruleTable.ts';
 
@@ -52,20 +52,20 @@ export function defaultLocalPrefixes(table: RuleTable, own: OwnIdentity): readon
   return isAny ? null : own.certificate.networks;
 }
 
-/** A rule of which only the addresses are left to check; no words: nothing is left. */
+/** A rule of which only the addresses are left to check; an empty list: nothing is left. */
 class Candidate {
   readonly rule: Rule;
-  readonly remote: Int32Array;
-  readonly local: Int32Array;
+  readonly remote: PrefixList;
+  readonly local: PrefixList;
 
   constructor(rule: Rule, remote: readonly Prefix[], local: readonly Prefix[]) {
     this.rule = rule;
-    this.remote = networkWords(remote);
-    this.local = networkWords(local);
+    this.remote = prefixSet(remote);
+    this.local = prefixSet(local);
   }
 
   get isUnconditional(): boolean {
-    return this.remote.length === 0 && this.local.length === 0;
+    return this.remote.isEmpty && this.local.isEmpty;
   }
 }
 
@@ -147,10 +147,7 @@ function firstMatch(list: CandidateList, tuple: PacketTuple): number {
   const items = list.items;
   for (let position = 0; position < items.length; position++) {
     const { rule, remote, local } = items[position];
-    if (
-      (remote.length === 0 || findNetwork(remote, tuple.remote0, tuple.remote1, tuple.remote2, tuple.remote3) >= 0) &&
-      (local.length === 0 || findNetwork(local, tuple.local0, tuple.local1, tuple.local2, tuple.local3) >= 0)
-    ) {
+    if ((remote.isEmpty || remote.findRemote(tuple, -1) === 0) && (local.isEmpty || local.findLocal(tuple, -1) === 0)) {
       return rule.index;
     }
   }
