@@ -52,7 +52,8 @@ class GcryptKey implements AeadKey {
   readonly #readTag: Call;
   readonly #checkTag: Call;
   readonly #close: Call;
-  #handle = 0;
+  /** Null once destroyed. A number beside null stays boxed: V8 would otherwise box it anew for every call. */
+  #handle: number | null = null;
 
   constructor(functions: Functions, cipher: Cipher, key: Uint8Array, arena: Arena, scratch: AeadScratch) {
     this.#scratch = scratch;
@@ -70,10 +71,11 @@ class GcryptKey implements AeadKey {
     const algorithm = gcm ? AlgorithmAes256 : AlgorithmChaCha20;
     const mode = gcm ? ModeGcm : ModePoly1305;
     succeed(functions.gcry_cipher_open(scratch.lengthAddress, algorithm, mode, 0), 'gcry_cipher_open');
-    this.#handle = scratch.writtenAddress();
+    const handle = scratch.writtenAddress();
+    this.#handle = handle;
     let code = 0;
     scratch.withKey(key, (address) => {
-      code = functions.gcry_cipher_setkey(this.#handle, address, keyBytes);
+      code = functions.gcry_cipher_setkey(handle, address, keyBytes);
     });
     if (code !== 0) {
       this.destroy();
@@ -92,8 +94,10 @@ class GcryptKey implements AeadKey {
   ): void {
     const handle = this.#handle;
     const base = this.#base;
-    // A destroyed key has handle 0, which the library would follow.
-    let code = handle === 0 ? -1 : this.#start(handle, adOffset, adLength, counterHigh, counterLow);
+    if (handle === null) {
+      throw new AeadError(gcryptProviderName, 'seal with a destroyed key', null);
+    }
+    let code = this.#start(handle, adOffset, adLength, counterHigh, counterLow);
     if (code === 0 && length > 0) {
       code = this.#encrypt(handle, base + target, length, base + source, length);
     }
@@ -114,7 +118,7 @@ class GcryptKey implements AeadKey {
     counterLow: number,
   ): boolean {
     const handle = this.#handle;
-    if (handle === 0 || this.#start(handle, adOffset, adLength, counterHigh, counterLow) !== 0) {
+    if (handle === null || this.#start(handle, adOffset, adLength, counterHigh, counterLow) !== 0) {
       return false;
     }
     const address = this.#base + offset;
@@ -125,9 +129,9 @@ class GcryptKey implements AeadKey {
   }
 
   destroy(): void {
-    if (this.#handle !== 0) {
+    if (this.#handle !== null) {
       this.#close(this.#handle);
-      this.#handle = 0;
+      this.#handle = null;
     }
   }
 

@@ -58,9 +58,9 @@ class EvpKey implements AeadKey {
   readonly #update: Call;
   readonly #control: Call;
   readonly #free: Call;
-  /** Contexts; 0 once destroyed. */
-  #sealing = 0;
-  #opening = 0;
+  /** Contexts, null once destroyed. A number beside null stays boxed: V8 would otherwise box it anew for every call. */
+  #sealing: number | null = null;
+  #opening: number | null = null;
 
   constructor(name: string, functions: Functions, cipher: Cipher, key: Uint8Array, arena: Arena, scratch: AeadScratch) {
     this.#name = name;
@@ -98,7 +98,10 @@ class EvpKey implements AeadKey {
     const context = this.#sealing;
     const written = this.#lengthAddress;
     const out = this.#base + target;
-    let ok = context !== 0 && this.#start(context, adOffset, adLength, counterHigh, counterLow);
+    if (context === null) {
+      throw new AeadError(this.#name, 'seal with a destroyed key', null);
+    }
+    let ok = this.#start(context, adOffset, adLength, counterHigh, counterLow);
     if (length > 0) {
       ok = ok && this.#update(context, out, written, this.#base + source, length) === 1;
     }
@@ -119,7 +122,7 @@ class EvpKey implements AeadKey {
   ): boolean {
     const context = this.#opening;
     const address = this.#base + offset;
-    if (context === 0 || !this.#start(context, adOffset, adLength, counterHigh, counterLow)) {
+    if (context === null || !this.#start(context, adOffset, adLength, counterHigh, counterLow)) {
       return false;
     }
     if (length > 0 && this.#update(context, address, this.#lengthAddress, address, length) !== 1) {
@@ -132,13 +135,13 @@ class EvpKey implements AeadKey {
   }
 
   destroy(): void {
-    if (this.#sealing !== 0) {
+    if (this.#sealing !== null) {
       this.#free(this.#sealing);
-      this.#sealing = 0;
+      this.#sealing = null;
     }
-    if (this.#opening !== 0) {
+    if (this.#opening !== null) {
       this.#free(this.#opening);
-      this.#opening = 0;
+      this.#opening = null;
     }
   }
 
