@@ -1,5 +1,5 @@
 /** A tun device in memory: takes what the coalescer writes and cuts super-packets as the kernel would. */
-import { GsoType } from '../../src/worker/ports/virtio.ts';
+import { GsoType, VirtioFlag } from '../../src/worker/ports/virtio.ts';
 import {
   concat,
   cutPacket,
@@ -19,56 +19,54 @@ export class RecordingSink {
   readonly faults: string[] = [];
   readonly #bytes: Uint8Array;
   #pieces: Uint8Array[] = [];
-  #fields: number[] = [];
-  #gsoSize = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
   }
 
-  write(offset: number, length: number): void {
+  write(offset: number, length: number): number {
     this.packets.push(this.#bytes.slice(offset, offset + length));
     this.writes.push(1);
+    return 0;
   }
 
-  beginJoined(
-    offset: number,
-    length: number,
-    headerLength: number,
+  beginGather(): void {
+    this.#pieces = [];
+  }
+
+  addPiece(offset: number, length: number): boolean {
+    this.#pieces.push(this.#bytes.slice(offset, offset + length));
+    return true;
+  }
+
+  finishGather(
+    flags: number,
     gsoType: number,
+    headerLength: number,
     gsoSize: number,
     checksumStart: number,
     checksumOffset: number,
-  ): void {
-    this.#pieces = [this.#bytes.slice(offset, offset + length)];
-    this.#fields = [gsoType, headerLength, checksumStart, checksumOffset];
-    this.#gsoSize = gsoSize;
-  }
-
-  addPiece(offset: number, length: number): void {
-    this.#pieces.push(this.#bytes.slice(offset, offset + length));
-  }
-
-  finishJoined(): void {
+  ): number {
     const packet = concat(this.#pieces);
-    this.#check(packet);
-    const segments = cutPacket(packet, this.#gsoSize);
+    this.#check(packet, [flags, gsoType, headerLength, checksumStart, checksumOffset]);
+    const segments = cutPacket(packet, gsoSize);
     if (segments.length !== this.#pieces.length) {
       this.faults.push(`${this.#pieces.length} pieces make ${segments.length} segments`);
     }
     this.packets.push(...segments);
     this.writes.push(segments.length);
+    return 0;
   }
 
-  #check(packet: Uint8Array): void {
+  #check(packet: Uint8Array, fields: readonly number[]): void {
     const isIpv4 = packet[0] >> 4 === 4;
     const isTcp = packet[isIpv4 ? 9 : 6] === 6;
     const start = transportStart(packet);
     const type = isTcp ? (isIpv4 ? GsoType.Tcp4 : GsoType.Tcp6) : GsoType.Udp;
     const head = start + (isTcp ? (packet[start + 12] >> 4) * 4 : 8);
-    const wanted = [type, head, start, isTcp ? 16 : 6];
-    if (wanted.join() !== this.#fields.join()) {
-      this.faults.push(`virtio fields ${this.#fields.join()}, wanted ${wanted.join()}`);
+    const wanted = [VirtioFlag.NeedsChecksum, type, head, start, isTcp ? 16 : 6];
+    if (wanted.join() !== fields.join()) {
+      this.faults.push(`virtio fields ${fields.join()}, wanted ${wanted.join()}`);
     }
     if (packet.length > 65535) {
       this.faults.push(`${packet.length} bytes`);
@@ -79,7 +77,7 @@ export class RecordingSink {
       this.faults.push('lengths are wrong');
     }
     leavePartialChecksum(partial);
-    if (get16(partial, start + wanted[3]) !== get16(packet, start + wanted[3])) {
+    if (get16(partial, start + wanted[4]) !== get16(packet, start + wanted[4])) {
       this.faults.push('the checksum field is not the sum of the pseudo-header');
     }
     if (isIpv4 && get16(partial, 10) !== get16(packet, 10)) {

@@ -15,32 +15,13 @@
  */
 import { foldSum, ipv4Checksum, pseudoSum4, pseudoSum6 } from '../../shared/ip/checksum.ts';
 import { IpProtocol } from '../../shared/ip/packetTuple.ts';
-import { GsoType } from '../ports/virtio.ts';
+import type { PacketSink } from '../ports/contracts.ts';
+import { GsoType, VirtioFlag } from '../ports/virtio.ts';
 import { BatchOrder } from './batchOrder.ts';
 import { isIntact, isSameFlow, isSameHeader, JoinCandidate, JoinKind, TcpFlag } from './joinable.ts';
 
-/** Where packets go: the tun port, with its counting. Offsets are the arena's. */
-export interface PacketSink {
-  /** One whole packet, as it came: its checksums are the kernel's to check. */
-  write(offset: number, length: number): void;
-  /**
-   * Begins a super-packet with its first packet's bytes, headers included. The other values are for the virtio header,
-   * together with the flag NEEDS_CSUM.
-   */
-  beginJoined(
-    offset: number,
-    length: number,
-    headerLength: number,
-    gsoType: number,
-    gsoSize: number,
-    checksumStart: number,
-    checksumOffset: number,
-  ): void;
-  /** Adds payload. */
-  addPiece(offset: number, length: number): void;
-  /** Writes the super-packet. */
-  finishJoined(): void;
-}
+/** Where packets go: the tun port. */
+export type JoiningSink = Omit<PacketSink, 'droppedCount'>;
 
 export interface CoalescerOptions {
   /** Packets of one batch; more are flushed early. */
@@ -48,14 +29,14 @@ export interface CoalescerOptions {
   /** Join TCP: the device takes TSO. Join UDP: the kernel takes UDP_L4 (6.2 or newer). */
   readonly joinsTcp: boolean;
   readonly joinsUdp: boolean;
-  /** Packets of one super-packet: 64 by default; the sink takes one piece for each. */
+  /** Packets of one super-packet: 64 by default; the sink takes 128 pieces. */
   readonly joinedCountMax?: number;
 }
 
 export class Coalescer {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #sink: PacketSink;
+  readonly #sink: JoiningSink;
   readonly #joinsTcp: boolean;
   readonly #joinsUdp: boolean;
   readonly #joinedCountMax: number;
@@ -80,7 +61,7 @@ export class Coalescer {
   /** Newest open group by flow hash, or -1. A collision closes the older flow's group, which is always safe. */
   readonly #open: Int32Array = new Int32Array(TableSize).fill(-1);
 
-  constructor(bytes: Uint8Array, view: DataView, sink: PacketSink, options: CoalescerOptions) {
+  constructor(bytes: Uint8Array, view: DataView, sink: JoiningSink, options: CoalescerOptions) {
     const { capacity } = options;
     this.#bytes = bytes;
     this.#view = view;
@@ -114,23 +95,26 @@ export class Coalescer {
     this.#order.add(tunnel, counterHigh * 0x1_0000_0000 + counterLow);
   }
 
-  /** Delivers everything added since the last flush. */
-  flush(): void {
+  /** Delivers everything added since the last flush. Returns 0, or a negative errno when the device is broken. */
+  flush(): number {
     const batch = this.#order;
     const count = batch.count;
+    let result = 0;
     if (count === 0) {
-      return;
+      return result;
     }
     batch.settle();
     for (let index = 0; index < count; index++) {
       this.#place(batch.order[index]);
     }
     for (let group = 0; group < this.#groupCount; group++) {
-      this.#emit(group);
+      const written = this.#emit(group);
+      result = written < 0 ? written : result;
     }
     batch.clear();
     this.#groupCount = 0;
     this.#open.fill(-1);
+    return result;
   }
 
   /** Puts a packet into the newest group of its flow, or into one of its own. */
@@ -236,32 +220,31 @@ export class Coalescer {
     }
   }
 
-  #emit(group: number): void {
+  #emit(group: number): number {
     const sink = this.#sink;
     const first = this.#firsts[group];
     const offset = this.#offsets[first];
     if (this.#counts[group] === 1) {
-      sink.write(offset, this.#lengths[first]);
-      return;
+      return sink.write(offset, this.#lengths[first]);
     }
     const marks = this.#marks[group];
     const isTcp = (marks & Mark.Tcp) !== 0;
     const isIpv4 = (marks & Mark.Ipv4) !== 0;
     const header = this.#headers[group];
     this.#writeHeader(offset, header, this.#payloads[group], marks);
-    sink.beginJoined(
-      offset,
-      this.#lengths[first],
-      header,
+    sink.beginGather();
+    sink.addPiece(offset, this.#lengths[first]);
+    for (let packet = this.#nexts[first]; packet >= 0; packet = this.#nexts[packet]) {
+      sink.addPiece(this.#offsets[packet] + header, this.#lengths[packet] - header);
+    }
+    return sink.finishGather(
+      VirtioFlag.NeedsChecksum,
       isTcp ? (isIpv4 ? GsoType.Tcp4 : GsoType.Tcp6) : GsoType.Udp,
+      header,
       this.#gsoSizes[group],
       isIpv4 ? 20 : 40,
       isTcp ? 16 : 6,
     );
-    for (let packet = this.#nexts[first]; packet >= 0; packet = this.#nexts[packet]) {
-      sink.addPiece(this.#offsets[packet] + header, this.#lengths[packet] - header);
-    }
-    sink.finishJoined();
   }
 
   /** Turns the first packet's headers into those of the super-packet; the transport checksum is left to the kernel. */

@@ -242,6 +242,25 @@ describe('Coalescer', () => {
     coalescer.flush();
     expect(sink.writes).to.deep.equal([1, 1]);
   });
+
+  it('reports a broken device, and still delivers the rest', () => {
+    const bytes = new Uint8Array(4096);
+    const packet = buildPacket(udp(0));
+    bytes.set(packet);
+    let writes = 0;
+    const sink = {
+      write: (): number => (writes++ === 0 ? -77 : 0),
+      beginGather: (): void => {},
+      addPiece: (): boolean => true,
+      finishGather: (): number => 0,
+    };
+    const coalescer = new Coalescer(bytes, new DataView(bytes.buffer), sink, options);
+    coalescer.add(0, packet.length, 1, 0, 1);
+    coalescer.add(0, packet.length, 1, 0, 2);
+    expect(coalescer.flush()).to.equal(-77);
+    expect(coalescer.flush()).to.equal(0);
+    expect(writes).to.equal(2);
+  });
 });
 
 const FlowCount = 4;
