@@ -22,8 +22,9 @@ import {
 import { Context, type ContextParts, type ControlSettings, type RemoteFilter } from './context.ts';
 import type { Effect } from './effects.ts';
 import { HandshakeAnswers } from './handshakeAnswers.ts';
-import { Handshakes, type PendingView } from './handshakes.ts';
+import { Handshakes } from './handshakes.ts';
 import type { Now } from './now.ts';
+import type { PendingView } from './pendingHandshake.ts';
 import { RecvErrors } from './recvErrors.ts';
 import { Roaming } from './roaming.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -57,8 +58,9 @@ export class ControlPlane {
 
   /** Monotonic milliseconds at which `onTimer` has something to do; null when nothing waits. */
   get nextMs(): number | null {
-    const times = [this.#handshakes.nextMs, this.#checks.nextMs].filter((time) => time !== null);
-    return times.length === 0 ? null : Math.min(...times);
+    const attemptMs = this.#handshakes.nextMs;
+    const checkMs = this.#checks.nextMs;
+    return attemptMs === null || checkMs === null ? (attemptMs ?? checkMs) : Math.min(attemptMs, checkMs);
   }
 
   /** The effects since the last call, to be carried out in order. */
@@ -178,6 +180,11 @@ export class ControlPlane {
 
   pending(): readonly PendingView[] {
     return this.#handshakes.list();
+  }
+
+  /** The tunnel of a worker's report; null when it is gone or the slot has another one now. */
+  tunnelAt(slot: number, generation: number): Tunnel | null {
+    return this.#tunnels.hosts.bySlot(slot, generation);
   }
 
   /** The primary tunnel of an address, for parts that must know the peer (lighthouse client, relays). */

@@ -16,26 +16,19 @@ import type { LogFields } from './effects.ts';
 import { type CompletedHandshake, HandshakeFault, Initiator } from './handshakeMachine.ts';
 import { type Now, unixSecondsOf } from './now.ts';
 import { peerFields } from './peerFields.ts';
+import { PendingHandshake, type PendingView, type StartedHandshake } from './pendingHandshake.ts';
 import { Timers } from './timers.ts';
 import type { Tunnels } from './tunnels.ts';
 
 /** More destinations than this are not tried at once: a scan through an overlay network must not eat the memory. */
 export const PENDING_MAX = 4096;
 
-/** One started handshake, for the operator's eyes. */
-export interface PendingView {
-  readonly address: IpAddress;
-  readonly localIndex: number;
-  readonly attemptCount: number;
-  readonly endpoints: readonly Endpoint[];
-}
-
 export class Handshakes {
   readonly #context: Context;
   readonly #tunnels: Tunnels;
-  readonly #timers = new Timers<Pending>();
-  readonly #byAddress = new Map<string, Pending>();
-  readonly #byIndex = new Map<number, Pending>();
+  readonly #timers = new Timers<PendingHandshake>();
+  readonly #byAddress = new Map<string, PendingHandshake>();
+  readonly #byIndex = new Map<number, PendingHandshake>();
 
   constructor(context: Context, tunnels: Tunnels) {
     this.#context = context;
@@ -55,12 +48,7 @@ export class Handshakes {
   }
 
   list(): readonly PendingView[] {
-    return [...this.#byAddress.values()].map((pending) => ({
-      address: pending.address,
-      localIndex: pending.initiator?.localIndex ?? 0,
-      attemptCount: pending.attemptCount,
-      endpoints: pending.endpoints,
-    }));
+    return [...this.#byAddress.values()].map((pending) => pending.view());
   }
 
   /**
@@ -77,7 +65,7 @@ export class Handshakes {
       outbox.push({ kind: 'hostFailed', address });
       return;
     }
-    const pending = new Pending(address, version, now.ms, settings.handshakes);
+    const pending = new PendingHandshake(address, version, now.ms, settings.handshakes);
     this.#byAddress.set(address.text, pending);
     outbox.count('handshake_manager.initiated');
     outbox.push({ kind: 'queryLighthouse', address });
@@ -152,7 +140,7 @@ export class Handshakes {
     }
   }
 
-  #complete(now: Now, pending: Pending, handshake: CompletedHandshake, from: Endpoint): void {
+  #complete(now: Now, pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): void {
     const { outbox } = this.#context;
     const addresses = handshake.peer.certificate.networks.map((network) => network.address);
     const fields = {
@@ -180,7 +168,13 @@ export class Handshakes {
   }
 
   /** Somebody else lives at that endpoint: says goodbye, and asks all other endpoints anew. */
-  #refuseWrongHost(now: Now, pending: Pending, handshake: CompletedHandshake, from: Endpoint, fields: LogFields): void {
+  #refuseWrongHost(
+    now: Now,
+    pending: PendingHandshake,
+    handshake: CompletedHandshake,
+    from: Endpoint,
+    fields: LogFields,
+  ): void {
     const { outbox, remotes } = this.#context;
     outbox.count('handshakes.rejected.wrong_host');
     outbox.log('info', 'Incorrect host responded to handshake', { ...fields, wanted: pending.address.text });
@@ -189,7 +183,7 @@ export class Handshakes {
     this.start(now, pending.address, pending.version);
   }
 
-  #attempt(now: Now, pending: Pending): void {
+  #attempt(now: Now, pending: PendingHandshake): void {
     const { outbox } = this.#context;
     pending.attemptCount++;
     const initiator = pending.initiator ?? this.#build(now, pending);
@@ -216,7 +210,7 @@ export class Handshakes {
   }
 
   /** Message 1, built at the first attempt; null when that fails, which spends the attempt. */
-  #build(now: Now, pending: Pending): StartedHandshake | null {
+  #build(now: Now, pending: PendingHandshake): StartedHandshake | null {
     const { cipher, identity, localIndexes, outbox, random } = this.#context;
     const localIndex = localIndexes.draw();
     if (localIndex === null) {
@@ -242,12 +236,12 @@ export class Handshakes {
   }
 
   /** What is known now; a list that was forgotten meanwhile with the peer's last tunnel still serves. */
-  #endpointsOf(pending: Pending): readonly Endpoint[] {
+  #endpointsOf(pending: PendingHandshake): readonly Endpoint[] {
     const endpoints = this.#context.remotes.list(pending.address);
     return endpoints.length > 0 ? endpoints : pending.endpoints;
   }
 
-  #timeOut(now: Now, pending: Pending): void {
+  #timeOut(now: Now, pending: PendingHandshake): void {
     const { outbox } = this.#context;
     outbox.count('handshake_manager.timed_out');
     outbox.log('info', 'Handshake timed out', {
@@ -261,7 +255,7 @@ export class Handshakes {
   }
 
   /** Nothing will come of it. Packets that wait are dropped, unless another tunnel to the host has appeared. */
-  #giveUp(pending: Pending): void {
+  #giveUp(pending: PendingHandshake): void {
     this.#remove(pending);
     this.#releaseIndex(pending);
     if (this.#tunnels.hosts.primary(pending.address) === null) {
@@ -270,7 +264,7 @@ export class Handshakes {
   }
 
   /** Its local index stays taken: a tunnel may go on with it. */
-  #remove(pending: Pending): void {
+  #remove(pending: PendingHandshake): void {
     this.#timers.cancel(pending.timer);
     this.#byAddress.delete(pending.address.text);
     if (pending.initiator !== null) {
@@ -278,46 +272,14 @@ export class Handshakes {
     }
   }
 
-  #releaseIndex(pending: Pending): void {
+  #releaseIndex(pending: PendingHandshake): void {
     if (pending.initiator !== null) {
       this.#context.localIndexes.release(pending.initiator.localIndex);
     }
   }
 
-  #schedule(pending: Pending, atMs: number): void {
+  #schedule(pending: PendingHandshake, atMs: number): void {
     pending.timer = this.#timers.schedule(atMs, pending);
-  }
-}
-
-interface StartedHandshake {
-  readonly machine: Initiator;
-  readonly localIndex: number;
-}
-
-class Pending {
-  readonly address: IpAddress;
-  readonly version: 1 | 2 | null;
-  readonly startedMs: number;
-  readonly tryIntervalMs: number;
-  readonly retries: number;
-  attemptCount = 0;
-  initiator: StartedHandshake | null = null;
-  endpoints: readonly Endpoint[] = [];
-  /** The endpoints of the last attempt, as one text; empty before there were any. */
-  triedKey = '';
-  timer = 0;
-
-  constructor(
-    address: IpAddress,
-    version: 1 | 2 | null,
-    startedMs: number,
-    settings: { readonly tryIntervalMs: number; readonly retries: number },
-  ) {
-    this.address = address;
-    this.version = version;
-    this.startedMs = startedMs;
-    this.tryIntervalMs = settings.tryIntervalMs;
-    this.retries = settings.retries;
   }
 }
 

@@ -99,14 +99,14 @@ export class TunnelChecks {
   /** Nothing came since the last check. */
   #suspect(now: Now, tunnel: Tunnel, hasSent: boolean): void {
     const { outbox, settings } = this.#context;
+    const isPrimary = this.#tunnels.hosts.isPrimary(tunnel);
     if (tunnel.isPendingDeletion) {
       const tunnelCheck = { state: 'dead', method: 'active' };
       outbox.log('info', 'Tunnel status', { ...tunnelFields(tunnel), tunnelCheck });
-      outbox.count('tunnels.dead');
-      this.#tunnels.close(tunnel, 'dead', Farewell.Silent);
+      outbox.count(isPrimary ? 'tunnels.dead' : 'tunnels.unused');
+      this.#tunnels.close(tunnel, isPrimary ? 'dead' : 'unused', Farewell.Silent);
       return;
     }
-    const isPrimary = this.#tunnels.hosts.isPrimary(tunnel);
     if (isPrimary && !hasSent) {
       if (settings.dropInactive && now.ms - tunnel.lastUsedMs >= settings.inactivityTimeoutMs) {
         outbox.log('info', 'Dropping tunnel due to inactivity', tunnelFields(tunnel));
