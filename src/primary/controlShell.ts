@@ -194,17 +194,7 @@ export class ControlShell {
     }
     const source = underlay.buffer + HEADER_BYTES;
     underlay.arena.bytes.set(body, source);
-    const length = sealPacket(
-      underlay.arena,
-      context,
-      type,
-      subtype,
-      0,
-      counter,
-      source,
-      body.length,
-      underlay.buffer,
-    );
+    const length = sealPacket(underlay.arena, context, type, subtype, 0, counter, source, body.length, underlay.buffer);
     const errno =
       endpoint === null ? underlay.sendTo(context.destination, length) : underlay.sendBuilt(endpoint, length);
     this.#sent(SEALED_METRICS[type * 2 + subtype] ?? null, errno, endpoint);

@@ -145,13 +145,14 @@ export class Supervisor {
       member.lastReason = error.message;
     });
     process.once('exit', (code, signal) => this.#bury(worker, process, code, signal));
-    process.send({ type: 'start', settings: this.#options.settings(worker) } satisfies ToWorker, () => undefined);
   }
 
   #receive(worker: number, message: ToPrimary): void {
     const member = this.#members[worker];
     if (message.type === 'report') {
       this.#options.onReport(worker, message.punts);
+    } else if (message.type === 'awake') {
+      this.send(worker, { type: 'start', settings: this.#options.settings(worker) });
     } else if (message.type === 'failed') {
       member.lastReason = message.reason;
     } else {

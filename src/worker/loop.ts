@@ -5,11 +5,14 @@
  * A turn is bracketed in shared memory (`memory/workerTurns.ts`): what is read from rows inside it is not held outside.
  * The clock is read once per turn.
  */
+import { METRIC } from '../shared/memory/metrics.ts';
 import type { WorkerTurns } from '../shared/memory/workerTurns.ts';
 import { monotonicSeconds } from '../shared/sys/clock.ts';
+import { SysError } from '../shared/sys/libc.ts';
 import { FdWatcher } from '../shared/sys/poll.ts';
 import type { Inbound } from './datapath/inbound.ts';
 import type { Outbound } from './datapath/outbound.ts';
+import type { RoutineCache } from './datapath/routineCache.ts';
 import type { UdpPort } from './ports/udpPort.ts';
 import type { Punts } from './punts.ts';
 
@@ -23,6 +26,8 @@ export interface LoopParts {
   readonly outbound: Outbound | null;
   readonly inbound: Inbound;
   readonly punts: Punts;
+  readonly cache: RoutineCache;
+  readonly metrics: Float64Array;
   /** An exception inside a turn: a defect or a broken machine, never a packet. The worker ends. */
   readonly onFault: (error: unknown) => void;
 }
@@ -58,28 +63,39 @@ export class Loop {
   #onUdp(readable: boolean): void {
     this.#begin();
     if (readable) {
-      this.#parts.inbound.run(this.nowMs, this.nowSeconds);
+      const count = this.#parts.inbound.run(this.nowMs, this.nowSeconds);
+      if (count < 0) {
+        throw new SysError('recvmmsg', -count, 'receiving from the UDP socket');
+      }
     }
     this.#end();
   }
 
   #onTun(): void {
     this.#begin();
-    this.#parts.outbound?.run(this.nowSeconds);
+    const count = this.#parts.outbound?.run(this.nowSeconds) ?? 0;
+    if (count < 0) {
+      throw new SysError('read', -count, 'reading from the tun device', 'was the device deleted?');
+    }
     this.#end();
   }
 
   #begin(): void {
-    const { turns, worker, punts } = this.#parts;
+    const { turns, worker, punts, cache } = this.#parts;
     turns.begin(worker);
     this.nowMs = performance.now();
     this.nowSeconds = monotonicSeconds(this.nowMs);
     punts.beginTurn(this.nowMs);
+    cache.beginBatch(this.nowMs);
   }
 
   #end(): void {
-    const { turns, worker, punts, udp } = this.#parts;
-    udp.flush();
+    const { turns, worker, punts, udp, metrics } = this.#parts;
+    const left = udp.flush();
+    if (left < 0) {
+      throw new SysError('sendmmsg', -left, 'sending on the UDP socket');
+    }
+    metrics[METRIC['udp.tx.dropped']] = udp.sender.droppedCount;
     punts.flush();
     turns.end(worker);
     this.#udpWatcher.watchWritable(udp.hasBacklog);

@@ -76,9 +76,20 @@ export class Punts {
     this.#punts.push({ kind: 'lighthouse', ...tunnelOf(context), body });
   }
 
+  /** A lighthouse answer for a host without a tunnel, given as words: it is sent once there is one. */
+  lighthouseAnswer(a0: number, a1: number, a2: number, a3: number, offset: number, length: number): void {
+    const body = this.#arena.bytes.slice(offset, offset + length);
+    this.#punts.push({ kind: 'lighthouseAnswer', address: addressOf(a0, a1, a2, a3), body });
+  }
+
   test(context: TunnelContext, offset: number, length: number): void {
     const body = this.#arena.bytes.slice(offset, offset + length);
     this.#punts.push({ kind: 'test', ...tunnelOf(context), body });
+  }
+
+  /** The router passed over a gateway that has no tunnel; as words. */
+  reportMiss(a0: number, a1: number, a2: number, a3: number): void {
+    this.miss(addressOf(a0, a1, a2, a3));
   }
 
   /** `address` is copied. */
@@ -101,6 +112,16 @@ export class Punts {
     this.#strangersInSecond++;
     return true;
   }
+}
+
+function addressOf(a0: number, a1: number, a2: number, a3: number): Uint8Array {
+  const address = new Uint8Array(16);
+  const view = new DataView(address.buffer);
+  view.setInt32(0, a0);
+  view.setInt32(4, a1);
+  view.setInt32(8, a2);
+  view.setInt32(12, a3);
+  return address;
 }
 
 function tunnelOf(context: TunnelContext): { readonly slot: number; readonly generation: number } {

@@ -7,7 +7,7 @@ import { reserveCounters } from '../../src/shared/memory/sendCounter.ts';
 import { createSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
 
 const script = fileURLToPath(new URL('./sharedState.worker.js', import.meta.url));
-const capacities = { workers: 3, tunnels: 2, flows: 64 };
+const capacities = { workers: 3, tunnels: 2, flows: 64, lighthouseHosts: 8 };
 
 interface Racer {
   readonly process: ChildProcess;

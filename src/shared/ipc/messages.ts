@@ -6,6 +6,12 @@
  * a bounded number of punts; the primary never waits for an answer.
  */
 import type { FirewallConfig } from '../config/config.ts';
+import type { RemoteAllowRules } from '../ip/allowRules.ts';
+import type { LogSettings } from '../log/logger.ts';
+import type { TunOffload } from '../sys/tun.ts';
+
+/** Bytes of the key of flow labels. */
+export const FLOW_KEY_BYTES = 16;
 
 /** File descriptors of a worker, in the order in which the primary passes them behind the IPC channel. */
 export const WorkerFd = { Tun: 4, Udp: 5, Memory: 6 } as const;
@@ -14,7 +20,8 @@ export const WorkerFd = { Tun: 4, Udp: 5, Memory: 6 } as const;
 export interface WorkerSettings {
   readonly worker: number;
   readonly workers: number;
-  readonly cipher: 'aes' | 'chachapoly';
+  /** Size of the shared memory. */
+  readonly memoryBytes: number;
   /** Names of the AEAD providers that the primary tried and chose. */
   readonly aesProvider: string;
   readonly chachaProvider: string;
@@ -27,11 +34,13 @@ export interface WorkerSettings {
   readonly caNames: Readonly<Record<string, string>>;
   readonly firewall: FirewallConfig;
   readonly rulesVersion: number;
-  readonly routineCacheMs: number;
-  readonly isTunOffloaded: boolean;
-  readonly isUso: boolean;
-  readonly isGso: boolean;
-  readonly isGro: boolean;
+  /** False with `tun.disabled`: then there is no descriptor of a queue either. */
+  readonly hasDevice: boolean;
+  readonly tunOffload: TunOffload;
+  /** Of the UDP sockets: an IPv4 socket reaches no IPv6 endpoint. */
+  readonly family: 4 | 6;
+  readonly udpOffloads: boolean;
+  /** `listen.batch`: messages received by one system call. */
   readonly batch: number;
   /** Key of the flow labels, or null when labels are off. */
   readonly labelKey: Uint8Array | null;
@@ -39,10 +48,15 @@ export interface WorkerSettings {
   readonly dropsMulticast: boolean;
   readonly dropsLocalBroadcast: boolean;
   readonly routes: readonly RouteSetting[];
-  readonly isLighthouse: boolean;
-  readonly logLevel: string;
-  readonly logFormat: 'text' | 'json';
-  readonly logDisablesTimestamp: boolean;
+  /** null: this node is no lighthouse. */
+  readonly lighthouse: LighthouseSettings | null;
+  readonly log: LogSettings;
+}
+
+/** What a lighthouse's workers must know to answer. */
+export interface LighthouseSettings {
+  readonly allow: RemoteAllowRules;
+  readonly initiatingVersion: 1 | 2;
 }
 
 /** An unsafe route: packets to `route` go to one of the gateways, by weight. */
@@ -77,12 +91,17 @@ export type Punt =
   | { readonly kind: 'close'; readonly slot: number; readonly generation: number }
   /** An opened lighthouse message for this node's own client. */
   | { readonly kind: 'lighthouse'; readonly slot: number; readonly generation: number; readonly body: Uint8Array }
+  /** What this lighthouse has to say to a host without a tunnel. */
+  | { readonly kind: 'lighthouseAnswer'; readonly address: Uint8Array; readonly body: Uint8Array }
   /** A test request from a source that is not (yet) the tunnel's endpoint: answered once the roam is decided. */
   | { readonly kind: 'test'; readonly slot: number; readonly generation: number; readonly body: Uint8Array }
   /** A packet waits for a tunnel to this address. */
   | { readonly kind: 'miss'; readonly address: Uint8Array };
 
 export type ToPrimary =
+  /** The worker listens: a message sent before would be lost, as node:cluster takes it from the channel unheard. */
+  | { readonly type: 'awake' }
+  /** It has its settings and descriptors, and packets flow. */
   | { readonly type: 'ready' }
   | { readonly type: 'report'; readonly punts: readonly Punt[] }
   /** The worker cannot go on; it exits right after. */

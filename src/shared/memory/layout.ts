@@ -8,6 +8,7 @@ import { firewallCounterCells } from '../firewall/firewallCounters.ts';
 import { ConntrackTable } from './conntrackTable.ts';
 import { HostTable } from './hostTable.ts';
 import { IndexTable } from './indexTable.ts';
+import { LighthouseTable } from './lighthouseTable.ts';
 import { Metrics } from './metrics.ts';
 import { TunnelTable } from './tunnelTable.ts';
 import { WorkerTurns } from './workerTurns.ts';
@@ -24,6 +25,8 @@ export interface Capacities {
   readonly tunnels: number;
   /** `firewall.conntrack.max_connections`. */
   readonly flows: number;
+  /** `lighthouse.max_hosts` of a lighthouse; 1 for any other node, whose table stays empty. */
+  readonly lighthouseHosts: number;
 }
 
 /** All tables of one node, as one process sees them. */
@@ -37,6 +40,7 @@ export interface SharedTables {
   readonly conntrack: ConntrackTable;
   /** The firewall's counters of each worker. */
   readonly firewallCounters: readonly Float64Array[];
+  readonly lighthouse: LighthouseTable;
 }
 
 /** Columns of two workers share no cache line. */
@@ -57,6 +61,7 @@ export function initializeShared(buffer: ArrayBufferLike, capacities: Capacities
   header[2] = capacities.workers;
   header[3] = capacities.tunnels;
   header[4] = capacities.flows;
+  header[5] = capacities.lighthouseHosts;
   Atomics.store(header, 0, MAGIC);
   return openShared(buffer, capacities.workers);
 }
@@ -70,7 +75,12 @@ export function openShared(buffer: ArrayBufferLike, self: number): SharedTables 
   if (Atomics.load(header, 0) !== MAGIC || header[1] !== LAYOUT_VERSION) {
     throw new Error(`shared memory has layout version ${header[1]}, this build needs ${LAYOUT_VERSION}; restart weft`);
   }
-  const capacities: Capacities = { workers: header[2], tunnels: header[3], flows: header[4] };
+  const capacities: Capacities = {
+    workers: header[2],
+    tunnels: header[3],
+    flows: header[4],
+    lighthouseHosts: header[5],
+  };
   const at = place(capacities);
   return {
     capacities,
@@ -84,6 +94,7 @@ export function openShared(buffer: ArrayBufferLike, self: number): SharedTables 
       { length: capacities.workers },
       (_, worker) => new Float64Array(buffer, at.firewall + worker * FIREWALL_COLUMN_BYTES, firewallCounterCells()),
     ),
+    lighthouse: new LighthouseTable(buffer, at.lighthouse, capacities.lighthouseHosts),
   };
 }
 
@@ -92,7 +103,7 @@ export function ownerOf(self: number): number {
   return self + 1;
 }
 
-type Region = 'turns' | 'metrics' | 'firewall' | 'indexes' | 'hosts' | 'tunnels' | 'conntrack' | 'end';
+type Region = 'turns' | 'metrics' | 'firewall' | 'indexes' | 'hosts' | 'tunnels' | 'conntrack' | 'lighthouse' | 'end';
 
 function place(capacities: Capacities): Record<Region, number> {
   const { workers, tunnels: tunnelCount, flows } = capacities;
@@ -103,8 +114,9 @@ function place(capacities: Capacities): Record<Region, number> {
   const hosts = align(indexes + IndexTable.byteLength(tunnelCount));
   const tunnels = align(hosts + HostTable.byteLength(tunnelCount * HOSTS_PER_TUNNEL));
   const conntrack = align(tunnels + TunnelTable.byteLength(tunnelCount));
-  const end = align(conntrack + ConntrackTable.byteLength(flows));
-  return { turns, metrics, firewall, indexes, hosts, tunnels, conntrack, end };
+  const lighthouse = align(conntrack + ConntrackTable.byteLength(flows));
+  const end = align(lighthouse + LighthouseTable.byteLength(capacities.lighthouseHosts));
+  return { turns, metrics, firewall, indexes, hosts, tunnels, conntrack, lighthouse, end };
 }
 
 function align(offset: number): number {

@@ -4,9 +4,10 @@
  * Cells are doubles: exact to 2^53 and written in one piece. The sum over the columns is what metrics and the CLI show.
  * Column 0 is the primary's, column n + 1 worker n's.
  */
+import { LIGHTHOUSE_METRIC_NAMES } from './lighthouseMetrics.ts';
 
-/** Every metric of the data path and the control plane; the name is the one Nebula exports where it has the same. */
-export const METRIC_NAMES = [
+/** Metrics of the data path and the control plane; the name is the one Nebula exports where it has the same. */
+const NODE_METRIC_NAMES = [
   'messages.rx.message',
   'messages.rx.handshake_ixpsk0',
   'messages.rx.recv_error',
@@ -48,6 +49,7 @@ export const METRIC_NAMES = [
   'drop.tx.no_endpoint',
   'drop.tx.exhausted',
   'drop.tx.offload_header',
+  'drop.tx.socket_full',
   'udp.tx.dropped',
   'udp.tx.batches',
   'udp.rx.batches',
@@ -69,6 +71,9 @@ export const METRIC_NAMES = [
   'handshakes.refused',
   'worker.restarts',
 ] as const;
+
+/** Every metric, in the order of its cells. */
+export const METRIC_NAMES = [...LIGHTHOUSE_METRIC_NAMES, ...NODE_METRIC_NAMES] as const;
 
 export type MetricName = (typeof METRIC_NAMES)[number];
 
@@ -96,6 +101,11 @@ export class Metrics {
   /** The cells of one process, indexed by `METRIC[...]`; only that process adds to them. */
   column(index: number): Float64Array {
     return this.#cells.subarray(index * COLUMN_CELLS, (index + 1) * COLUMN_CELLS);
+  }
+
+  /** The lighthouse's cells of one process, indexed by `LIGHTHOUSE_METRIC[...]`. */
+  lighthouseColumn(index: number): Float64Array {
+    return this.column(index).subarray(0, LIGHTHOUSE_METRIC_NAMES.length);
   }
 
   /** The sum of a metric over all processes. */

@@ -6,9 +6,7 @@
  * means "no label". All workers of a node share the key, so a flow keeps its label whichever of them sends it.
  */
 import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
-
-/** Bytes of the key. */
-export const FLOW_KEY_BYTES = 16;
+import { FLOW_KEY_BYTES } from '../../shared/ipc/messages.ts';
 
 export class FlowLabel {
   readonly #key0: number;

@@ -22,9 +22,8 @@ import {
   MessageType,
   Subtype,
 } from '../../shared/wire/header.ts';
-import type { UdpPort } from '../ports/udpPort.ts';
+import type { DatagramSource } from '../ports/contracts.ts';
 import type { Punts } from '../punts.ts';
-import type { Deliveries } from './deliveries.ts';
 import type { Firewall } from './firewall.ts';
 import type { LighthouseRequests } from './lighthouseRequests.ts';
 import type { Peers } from './peers.ts';
@@ -34,13 +33,23 @@ import type { Sender } from './sender.ts';
 
 export interface InboundParts {
   readonly arena: Arena;
-  readonly udp: UdpPort;
+  readonly udp: DatagramSource;
   readonly family: SocketFamily;
   readonly contexts: TunnelContexts;
   readonly sender: Sender;
-  readonly deliveries: Deliveries;
+  /** Where inner packets go: the tun queue, or the echo responder of a node without a device. */
+  readonly overlay: Overlay;
+  readonly rejects: Rejects;
   readonly punts: Punts;
   readonly metrics: Float64Array;
+}
+
+/** Takes the packets that passed. Their memory stays as it is until `flush` returns. */
+export interface Overlay {
+  /** The inner packet of `length` bytes at `offset`, opened from the packet whose header is at `header`. */
+  add(context: TunnelContext, header: number, offset: number, length: number): void;
+  /** The batch is complete. */
+  flush(): void;
 }
 
 /** What a reload replaces. */
@@ -49,7 +58,6 @@ export interface InboundRules {
   readonly ownNetworks: Int32Array;
   readonly firewall: Firewall;
   readonly peers: Peers;
-  readonly rejects: Rejects;
   readonly recvErrors: RecvErrors;
   /** null: this node is no lighthouse, all lighthouse messages are for its own client. */
   readonly lighthouse: LighthouseRequests | null;
@@ -98,14 +106,14 @@ export class Inbound {
 
   /** Handles one batch from the socket; returns the number of messages received (0: nothing waits). */
   run(nowMs: number, nowSeconds: number): number {
-    const { udp, deliveries } = this.#parts;
+    const { udp } = this.#parts;
     this.#nowMs = nowMs;
     this.#nowSeconds = nowSeconds;
     const count = udp.receive();
     for (let index = 0; index < count; index++) {
       this.#message(index);
     }
-    deliveries.flush();
+    this.#parts.overlay.flush();
     return count;
   }
 
@@ -170,8 +178,8 @@ export class Inbound {
 
   /** An inner packet: identity, firewall, tun. */
   #data(context: TunnelContext, packetOffset: number, length: number): void {
-    const { arena, deliveries } = this.#parts;
-    const { firewall, peers, rejects } = this.#rules;
+    const { arena, overlay } = this.#parts;
+    const { firewall, peers } = this.#rules;
     const offset = packetOffset + HEADER_BYTES;
     const tuple = this.#tuple;
     if (parsePacket(arena.bytes, arena.view, offset, length, true, tuple) < 0) {
@@ -183,10 +191,10 @@ export class Inbound {
       return;
     }
     if (firewall.check(tuple, peer, true, this.#nowSeconds) < 0) {
-      rejects.inbound(context, offset, length);
+      this.#parts.rejects.inbound(context, offset, length);
       return;
     }
-    deliveries.add(context.ordinal, packetOffset, offset, length);
+    overlay.add(context, packetOffset, offset, length);
   }
 
   /** Authentic messages that are not data. */

@@ -11,7 +11,7 @@ import { METRIC } from '../../shared/memory/metrics.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 import { MessageType, Subtype } from '../../shared/wire/header.ts';
-import type { TunPort } from '../ports/tunPort.ts';
+import type { PacketSource } from '../ports/contracts.ts';
 import type { Punts } from '../punts.ts';
 import type { Firewall } from './firewall.ts';
 import type { FlowLabel } from './flowLabel.ts';
@@ -25,12 +25,13 @@ import type { Waiting } from './waiting.ts';
 /** What the outbound path works with; rebuilt parts are replaced by `reconfigure`. */
 export interface OutboundParts {
   readonly arena: Arena;
-  readonly tun: TunPort;
+  readonly tun: PacketSource;
   readonly contexts: TunnelContexts;
   readonly sender: Sender;
   readonly waiting: Waiting;
   readonly punts: Punts;
   readonly segmenter: Segmenter;
+  readonly rejects: Rejects;
   readonly metrics: Float64Array;
 }
 
@@ -39,7 +40,6 @@ export interface OutboundRules {
   readonly router: Router;
   readonly firewall: Firewall;
   readonly peers: Peers;
-  readonly rejects: Rejects;
   /** null: labels are off. */
   readonly labels: FlowLabel | null;
 }
@@ -172,7 +172,7 @@ export class Outbound {
 
   /** The firewall's verdict on the packet in `#tuple`; a refused one may get a reject back through the tun. */
   #isAllowed(context: TunnelContext, offset: number, length: number): boolean {
-    const { firewall, peers, rejects } = this.#rules;
+    const { firewall, peers } = this.#rules;
     const peer = peers.of(context);
     if (peer === null) {
       return false;
@@ -180,7 +180,7 @@ export class Outbound {
     if (firewall.check(this.#tuple, peer, false, this.#nowSeconds) >= 0) {
       return true;
     }
-    rejects.outbound(offset, length);
+    this.#parts.rejects.outbound(offset, length);
     return false;
   }
 
@@ -193,7 +193,7 @@ export class Outbound {
       this.#wait(index);
     } else if (code === Route.NoRoute) {
       metrics[METRIC['drop.tx.no_route']]++;
-      this.#rules.rejects.outbound(tun.offsets[index], tun.lengths[index]);
+      this.#parts.rejects.outbound(tun.offsets[index], tun.lengths[index]);
     } else if (code === Route.OwnAddress) {
       metrics[METRIC['drop.tx.own_address']]++;
     } else if (code === Route.Multicast) {

@@ -9,21 +9,21 @@ import { METRIC } from '../../shared/memory/metrics.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { copySocketAddress } from '../../shared/tunnel/socketAddress.ts';
 import { HEADER_BYTES, MessageType, writeHeader } from '../../shared/wire/header.ts';
-import type { UdpPort } from '../ports/udpPort.ts';
+import type { DatagramSink } from '../ports/contracts.ts';
 
 /** Answers per second and worker. */
 const ANSWERS_PER_SECOND = 200;
 
 export class RecvErrors {
   readonly #arena: Arena;
-  readonly #udp: UdpPort;
+  readonly #udp: DatagramSink;
   readonly #metrics: Float64Array;
   readonly #policy: 'always' | 'never' | 'private';
   readonly #address = new Uint8Array(16);
   #secondStartMs = 0;
   #sentInSecond = 0;
 
-  constructor(arena: Arena, udp: UdpPort, metrics: Float64Array, policy: 'always' | 'never' | 'private') {
+  constructor(arena: Arena, udp: DatagramSink, metrics: Float64Array, policy: 'always' | 'never' | 'private') {
     this.#arena = arena;
     this.#udp = udp;
     this.#metrics = metrics;

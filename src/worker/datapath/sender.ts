@@ -7,14 +7,15 @@ import { METRIC } from '../../shared/memory/metrics.ts';
 import { reserveCounters } from '../../shared/memory/sendCounter.ts';
 import { SEAL_OVERHEAD_BYTES, sealPacket } from '../../shared/tunnel/seal.ts';
 import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
-import type { UdpPort } from '../ports/udpPort.ts';
+import type { DatagramSink } from '../ports/contracts.ts';
 
 export class Sender {
   readonly #contexts: TunnelContexts;
-  readonly #udp: UdpPort;
+  readonly #udp: DatagramSink;
   readonly #metrics: Float64Array;
+  #label = 0;
 
-  constructor(contexts: TunnelContexts, udp: UdpPort, metrics: Float64Array) {
+  constructor(contexts: TunnelContexts, udp: DatagramSink, metrics: Float64Array) {
     this.#contexts = contexts;
     this.#udp = udp;
     this.#metrics = metrics;
@@ -50,8 +51,13 @@ export class Sender {
     const bytes = length + SEAL_OVERHEAD_BYTES;
     const target = this.#udp.reserve(bytes);
     if (target < 0) {
-      this.#metrics[METRIC['udp.tx.dropped']]++;
+      this.#metrics[METRIC['drop.tx.socket_full']]++;
       return;
+    }
+    if (label !== this.#label) {
+      // A run travels as one, and its first header decides which of the receiver's workers gets all of it.
+      this.#udp.endRun();
+      this.#label = label;
     }
     sealPacket(this.#contexts.arena, context, type, subtype, label, counter, source, length, target);
     this.#udp.commit(bytes, context.destination);

@@ -155,7 +155,7 @@ describe('worker turns', () => {
 
 describe('layout', () => {
   it('opens what another process initialized, and refuses anything else', () => {
-    const capacities = { workers: 2, tunnels: 8, flows: 64 };
+    const capacities = { workers: 2, tunnels: 8, flows: 64, lighthouseHosts: 8 };
     const buffer = new ArrayBuffer(sharedByteLength(capacities));
     expect(() => openShared(buffer, 0)).to.throw('layout version');
     const tables = initializeShared(buffer, capacities);

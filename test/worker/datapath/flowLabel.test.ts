@@ -2,7 +2,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { PacketTuple, parsePacket } from '../../../src/shared/ip/packetTuple.ts';
-import { FLOW_KEY_BYTES, FlowLabel } from '../../../src/worker/datapath/flowLabel.ts';
+import { FLOW_KEY_BYTES } from '../../../src/shared/ipc/messages.ts';
+import { FlowLabel } from '../../../src/worker/datapath/flowLabel.ts';
 import { buildPacket, type PacketPlan } from '../../support/innerPackets.ts';
 import { Random } from '../../support/random.ts';
 

@@ -1,0 +1,106 @@
+/**
+ * `weft run -config PATH`: loads, checks, starts the node, waits for signals. SIGHUP reloads, SIGTERM and SIGINT stop.
+ *
+ * Above `Node.start` nothing touches the machine. Every reason not to start is one line on standard error and exit code
+ * 1; a reload that finds a fault changes nothing and says why.
+ */
+import type { Identity } from '../../shared/cert/identity.ts';
+import type { Config } from '../../shared/config/config.ts';
+import { loadConfig } from '../../shared/config/loader.ts';
+import { formatProblem, hasErrors, type Problem } from '../../shared/config/problems.ts';
+import { createLogger, type Logger, type RootLogger } from '../../shared/log/logger.ts';
+import { Node } from '../node.ts';
+import { validate } from '../validators.ts';
+import type { Io } from './usage.ts';
+import { weftVersion } from './version.ts';
+
+interface Loaded {
+  /** null when a problem is an error. */
+  readonly usable: { readonly config: Config; readonly identity: Identity } | null;
+  readonly problems: readonly Problem[];
+}
+
+/** Runs until a signal ends it; returns the exit code. */
+export async function runNode(path: string, io: Io): Promise<number> {
+  const loaded = load(path);
+  if (loaded.usable === null) {
+    for (const problem of loaded.problems) {
+      io.stderr.write(`${formatProblem(problem)}\n`);
+    }
+    return 1;
+  }
+  const { config, identity } = loaded.usable;
+  const log = createLogger(config.logging);
+  logWarnings(log, loaded.problems);
+  return new Promise((resolve) => {
+    const refuse = (reason: string): void => {
+      io.stderr.write(`weft did not start: ${reason}\n`);
+      resolve(1);
+    };
+    Node.start({ config, identity, log, onHopeless: refuse }).then(
+      (node) => {
+        log.info('weft is up', { version: weftVersion(), ...node.describe() });
+        watchSignals(node, path, log, resolve);
+      },
+      (error: unknown) => refuse(error instanceof Error ? error.message : String(error)),
+    );
+  });
+}
+
+function watchSignals(node: Node, path: string, log: RootLogger, stopped: (exitCode: number) => void): void {
+  let isStopping = false;
+  const stop = (signal: string): void => {
+    if (isStopping) {
+      return;
+    }
+    isStopping = true;
+    log.info('Caught signal, shutting down', { signal });
+    node.stop().then(
+      () => {
+        log.info('Goodbye');
+        stopped(0);
+      },
+      (error: unknown) => {
+        log.error('Stopping failed', { error });
+        stopped(1);
+      },
+    );
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+  process.on('SIGHUP', () => {
+    if (!isStopping) {
+      reload(node, path, log);
+    }
+  });
+}
+
+/** Validates the whole configuration first; a fault leaves everything as it was. */
+function reload(node: Node, path: string, log: Logger): void {
+  const loaded = load(path);
+  if (loaded.usable === null) {
+    const errors = loaded.problems.filter((problem) => problem.severity === 'error').map(formatProblem);
+    log.error('Error occurred while reloading config, the running configuration stays in force', { errors });
+    return;
+  }
+  logWarnings(log, loaded.problems);
+  node.reload(loaded.usable.config, loaded.usable.identity);
+}
+
+function load(path: string): Loaded {
+  const { config, problems, locate } = loadConfig(path);
+  if (config === null) {
+    return { usable: null, problems };
+  }
+  const validated = validate(config, locate, Math.floor(Date.now() / 1000));
+  const all = [...problems, ...validated.problems];
+  const { identity } = validated;
+  return { usable: identity === null || hasErrors(all) ? null : { config, identity }, problems: all };
+}
+
+function logWarnings(log: Logger, problems: readonly Problem[]): void {
+  for (const problem of problems.filter(({ severity }) => severity === 'warning')) {
+    const { place, path, message, fields } = problem;
+    log.warn(message, { ...fields, key: path, file: place.file, line: place.line });
+  }
+}

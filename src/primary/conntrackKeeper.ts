@@ -1,0 +1,52 @@
+/**
+ * The primary's share of the connection table: sweeps expired flows in small steps, and sends the tick that empties the
+ * workers' routine-local caches.
+ */
+import type { ToWorker } from '../shared/ipc/messages.ts';
+import type { ConntrackTable } from '../shared/memory/conntrackTable.ts';
+import { monotonicSeconds } from '../shared/sys/clock.ts';
+
+const SWEEP_MS = 100;
+/** A whole sweep takes about 100 s whatever the capacity. */
+const SWEEPS_PER_ROUND = 1000;
+
+export interface ConntrackKeeperOptions {
+  readonly conntrack: ConntrackTable;
+  /** `firewall.conntrack.routine_cache_timeout`; 0: no ticks. */
+  readonly tickMs: number;
+  readonly broadcast: (message: ToWorker) => void;
+}
+
+export class ConntrackKeeper {
+  readonly #options: ConntrackKeeperOptions;
+  readonly #bucketsPerSweep: number;
+  #timers: NodeJS.Timeout[] = [];
+  #nextBucket = 0;
+  #version = 0;
+
+  constructor(options: ConntrackKeeperOptions) {
+    this.#options = options;
+    this.#bucketsPerSweep = Math.ceil(options.conntrack.bucketCount / SWEEPS_PER_ROUND);
+  }
+
+  start(): void {
+    const { conntrack, tickMs, broadcast } = this.#options;
+    this.#timers.push(
+      setInterval(() => {
+        const nowSeconds = monotonicSeconds(performance.now());
+        this.#nextBucket = conntrack.sweep(nowSeconds, this.#nextBucket, this.#bucketsPerSweep);
+      }, SWEEP_MS),
+    );
+    if (tickMs > 0) {
+      const tick = (): void => broadcast({ type: 'tick', version: ++this.#version });
+      tick();
+      this.#timers.push(setInterval(tick, tickMs));
+    }
+  }
+
+  close(): void {
+    for (const timer of this.#timers.splice(0)) {
+      clearInterval(timer);
+    }
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * A running node: its resources, its control plane, its workers; started whole, reloaded in steps, stopped in order.
+ *
+ * Composes; decides nothing. What is opened here is closed here, also when the start fails half way.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Identity } from '../shared/cert/identity.ts';
+import type { Config } from '../shared/config/config.ts';
+import { Cipher } from '../shared/crypto/aead.ts';
+import { chooseProviders, type ProviderChoice, type ProviderName, providerFor } from '../shared/crypto/providers.ts';
+import { FLOW_KEY_BYTES } from '../shared/ipc/messages.ts';
+import type { RootLogger } from '../shared/log/logger.ts';
+import { ownerOf } from '../shared/memory/layout.ts';
+import { METRIC } from '../shared/memory/metrics.ts';
+import { Arena } from '../shared/sys/arena.ts';
+import { SocketFamily } from '../shared/tunnel/socketAddress.ts';
+import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
+import { ConntrackKeeper } from './conntrackKeeper.ts';
+import { ControlPlane } from './control/controlPlane.ts';
+import { ControlShell } from './controlShell.ts';
+import { Device } from './device.ts';
+import { Discovery } from './discovery.ts';
+import { applyReload, type ReloadTargets } from './reload.ts';
+import { openResources, type Resources } from './resources.ts';
+import { cipherOf, controlSettingsOf, networksOf, workerSettingsOf } from './settings.ts';
+import { Supervisor } from './supervisor.ts';
+import { TunnelRows } from './tunnelRows.ts';
+import { Underlay } from './underlay.ts';
+
+/** The primary's arena: one datagram, one socket address per tunnel. */
+const ARENA_BYTES = 4 * 1024 * 1024;
+
+export interface NodeOptions {
+  readonly config: Config;
+  readonly identity: Identity;
+  readonly log: RootLogger;
+  /** The node cannot go on (a worker that never comes up); it has been stopped. */
+  readonly onHopeless: (reason: string) => void;
+}
+
+export class Node {
+  readonly #log: RootLogger;
+  readonly #resources: Resources;
+  readonly #providers: ProviderChoice;
+  readonly #labelKey: Uint8Array = randomBytes(FLOW_KEY_BYTES);
+  readonly #rows: TunnelRows;
+  readonly #control: ControlPlane;
+  readonly #discovery: Discovery;
+  readonly #shell: ControlShell;
+  readonly #supervisor: Supervisor;
+  readonly #keeper: ConntrackKeeper;
+  readonly #device: Device | null;
+  #config: Config;
+  #identity: Identity;
+  #rulesVersion = 1;
+
+  /** Opens everything, starts the workers, brings the device up. Throws with nothing left behind. */
+  static async start(options: NodeOptions): Promise<Node> {
+    const { config, log } = options;
+    const providers = chooseProviders({
+      pinned: config.crypto.provider as ProviderName | null,
+      log: (level, message, fields) => log.log(level, message, fields),
+    });
+    const resources = await openResources(config);
+    try {
+      const node = new Node(options, resources, providers);
+      await node.#run();
+      return node;
+    } catch (error) {
+      resources.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: NodeOptions, resources: Resources, providers: ProviderChoice) {
+    const { config, identity, log } = options;
+    const { tables, udp, tun } = resources;
+    this.#log = log;
+    this.#config = config;
+    this.#identity = identity;
+    this.#resources = resources;
+    this.#providers = providers;
+    const family = udp.family === 4 ? SocketFamily.Ipv4 : SocketFamily.Ipv6;
+    const arena = new Arena(ARENA_BYTES);
+    const underlay = new Underlay(udp.fds[0], family, arena);
+    const contexts = new TunnelContexts(
+      arena,
+      tables.tunnels,
+      tables.indexes,
+      (cipher) => providerFor(providers, cipher),
+      family,
+    );
+    this.#rows = new TunnelRows(tables);
+    this.#discovery = new Discovery({ config, identity, tables, port: udp.port, log });
+    this.#control = new ControlPlane({
+      store: this.#rows,
+      remotes: this.#discovery.remotes,
+      remoteFilter: this.#discovery.remoteFilter,
+      random: (byteCount) => randomBytes(byteCount),
+      cipher: cipherOf(config),
+      identity,
+      settings: controlSettingsOf(config),
+    });
+    this.#supervisor = new Supervisor({
+      fds: udp.fds.map((fd, worker) => ({ tun: tun?.fds[worker] ?? null, udp: fd, memory: resources.memory.fd })),
+      log,
+      settings: (worker) => this.#workerSettings(worker),
+      onReport: (_worker, punts) => this.#shell.onReport(punts),
+      onDeath: (worker) => this.#release(worker),
+      onHopeless: (worker, reason) => {
+        void this.stop().then(() => options.onHopeless(`worker ${worker} does not start: ${reason}`));
+      },
+    });
+    this.#shell = new ControlShell({
+      control: this.#control,
+      companions: [this.#discovery],
+      rows: this.#rows,
+      contexts,
+      underlay,
+      metrics: tables.metrics.column(0),
+      broadcast: (message) => this.#supervisor.broadcast(message),
+      log,
+    });
+    this.#keeper = new ConntrackKeeper({
+      conntrack: tables.conntrack,
+      tickMs: config.firewall.conntrack.routineCacheTimeoutMs,
+      broadcast: (message) => this.#supervisor.broadcast(message),
+    });
+    this.#device = tun === null ? null : new Device(tun.name, log);
+  }
+
+  /** What an operator is told when the node is up. */
+  describe(): Readonly<Record<string, unknown>> {
+    const { tun, udp } = this.#resources;
+    return {
+      interface: tun?.name ?? 'none',
+      networks: networksOf(this.#identity),
+      udpPort: udp.port,
+      routines: this.#config.routines,
+      workers: this.#supervisor.pids,
+    };
+  }
+
+  /** Applies a validated configuration as far as it can be applied while running; says what needs a restart. */
+  reload(config: Config, identity: Identity): void {
+    const next = applyReload(this.#config, config, this.#identity, identity, this.#reloadTargets());
+    this.#config = next.config;
+    this.#identity = next.identity;
+    this.#supervisor.refreshSettings();
+  }
+
+  /** Tells every peer, then ends workers, device and sockets. */
+  async stop(): Promise<void> {
+    this.#shell.act((now) => this.#control.closeAll(now));
+    this.#shell.close();
+    this.#keeper.close();
+    this.#discovery.close();
+    await this.#supervisor.stop();
+    this.#device?.close();
+    this.#resources.close();
+    this.#identity.privateKey.fill(0);
+  }
+
+  async #run(): Promise<void> {
+    const { config } = { config: this.#config };
+    try {
+      this.#device?.configure(config, this.#identity);
+      await this.#supervisor.start();
+      this.#device?.activate(config, this.#identity);
+    } catch (error) {
+      await this.#supervisor.stop();
+      this.#device?.close();
+      throw error;
+    }
+    this.#keeper.start();
+    this.#shell.act((now) => this.#discovery.start(now));
+    if (config.firewall.conntrack.routineCacheTimeoutMs > 0) {
+      this.#log.info('Using routine-local conntrack cache', {
+        durationMs: config.firewall.conntrack.routineCacheTimeoutMs,
+      });
+    }
+  }
+
+  #workerSettings(worker: number): ReturnType<typeof workerSettingsOf> {
+    const { tun, udp, memory } = this.#resources;
+    return workerSettingsOf(worker, this.#config, this.#identity, {
+      memoryBytes: memory.byteLength,
+      providers: {
+        aes: providerFor(this.#providers, Cipher.Aes256Gcm).name,
+        chacha: providerFor(this.#providers, Cipher.ChaCha20Poly1305).name,
+      },
+      offload: tun?.offload ?? { vnetHeader: false, tso: false, uso: false },
+      family: udp.family,
+      labelKey: this.#labelKey,
+      remoteAllowList: this.#discovery.remoteAllowList,
+      rulesVersion: this.#rulesVersion,
+    });
+  }
+
+  /** A worker died: nothing that it held in shared memory may stay held. */
+  #release(worker: number): void {
+    const { tables } = this.#resources;
+    tables.turns.abandon(worker);
+    tables.conntrack.breakLocks(ownerOf(worker));
+    tables.metrics.column(0)[METRIC['worker.restarts']]++;
+  }
+
+  #reloadTargets(): ReloadTargets {
+    return {
+      log: this.#log,
+      applyIdentity: (identity) => this.#shell.act((now) => this.#control.reloadIdentity(now, identity)),
+      applyControl: (config) => this.#control.reloadSettings(controlSettingsOf(config), this.#discovery.remoteFilter),
+      applyDiscovery: (config, identity) => this.#shell.act((now) => this.#discovery.reload(now, config, identity)),
+      applyRules: () => {
+        this.#rulesVersion++;
+      },
+      applyDevice: (config, identity) => this.#device?.reload(config, identity),
+    };
+  }
+}

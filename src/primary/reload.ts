@@ -1,0 +1,113 @@
+/**
+ * What a reload does: one ordered list of steps, made from the difference of two typed configurations and two
+ * identities. Everything has been validated before; a step that cannot fail half way is the rule, and keys that need a
+ * restart are named and keep their value.
+ */
+import { changeFault, type Identity } from '../shared/cert/identity.ts';
+import type { Config } from '../shared/config/config.ts';
+import { fieldOf, fieldPath, reloadPlan, touches } from '../shared/config/difference.ts';
+import { keys } from '../shared/config/keys.ts';
+import type { RootLogger } from '../shared/log/logger.ts';
+
+/** The parts of a node that take a new configuration while they run. */
+export interface ReloadTargets {
+  readonly log: RootLogger;
+  applyIdentity(identity: Identity): void;
+  applyControl(config: Config): void;
+  applyDiscovery(config: Config, identity: Identity): void;
+  applyRules(): void;
+  applyDevice(config: Config, identity: Identity): void;
+}
+
+interface Step {
+  /** For the log. */
+  readonly name: string;
+  /** Keys or sections whose change calls for it. */
+  readonly keys: readonly string[];
+  readonly apply: (config: Config, identity: Identity, targets: ReloadTargets) => void;
+}
+
+/** In the order in which they are applied. Workers get their settings afterwards, once. */
+const STEPS: readonly Step[] = [
+  { name: 'logging', keys: ['logging'], apply: (config, _identity, { log }) => log.configure(config.logging) },
+  {
+    name: 'remote addresses',
+    keys: ['static_host_map', 'static_map', 'lighthouse', 'preferred_ranges', 'punchy', 'pki'],
+    apply: (config, identity, targets) => targets.applyDiscovery(config, identity),
+  },
+  {
+    name: 'tunnels',
+    keys: [
+      'timers',
+      'tunnels',
+      'counters',
+      'punchy',
+      'preferred_ranges',
+      'lighthouse',
+      'pki.disconnect_invalid',
+      'listen.accept_recv_error',
+    ],
+    apply: (config, _identity, targets) => targets.applyControl(config),
+  },
+  { name: 'firewall', keys: ['firewall'], apply: (_config, _identity, targets) => targets.applyRules() },
+  { name: 'device', keys: ['tun'], apply: (config, identity, targets) => targets.applyDevice(config, identity) },
+];
+
+export interface Reloaded {
+  readonly config: Config;
+  readonly identity: Identity;
+}
+
+/** Applies what can be applied; returns what is in force afterwards. */
+export function applyReload(
+  old: Config,
+  next: Config,
+  oldIdentity: Identity,
+  nextIdentity: Identity,
+  targets: ReloadTargets,
+): Reloaded {
+  const { log } = targets;
+  const plan = reloadPlan(old, next);
+  const identityFault = changeFault(oldIdentity, nextIdentity);
+  const identity = identityFault === null ? nextIdentity : oldIdentity;
+  if (identityFault !== null) {
+    log.error('The certificate was not reloaded, the old one stays in force', { error: identityFault });
+  }
+  if (plan.restartNeeded.length > 0) {
+    log.warn('These keys changed but need a restart to take effect', { keys: plan.restartNeeded });
+  }
+  if (identity !== oldIdentity) {
+    targets.applyIdentity(identity);
+  }
+  const hasNewUnsafeNetworks = unsafeNetworksOf(identity) !== unsafeNetworksOf(oldIdentity);
+  const applied: string[] = identity === oldIdentity ? [] : ['identity'];
+  for (const step of STEPS) {
+    const isTouched = step.keys.some((key) => touches(plan.changed, key));
+    if (isTouched || (step.name === 'firewall' && hasNewUnsafeNetworks)) {
+      step.apply(next, identity, targets);
+      applied.push(step.name);
+    }
+  }
+  log.info('Configuration reloaded', { changed: plan.changed, steps: applied });
+  return { config: withoutRestart(old, next, plan.restartNeeded), identity };
+}
+
+/** `next` with the old values of the keys that cannot change while the node runs: what is in force. */
+function withoutRestart(old: Config, next: Config, restartNeeded: readonly string[]): Config {
+  const inForce = structuredClone(next);
+  for (const path of restartNeeded) {
+    const key = keys.get(path);
+    if (key !== undefined) {
+      const steps = fieldPath(key);
+      const parent = steps.slice(0, -1).reduce<unknown>((node, step) => Reflect.get(node as object, step), inForce);
+      Reflect.set(parent as object, steps[steps.length - 1], fieldOf(old, key));
+    }
+  }
+  return inForce;
+}
+
+function unsafeNetworksOf(identity: Identity): string {
+  return identity.certificates
+    .map((certificate) => certificate.unsafeNetworks.map(({ text }) => text).join(','))
+    .join(';');
+}

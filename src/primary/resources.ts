@@ -1,0 +1,82 @@
+/**
+ * Everything of the operating system that a node holds: tun queues, UDP sockets, shared memory. Opened all or none, in
+ * the primary, which keeps its copies for as long as the node runs; closing them ends the device.
+ */
+import { lookup } from 'node:dns/promises';
+import type { Config } from '../shared/config/config.ts';
+import { type IpAddress, parseAddress } from '../shared/ip/address.ts';
+import { type Capacities, initializeShared, type SharedTables, sharedByteLength } from '../shared/memory/layout.ts';
+import { libc } from '../shared/sys/libc.ts';
+import { createSharedMemory } from '../shared/sys/sharedMemory.ts';
+import { openTunQueues, type TunQueues } from '../shared/sys/tun.ts';
+import { attachSteering, openUdpSockets, type UdpSockets } from '../shared/sys/udpSocket.ts';
+
+export interface Resources {
+  /** null with `tun.disabled`. */
+  readonly tun: TunQueues | null;
+  readonly udp: UdpSockets;
+  readonly memory: { readonly fd: number; readonly byteLength: number };
+  readonly tables: SharedTables;
+  close(): void;
+}
+
+/** Throws SysError or Error with a remedy; nothing is left open then. */
+export async function openResources(config: Config): Promise<Resources> {
+  const host = await resolveHost(config.listen.host);
+  const open: number[] = [];
+  const close = (): void => {
+    for (const fd of open.splice(0)) {
+      libc.close(fd);
+    }
+  };
+  try {
+    const { tun: tunConfig, listen, routines } = config;
+    const tun = tunConfig.disabled
+      ? null
+      : openTunQueues({ name: tunConfig.dev, queues: routines, offloads: tunConfig.useOffloads });
+    open.push(...(tun?.fds ?? []));
+    const udp = openUdpSockets({
+      host,
+      port: listen.port,
+      count: routines,
+      readBuffer: listen.readBufferBytes,
+      writeBuffer: listen.writeBufferBytes,
+      soMark: listen.soMark,
+    });
+    open.push(...udp.fds);
+    attachSteering(udp.fds);
+    const capacities: Capacities = {
+      workers: routines,
+      tunnels: config.tunnels.max,
+      flows: config.firewall.conntrack.maxConnections,
+      lighthouseHosts: config.lighthouse.amLighthouse ? config.lighthouse.maxHosts : 1,
+    };
+    const byteLength = sharedByteLength(capacities);
+    const memory = createSharedMemory('weft', byteLength);
+    open.push(memory.fd);
+    const tables = initializeShared(memory.buffer, capacities);
+    return { tun, udp, memory: { fd: memory.fd, byteLength }, tables, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** `listen.host` as an address: a literal, or the first address of a name. */
+async function resolveHost(host: string): Promise<IpAddress> {
+  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
+  const literal = parseAddress(bare);
+  if (literal !== null) {
+    return literal;
+  }
+  try {
+    const found = await lookup(bare);
+    const address = parseAddress(found.address);
+    if (address !== null) {
+      return address;
+    }
+  } catch {
+    // Reported below like any other host that is none.
+  }
+  throw new Error(`listen.host: ${host} is neither an address nor a name that resolves; use 0.0.0.0 or [::]`);
+}

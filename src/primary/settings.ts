@@ -1,0 +1,90 @@
+/**
+ * What the parts of a node are told, derived from the configuration and the identity: pure functions, used at start and
+ * again on reload, so that both give the same.
+ */
+import type { Identity } from '../shared/cert/identity.ts';
+import type { Config } from '../shared/config/config.ts';
+import { Cipher } from '../shared/crypto/aead.ts';
+import type { WorkerSettings } from '../shared/ipc/messages.ts';
+import type { TunOffload } from '../shared/sys/tun.ts';
+import type { RemoteAllowList } from './control/allowList.ts';
+import type { ControlSettings } from './control/context.ts';
+
+export function cipherOf(config: Config): Cipher {
+  return config.cipher === 'aes' ? Cipher.Aes256Gcm : Cipher.ChaCha20Poly1305;
+}
+
+export function controlSettingsOf(config: Config): ControlSettings {
+  return {
+    handshakes: { tryIntervalMs: config.handshakes.tryIntervalMs, retries: config.handshakes.retries },
+    checkIntervalMs: config.timers.connectionAliveIntervalMs,
+    pendingDeletionMs: config.timers.pendingDeletionIntervalMs,
+    dropInactive: config.tunnels.dropInactive,
+    inactivityTimeoutMs: config.tunnels.inactivityTimeoutMs,
+    disconnectInvalid: config.pki.disconnectInvalid,
+    acceptRecvError: config.listen.acceptRecvError,
+    preferredRanges: config.preferredRanges,
+    punch: config.punchy.punch,
+    punchAllRemotes: config.punchy.targetAllRemotes,
+    amLighthouse: config.lighthouse.amLighthouse,
+    lighthouses: config.lighthouse.hosts,
+    promoteEveryPackets: config.counters.tryPromote,
+    requeryEveryPackets: config.counters.requeryEveryPackets,
+    requeryWaitMs: config.timers.requeryWaitDurationMs,
+  };
+}
+
+/** What workers are told beyond configuration and identity. */
+export interface WorkerSurroundings {
+  readonly memoryBytes: number;
+  readonly providers: { readonly aes: string; readonly chacha: string };
+  readonly offload: TunOffload;
+  readonly family: 4 | 6;
+  readonly labelKey: Uint8Array;
+  readonly remoteAllowList: RemoteAllowList;
+  readonly rulesVersion: number;
+}
+
+export function workerSettingsOf(
+  worker: number,
+  config: Config,
+  identity: Identity,
+  surroundings: WorkerSurroundings,
+): WorkerSettings {
+  const certificate = identity.certificates[identity.certificates.length - 1];
+  return {
+    worker,
+    workers: config.routines,
+    memoryBytes: surroundings.memoryBytes,
+    aesProvider: surroundings.providers.aes,
+    chachaProvider: surroundings.providers.chacha,
+    certificate: certificate.encoded,
+    certificateVersion: certificate.version,
+    networks: networksOf(identity),
+    caNames: Object.fromEntries(identity.caPool.authorities.map((ca) => [ca.fingerprint, ca.name])),
+    firewall: config.firewall,
+    rulesVersion: surroundings.rulesVersion,
+    hasDevice: !config.tun.disabled,
+    tunOffload: surroundings.offload,
+    family: surroundings.family,
+    udpOffloads: config.listen.udpOffloads,
+    batch: config.listen.batch,
+    labelKey: config.listen.flowLabels ? surroundings.labelKey : null,
+    sendRecvError: config.listen.sendRecvError,
+    dropsMulticast: config.tun.dropMulticast,
+    dropsLocalBroadcast: config.tun.dropLocalBroadcast,
+    routes: config.tun.unsafeRoutes.map((route) => ({
+      route: route.route.text,
+      gateways: route.via.map(({ gateway, weight }) => ({ address: gateway.text, weight })),
+    })),
+    lighthouse: config.lighthouse.amLighthouse
+      ? { allow: surroundings.remoteAllowList.flatten(), initiatingVersion: identity.initiatingVersion }
+      : null,
+    log: config.logging,
+  };
+}
+
+/** Networks with host bits of every certificate, each once. */
+export function networksOf(identity: Identity): readonly string[] {
+  return [...new Set(identity.certificates.flatMap((certificate) => certificate.networks.map(({ text }) => text)))];
+}

@@ -1,0 +1,34 @@
+/**
+ * What makes a configuration usable beyond its own files: the certificates it names. `weft check`, the start and a
+ * reload apply the same checks, so a configuration that passes one passes all.
+ */
+import { type Identity, IdentityError, loadIdentity } from '../shared/cert/identity.ts';
+import type { Config } from '../shared/config/config.ts';
+import type { LoadedConfig } from '../shared/config/loader.ts';
+import { errorAt, type Problem, warningAt } from '../shared/config/problems.ts';
+
+type Locate = LoadedConfig['locate'];
+
+export interface Validated {
+  /** null if and only if a problem is an error. */
+  readonly identity: Identity | null;
+  readonly problems: readonly Problem[];
+}
+
+/** Loads the identity; all problems at once. The private key stays in the result. */
+export function validate(config: Config, locate: Locate, unixSeconds: number): Validated {
+  const problems: Problem[] = [];
+  const place = locate(['pki']);
+  let identity: Identity | null = null;
+  try {
+    identity = loadIdentity(config.pki, unixSeconds);
+    problems.push(...identity.warnings.map((warning) => warningAt(place, '', warning)));
+  } catch (error) {
+    if (!(error instanceof IdentityError)) {
+      throw error;
+    }
+    problems.push(...error.problems.map((problem) => errorAt(place, '', problem)));
+  }
+  const hasErrors = problems.some((problem) => problem.severity === 'error');
+  return { identity: hasErrors ? null : identity, problems };
+}

@@ -1,0 +1,113 @@
+/**
+ * Binds the lighthouse handler to this worker's tunnels: who the sender is, where an answer goes.
+ *
+ * An answer to a host with a tunnel is sealed and queued here; only one for a host without a tunnel is copied and
+ * punted, as the primary must start a handshake first. The handler's view of a peer belongs to one (slot, generation).
+ */
+import { parseCertificate } from '../../shared/cert/parse.ts';
+import type { SharedTables } from '../../shared/memory/layout.ts';
+import type { Arena } from '../../shared/sys/arena.ts';
+import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
+import { MessageType } from '../../shared/wire/header.ts';
+import type { Punts } from '../punts.ts';
+import type { EndpointFilter } from './endpointFilter.ts';
+import {
+  LIGHTHOUSE_OUTPUT_BYTES,
+  LighthouseHandler,
+  type LighthousePeers,
+  type LighthouseSink,
+  LighthouseVerdict,
+} from './lighthouseHandler.ts';
+import { type LighthousePeer, lighthousePeer } from './lighthousePeer.ts';
+import type { Sender } from './sender.ts';
+
+export interface LighthouseRequestParts {
+  readonly arena: Arena;
+  readonly tables: SharedTables;
+  readonly contexts: TunnelContexts;
+  readonly sender: Sender;
+  readonly punts: Punts;
+  readonly worker: number;
+  readonly filter: EndpointFilter;
+  readonly initiatingVersion: 1 | 2;
+}
+
+export class LighthouseRequests implements LighthousePeers, LighthouseSink {
+  readonly #arena: Arena;
+  readonly #tables: SharedTables;
+  readonly #contexts: TunnelContexts;
+  readonly #sender: Sender;
+  readonly #punts: Punts;
+  readonly #handler: LighthouseHandler;
+  readonly #peers: (LighthousePeer | null)[];
+  readonly #generations: Int32Array;
+
+  constructor(parts: LighthouseRequestParts) {
+    const { arena, tables, worker } = parts;
+    this.#arena = arena;
+    this.#tables = tables;
+    this.#contexts = parts.contexts;
+    this.#sender = parts.sender;
+    this.#punts = parts.punts;
+    this.#peers = new Array<LighthousePeer | null>(tables.tunnels.capacity).fill(null);
+    this.#generations = new Int32Array(tables.tunnels.capacity);
+    this.#handler = new LighthouseHandler({
+      table: tables.lighthouse,
+      peers: this,
+      sink: this,
+      filter: parts.filter,
+      output: arena.bytes,
+      outputOffset: arena.allocate(LIGHTHOUSE_OUTPUT_BYTES, 64),
+      worker,
+      initiatingVersion: parts.initiatingVersion,
+      metrics: tables.metrics.lighthouseColumn(worker + 1),
+    });
+  }
+
+  /** Handles the opened message at `offset`; false when it is for this node's own client and must be punted. */
+  handle(context: TunnelContext, offset: number, length: number): boolean {
+    const sender = this.#peerOf(context);
+    return (
+      sender === null || this.#handler.handle(this.#arena.bytes, offset, length, sender) !== LighthouseVerdict.Punt
+    );
+  }
+
+  applyFilter(filter: EndpointFilter): void {
+    this.#handler.applyFilter(filter);
+  }
+
+  find(a0: number, a1: number, a2: number, a3: number): LighthousePeer | null {
+    const slot = this.#tables.hosts.lookup(a0, a1, a2, a3);
+    const context = slot < 0 ? null : this.#contexts.at(slot);
+    return context === null ? null : this.#peerOf(context);
+  }
+
+  sendTo(peer: LighthousePeer, offset: number, length: number): void {
+    const context = this.#contexts.at(peer.slot);
+    if (context !== null) {
+      this.#sender.send(context, MessageType.Lighthouse, 0, 0, offset, length);
+    }
+  }
+
+  sendToAddress(a0: number, a1: number, a2: number, a3: number, offset: number, length: number): void {
+    this.#punts.lighthouseAnswer(a0, a1, a2, a3, offset, length);
+  }
+
+  #peerOf(context: TunnelContext): LighthousePeer | null {
+    const { slot, generation } = context;
+    const { tunnels } = this.#tables;
+    const known = this.#peers[slot];
+    if (known !== null && this.#generations[slot] === generation) {
+      return known;
+    }
+    const encoded = tunnels.copyCertificate(slot);
+    const version = tunnels.certificateVersion(slot);
+    if (tunnels.generation(slot) !== generation) {
+      return null;
+    }
+    const peer = lighthousePeer(slot, parseCertificate(encoded, version));
+    this.#peers[slot] = peer;
+    this.#generations[slot] = generation;
+    return peer;
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Entry of a worker process: waits for its settings, takes its file descriptors, gives up its privileges, runs the loop.
+ *
+ * Everything that needs files (modules, libraries) is loaded before privileges are dropped. A worker holds no truth: it
+ * may be killed at any instruction and its successor takes the same descriptors. When the primary goes, it goes.
+ */
+
+import { type ToPrimary, type ToWorker, WorkerFd, type WorkerSettings } from '../shared/ipc/messages.ts';
+import { createLogger, type RootLogger } from '../shared/log/logger.ts';
+import { dropPrivileges, nobodyIds } from '../shared/sys/privileges.ts';
+import { QueueWorker } from './queueWorker.ts';
+
+let log: RootLogger | null = null;
+let running: QueueWorker | null = null;
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  // A signal to the whole process group is the primary's to act on.
+  process.on(signal, () => undefined);
+}
+process.once('disconnect', () => process.exit(0));
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+process.on('message', (message: ToWorker) => {
+  try {
+    receive(message);
+  } catch (error) {
+    fail(error);
+  }
+});
+
+tell({ type: 'awake' });
+
+function receive(message: ToWorker): void {
+  if (message.type === 'start') {
+    start(message.settings);
+  } else if (message.type === 'stop') {
+    running?.close();
+    process.disconnect();
+  } else {
+    running?.receive(message);
+  }
+}
+
+function start(settings: WorkerSettings): void {
+  const logger = createLogger({ ...settings.log, fields: { worker: settings.worker } });
+  log = logger;
+  running = new QueueWorker(settings, {
+    fds: { tun: WorkerFd.Tun, udp: WorkerFd.Udp, memory: WorkerFd.Memory },
+    log: logger,
+    report: (punts) => tell({ type: 'report', punts }),
+    onFault: fail,
+  });
+  dropPrivileges(nobodyIds());
+  running.run();
+  tell({ type: 'ready' });
+}
+
+function tell(message: ToPrimary): void {
+  // A report that cannot be delivered is lost with the channel; `disconnect` follows.
+  process.send?.(message, undefined, undefined, () => undefined);
+}
+
+/** A defect or a broken machine: says why and ends; the primary starts a successor. */
+function fail(error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  log?.error('Worker cannot go on', { reason, stack: error instanceof Error ? (error.stack ?? '') : '' });
+  const exit = (): void => process.exit(1);
+  if (process.connected && process.send !== undefined) {
+    process.send({ type: 'failed', reason } satisfies ToPrimary, undefined, undefined, exit);
+    setTimeout(exit, 500).unref();
+  } else {
+    exit();
+  }
+}
