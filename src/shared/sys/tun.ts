@@ -155,7 +155,7 @@ function ensureDeviceNode(devicePath: string): void {
     return;
   }
   try {
-    mkdirSync(dirname(devicePath), { recursive: true, mode: 0o755 });
+    mkdirSync(dirname(devicePath), { mode: 0o755 });
   } catch {
     // The next call says what is wrong, in the words of this file.
   }
