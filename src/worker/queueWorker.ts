@@ -119,7 +119,6 @@ export class QueueWorker {
             punts: this.#punts,
             worker: settings.worker,
             filter: endpointFilter(settings.lighthouse, settings),
-            initiatingVersion: settings.lighthouse.initiatingVersion,
           });
     this.#rules = this.#buildRules(settings);
     const common = {

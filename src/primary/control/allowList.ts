@@ -7,6 +7,7 @@
  * path punts a peer that roamed, and the control plane asks here.
  */
 import { type Family, type IpAddress, type Prefix, parsePrefix } from '../../shared/ip/address.ts';
+import type { FlatRules, RemoteAllowRules } from '../../shared/ip/allowRules.ts';
 import { PrefixTable } from '../../shared/ip/prefixTable.ts';
 
 /** A mistake in the configuration: the message names the key, the value and what would be right. */
@@ -22,10 +23,12 @@ export class AllowList {
   static readonly all: AllowList = new AllowList(new PrefixTable(), { 4: true, 6: true });
   readonly #rules: PrefixTable<boolean>;
   readonly #default: Readonly<Record<Family, boolean>>;
+  readonly #flat: FlatRules;
 
-  private constructor(rules: PrefixTable<boolean>, defaults: Readonly<Record<Family, boolean>>) {
+  private constructor(rules: PrefixTable<boolean>, defaults: Readonly<Record<Family, boolean>>, flat: FlatRules = []) {
     this.#rules = rules;
     this.#default = defaults;
+    this.#flat = flat;
   }
 
   /** Compiles the rules found under `key`; throws `AllowListError`. Undefined or null rules allow everything. */
@@ -34,17 +37,27 @@ export class AllowList {
       return AllowList.all;
     }
     const table = new PrefixTable<boolean>();
+    const flat: [string, boolean][] = [];
     const families: Record<Family, FamilyRules> = { 4: new FamilyRules(), 6: new FamilyRules() };
     for (const [text, raw] of Object.entries(rules)) {
       const prefix = readPrefix(key, text);
       const value = readBoolean(key, text, raw);
       table.set(prefix, value);
+      if (prefix.bits > 0) {
+        flat.push([prefix.text, value]);
+      }
       families[prefix.address.family].add(prefix, value);
     }
-    return new AllowList(table, {
+    const defaults = {
       4: families[4].defaultValue(key, '0.0.0.0/0'),
       6: families[6].defaultValue(key, '::/0'),
-    });
+    };
+    return new AllowList(table, defaults, flat);
+  }
+
+  /** The rules as plain data, with the defaults written out: what workers get. */
+  flatten(): FlatRules {
+    return [...this.#flat, ['0.0.0.0/0', this.#default[4]], ['::/0', this.#default[6]]];
   }
 
   allows(address: IpAddress): boolean {
@@ -54,13 +67,17 @@ export class AllowList {
 
 /** What this node accepts as a peer's endpoint: the global list, and the list of the range the peer's address is in. */
 export class RemoteAllowList {
-  static readonly all: RemoteAllowList = new RemoteAllowList(AllowList.all, new PrefixTable());
+  static readonly all: RemoteAllowList = new RemoteAllowList(AllowList.all, []);
   readonly #global: AllowList;
-  readonly #ranges: PrefixTable<AllowList>;
+  readonly #ranges: PrefixTable<AllowList> = new PrefixTable();
+  readonly #rangeList: readonly (readonly [Prefix, AllowList])[];
 
-  private constructor(global: AllowList, ranges: PrefixTable<AllowList>) {
+  private constructor(global: AllowList, ranges: readonly (readonly [Prefix, AllowList])[]) {
     this.#global = global;
-    this.#ranges = ranges;
+    this.#rangeList = ranges;
+    for (const [network, list] of ranges) {
+      this.#ranges.set(network, list);
+    }
   }
 
   /**
@@ -71,7 +88,7 @@ export class RemoteAllowList {
     rules: RawRules | null | undefined,
     ranges: Readonly<Record<string, unknown>> | null | undefined,
   ): RemoteAllowList {
-    const table = new PrefixTable<AllowList>();
+    const lists: [Prefix, AllowList][] = [];
     for (const [text, inner] of Object.entries(ranges ?? {})) {
       const prefix = readPrefix(RANGES_KEY, text);
       if (!isRecord(inner)) {
@@ -79,9 +96,17 @@ export class RemoteAllowList {
           `config \`${RANGES_KEY}\` entry ${text} must be a map of CIDR to true or false, not ${kindOf(inner)}`,
         );
       }
-      table.set(prefix, AllowList.compile(`${RANGES_KEY}.${text}`, inner));
+      lists.push([prefix, AllowList.compile(`${RANGES_KEY}.${text}`, inner)]);
     }
-    return new RemoteAllowList(AllowList.compile('lighthouse.remote_allow_list', rules), table);
+    return new RemoteAllowList(AllowList.compile('lighthouse.remote_allow_list', rules), lists);
+  }
+
+  /** Both lists as plain data: what workers get. */
+  flatten(): RemoteAllowRules {
+    return {
+      remoteAllowList: this.#global.flatten(),
+      remoteAllowRanges: this.#rangeList.map(([network, list]) => [network.text, list.flatten()]),
+    };
   }
 
   /** Before the peer is known (the first handshake message): the global list alone. */

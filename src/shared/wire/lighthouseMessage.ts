@@ -12,6 +12,7 @@
  * Addresses are four signed 32-bit words in network order, IPv4 as ::ffff:a.b.c.d, as in the shared tables.
  */
 import { addressFromBytes, type Endpoint, endpointOf, type IpAddress } from '../ip/address.ts';
+import { addressWords } from '../ip/networkWords.ts';
 
 export const LighthouseType = {
   HostQuery: 1,
@@ -144,25 +145,12 @@ export function targetOf(message: LighthouseMessage): IpAddress | null {
 
 /** Adds an endpoint to the list of its family. */
 export function addEndpoint(message: LighthouseMessage, endpoint: Endpoint): void {
-  const words = wordsOfAddress(endpoint.address);
+  const words = addressWords([endpoint.address]);
   if (endpoint.address.family === 4) {
     message.addV4(words[3], endpoint.port);
   } else {
     message.addV6(words[0], words[1], words[2], words[3], endpoint.port);
   }
-}
-
-/** The four words of an address; allocates. */
-export function wordsOfAddress(address: IpAddress): Int32Array {
-  const words = new Int32Array(4);
-  const bytes = address.bytes;
-  const start = address.family === 4 ? 3 : 0;
-  words[2] = MAPPED_WORD;
-  for (let word = start; word < 4; word++) {
-    const at = (word - start) * 4;
-    words[word] = (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
-  }
-  return words;
 }
 
 /** The address that four words spell; allocates. */

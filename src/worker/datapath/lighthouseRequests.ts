@@ -29,7 +29,6 @@ export interface LighthouseRequestParts {
   readonly punts: Punts;
   readonly worker: number;
   readonly filter: EndpointFilter;
-  readonly initiatingVersion: 1 | 2;
 }
 
 export class LighthouseRequests implements LighthousePeers, LighthouseSink {
@@ -59,7 +58,6 @@ export class LighthouseRequests implements LighthousePeers, LighthouseSink {
       output: arena.bytes,
       outputOffset: arena.allocate(LIGHTHOUSE_OUTPUT_BYTES, 64),
       worker,
-      initiatingVersion: parts.initiatingVersion,
       metrics: tables.metrics.lighthouseColumn(worker + 1),
     });
   }
@@ -76,21 +74,25 @@ export class LighthouseRequests implements LighthousePeers, LighthouseSink {
     this.#handler.applyFilter(filter);
   }
 
-  find(a0: number, a1: number, a2: number, a3: number): LighthousePeer | null {
-    const slot = this.#tables.hosts.lookup(a0, a1, a2, a3);
-    const context = slot < 0 ? null : this.#contexts.at(slot);
-    return context === null ? null : this.#peerOf(context);
+  networks(slot: number): readonly Int32Array[] | null {
+    const context = this.#contexts.at(slot);
+    return context === null ? null : (this.#peerOf(context)?.networks ?? null);
   }
 
-  sendTo(peer: LighthousePeer, offset: number, length: number): void {
-    const context = this.#contexts.at(peer.slot);
+  reply(slot: number, offset: number, length: number): void {
+    const context = this.#contexts.at(slot);
     if (context !== null) {
       this.#sender.send(context, MessageType.Lighthouse, 0, 0, offset, length);
     }
   }
 
-  sendToAddress(a0: number, a1: number, a2: number, a3: number, offset: number, length: number): void {
-    this.#punts.lighthouseAnswer(a0, a1, a2, a3, offset, length);
+  notify(slot: number, a0: number, a1: number, a2: number, a3: number, offset: number, length: number): void {
+    const context = this.#contexts.at(slot);
+    if (context === null) {
+      this.#punts.lighthouseAnswer(a0, a1, a2, a3, offset, length);
+    } else {
+      this.#sender.send(context, MessageType.Lighthouse, 0, 0, offset, length);
+    }
   }
 
   #peerOf(context: TunnelContext): LighthousePeer | null {

@@ -7,7 +7,6 @@ import Long from 'long';
 import { LighthouseHosts } from '../../../src/primary/lighthouseHosts.ts';
 import { addressFromBytes, endpointOf, type IpAddress, prefixOf } from '../../../src/shared/ip/address.ts';
 import { addressWords, networkWords } from '../../../src/shared/ip/networkWords.ts';
-import { HostTable } from '../../../src/shared/memory/hostTable.ts';
 import { LIGHTHOUSE_METRIC_NAMES } from '../../../src/shared/memory/lighthouseMetrics.ts';
 import { LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
 import { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
@@ -60,19 +59,13 @@ export class World {
     this.#random = new Random(seed);
     this.table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(capacity)), 0, capacity);
     this.hosts = new LighthouseHosts(this.table, turns);
-    const tunnels = new HostTable(new SharedArrayBuffer(HostTable.byteLength(capacity * 2)), 0, capacity * 2);
     const peers = this.peers;
     this.handler = new LighthouseHandler({
       table: this.table,
-      peers: {
-        find(a0, a1, a2, a3) {
-          const slot = tunnels.lookup(a0, a1, a2, a3);
-          return slot < 0 ? null : peers[slot];
-        },
-      },
+      peers: { networks: (slot) => peers[slot].networks },
       sink: {
-        sendTo: (peer, offset, length) => this.#note(peer.slot, offset, length),
-        sendToAddress: (_a0, _a1, _a2, _a3, offset, length) => this.#note(-1, offset, length),
+        reply: (slot, offset, length) => this.#note(slot, offset, length),
+        notify: (slot, _a0, _a1, _a2, _a3, offset, length) => this.#note(slot, offset, length),
       },
       filter: new EndpointFilter({
         ownNetworks: ['10.255.255.1/32'],
@@ -85,7 +78,6 @@ export class World {
       output: this.output,
       outputOffset: 0,
       worker: 0,
-      initiatingVersion: version,
       metrics: new Float64Array(LIGHTHOUSE_METRIC_NAMES.length),
     });
     this.straightforward = new StraightforwardLighthouse((to, body) => {
@@ -96,7 +88,7 @@ export class World {
       }
     });
     for (let index = 0; index < hostCount; index++) {
-      this.#addHost(index, tunnels);
+      this.#addHost(index);
     }
     const updates = this.updates(Array.from({ length: hostCount }, (_, index) => index));
     this.runHandler(updates);
@@ -181,17 +173,15 @@ export class World {
     return { bytes, offsets, lengths, senders, bodies };
   }
 
-  #addHost(index: number, tunnels: HostTable): void {
+  #addHost(index: number): void {
     const address = vpnAddress(index);
     const words = addressWords([address]);
     const underlay = this.#random.u32() | 0;
     const port = 1 + this.#random.below(65535);
-    this.hosts.add([address]);
+    this.hosts.add([address], index, this.version);
     this.hosts.learn(address, endpointOf(addressFromBytes(bytesOf(underlay)), port));
-    tunnels.set(words[0], words[1], words[2], words[3], index);
     this.peers.push({
       slot: index,
-      certificateVersion: this.version,
       addresses: words,
       networks: [networkWords([prefixOf(address, 8)])],
     });

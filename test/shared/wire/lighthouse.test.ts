@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { type Endpoint, type IpAddress, parseAddress, parseEndpoint } from '../../../src/shared/ip/address.ts';
+import { addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { LighthouseDecoder, LighthouseFault } from '../../../src/shared/wire/lighthouseDecoder.ts';
 import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
 import {
@@ -11,7 +12,6 @@ import {
   LighthouseType,
   relaysOf,
   targetOf,
-  wordsOfAddress,
 } from '../../../src/shared/wire/lighthouseMessage.ts';
 import { Random } from '../../support/random.ts';
 
@@ -91,14 +91,14 @@ describe('shared/wire/lighthouse', () => {
     message.type = wanted.type;
     message.version = wanted.version;
     if (wanted.target !== null) {
-      const [a0, a1, a2, a3] = wordsOfAddress(ip(wanted.target));
+      const [a0, a1, a2, a3] = addressWords([ip(wanted.target)]);
       message.setTarget(wanted.version, a0, a1, a2, a3);
     }
     for (const endpoint of wanted.endpoints) {
       addEndpoint(message, ep(endpoint));
     }
     for (const relay of wanted.relays) {
-      const [a0, a1, a2, a3] = wordsOfAddress(ip(relay));
+      const [a0, a1, a2, a3] = addressWords([ip(relay)]);
       message.addRelay(a0, a1, a2, a3);
     }
   }
@@ -248,7 +248,7 @@ describe('shared/wire/lighthouse', () => {
 
   it('turns words into addresses and back', () => {
     for (const text of ['0.0.0.0', '10.42.0.2', '255.255.255.255', 'fd42::2', '::', 'ffff::ffff:1:2']) {
-      const [a0, a1, a2, a3] = wordsOfAddress(ip(text));
+      const [a0, a1, a2, a3] = addressWords([ip(text)]);
       expect(addressOfWords(a0, a1, a2, a3).text).to.equal(text);
     }
   });
