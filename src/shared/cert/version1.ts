@@ -30,7 +30,7 @@ export function readVersion1(
       reader.leave(outer);
       hasDetails = true;
     } else if (reader.field === 2) {
-      signature = reader.view().slice();
+      signature = new Uint8Array(reader.view());
     }
   }
   if (reader.fault !== 0) {
@@ -94,7 +94,7 @@ class DetailsReader {
           this.#notAfter = reader.int64();
           break;
         case 7:
-          this.#publicKey = reader.view().slice();
+          this.#publicKey = new Uint8Array(reader.view());
           break;
         case 8:
           this.#isCa = reader.bool();
@@ -129,7 +129,7 @@ class DetailsReader {
       isCa: this.#isCa,
       issuer: this.#issuer,
       curve: this.#curve,
-      publicKey: handshakeKey === null ? this.#publicKey : handshakeKey.slice(),
+      publicKey: handshakeKey === null ? this.#publicKey : new Uint8Array(handshakeKey),
     };
   }
 }

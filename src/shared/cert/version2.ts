@@ -61,11 +61,12 @@ export function readVersion2(encoded: Uint8Array, handshakeKey: HandshakeKey | n
   if (outer.start === outer.end) {
     throw badFormat('the details are empty');
   }
-  const rawDetails = encoded.slice(outer.tagStart, outer.end);
+  // Not slice(): of a Buffer that is a view, and the caller may reuse or wipe its bytes.
+  const rawDetails = new Uint8Array(encoded.subarray(outer.tagStart, outer.end));
   const details = outer.inside();
   const curve = readCurve(outer, handshakeKey?.curve ?? Curve.Curve25519);
   const publicKey = readPublicKey(outer, handshakeKey);
-  const signature = read(outer, Tag.Signature, 'the signature').slice();
+  const signature = new Uint8Array(read(outer, Tag.Signature, 'the signature'));
   if (signature.length === 0) {
     throw badFormat('the signature is empty');
   }
@@ -150,9 +151,9 @@ function readPublicKey(outer: DerReader, handshakeKey: HandshakeKey | null): Uin
     if (hasKey) {
       throw new CertificateError('certificate has unexpected pubkey present');
     }
-    return handshakeKey.publicKey.slice();
+    return new Uint8Array(handshakeKey.publicKey);
   }
-  return hasKey ? read(outer, Tag.PublicKey, 'the public key').slice() : new Uint8Array(0);
+  return new Uint8Array(hasKey ? read(outer, Tag.PublicKey, 'the public key') : 0);
 }
 
 function readDetails(details: DerReader, curve: Curve, publicKey: Uint8Array): CertificateFields {
@@ -200,7 +201,7 @@ function readNetwork(list: DerReader): Prefix {
   if (bits > addressLength * 8) {
     throw badFormat(`a network has a prefix length of ${bits}`);
   }
-  const address = addressFromBytes(content, 0, addressLength);
+  const address = addressFromBytes(new Uint8Array(content), 0, addressLength);
   if (address.bytes.length !== addressLength) {
     throw new CertificateError(`networks may not contain IPv4-mapped IPv6 addresses: ::ffff:${address.text}/${bits}`);
   }

@@ -28,7 +28,8 @@ export function generateKeyPair(curve: Curve, randomBytes32: Uint8Array): DhKeyP
   if (randomBytes32.length !== PRIVATE_KEY_BYTES) {
     throw new RangeError(`a private key needs ${PRIVATE_KEY_BYTES} random bytes, not ${randomBytes32.length}`);
   }
-  let privateKey = randomBytes32.slice();
+  // Not slice(): of a Buffer that is a view, and callers wipe their randomness.
+  let privateKey = new Uint8Array(randomBytes32);
   let publicKey = publicKeyOf(curve, privateKey);
   while (publicKey === null) {
     privateKey = new Uint8Array(createHash('sha256').update(privateKey).digest());

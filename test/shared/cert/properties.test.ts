@@ -72,6 +72,20 @@ describe('a signed certificate', () => {
         }
       });
 
+      it(`${title} shares no memory with what it was parsed from`, () => {
+        const { certificate } = makeHost(new Random(version), authority, randomFields(new Random(5), version));
+        const file = Buffer.from(certificate.encoded);
+        const form = Buffer.from(handshakeForm(certificate));
+        const key = Buffer.from(certificate.publicKey);
+        const parsed = parseCertificate(file, version);
+        const recombined = parseHandshakeCertificate(form, version, key, certificate.curve);
+        for (const bytes of [file, form, key]) {
+          bytes.fill(0);
+        }
+        expect(parsed).to.deep.equal(certificate);
+        expect(recombined).to.deep.equal(certificate);
+      });
+
       it(`${title} fails with any bit flipped`, () => {
         const random = new Random(0x666c6970 + version);
         const { certificate } = makeHost(random, authority, randomFields(random, version));

@@ -101,11 +101,14 @@ describe('P-256 ECDH', () => {
 
 describe('generateKeyPair', () => {
   it('copies its randomness and checks its length', () => {
-    const random = new Random(3).bytes(32);
-    const pair = generateKeyPair(Curve.Curve25519, random);
-    const before = text(pair.privateKey);
-    random.fill(0);
-    expect(text(pair.privateKey)).to.equal(before);
+    const pair = generateKeyPair(Curve.Curve25519, new Random(3).bytes(32));
+    for (const curve of [Curve.Curve25519, Curve.P256]) {
+      const random = Buffer.from(new Random(3).bytes(32));
+      const kept = generateKeyPair(curve, random);
+      random.fill(0);
+      expect(text(kept.privateKey)).to.equal(text(new Random(3).bytes(32)));
+      expect(text(publicKeyOf(curve, kept.privateKey))).to.equal(text(kept.publicKey));
+    }
     expect(() => generateKeyPair(Curve.Curve25519, new Uint8Array(31))).to.throw(RangeError);
     expect(publicKeyOf(Curve.Curve25519, new Uint8Array(31))).to.equal(null);
     expect(sharedSecret(Curve.Curve25519, new Uint8Array(31), pair.publicKey)).to.equal(null);
