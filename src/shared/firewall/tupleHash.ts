@@ -8,8 +8,8 @@ import type { PacketTuple } from '../ip/packetTuple.ts';
 
 /** A 32-bit signed hash of the flow's key; never 0, which tables use for "no entry". */
 export function hashTuple(tuple: PacketTuple, seed: number): number {
-  let local = mix(tuple.local3 ^ seed, ((tuple.localPort << 16) | tuple.remotePort) ^ FACTOR_B);
-  let remote = mix(tuple.remote3 ^ FACTOR_C, (tuple.protocol | (tuple.isFragment ? 0x100 : 0)) ^ seed);
+  let local = mix(mix(seed, tuple.local3), (tuple.localPort << 16) | tuple.remotePort);
+  let remote = mix(mix(seed ^ FACTOR_B, tuple.remote3), tuple.protocol | (tuple.isFragment ? 0x100 : 0));
   if (tuple.version === 6) {
     local = mix(mix(mix(local, tuple.local0), tuple.local1), tuple.local2);
     remote = mix(mix(mix(remote, tuple.remote0), tuple.remote1), tuple.remote2);
@@ -19,8 +19,8 @@ export function hashTuple(tuple: PacketTuple, seed: number): number {
 }
 
 function mix(state: number, word: number): number {
-  const mixed = Math.imul(state ^ (state >>> 15), FACTOR_A) ^ word;
-  return Math.imul(mixed ^ (mixed >>> 13), FACTOR_B);
+  const mixed = Math.imul(state ^ word, FACTOR_A);
+  return mixed ^ (mixed >>> 15);
 }
 
 function finish(state: number): number {

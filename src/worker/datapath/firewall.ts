@@ -44,6 +44,8 @@ export class Firewall {
   readonly #tcpSeconds: number;
   readonly #udpSeconds: number;
   readonly #defaultSeconds: number;
+  /** What the column counted before this cache did: by a worker that went, for example. */
+  readonly #emptyingsBefore: number;
 
   /** Takes the rules into force in this worker: empties the cache, clears the rule counters of an older version. */
   constructor(parts: FirewallParts) {
@@ -57,6 +59,7 @@ export class Firewall {
     this.#udpSeconds = Math.ceil(parts.timeouts.udpMs / 1000);
     this.#defaultSeconds = Math.ceil(parts.timeouts.defaultMs / 1000);
     this.#cache.empty();
+    this.#emptyingsBefore = this.#counters[FirewallCounter.CacheEmptyings] - this.#cache.emptyingCount;
     if (this.#counters[FirewallCounter.RulesVersion] !== parts.rules.version) {
       this.#counters.fill(0, firstRuleCell);
       this.#counters[FirewallCounter.RulesVersion] = parts.rules.version;
@@ -88,6 +91,7 @@ export class Firewall {
       counters[FirewallCounter.ConntrackHits]++;
       if (cache.isOn) {
         cache.add(tuple, hash);
+        counters[FirewallCounter.CacheEmptyings] = this.#emptyingsBefore + cache.emptyingCount;
       }
       return Verdict.Conntrack;
     }

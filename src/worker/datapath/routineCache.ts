@@ -6,7 +6,7 @@
  * table. The firewall checks both addresses before it asks here, so the flow alone is key enough.
  *
  * Emptying is one increment: an entry counts only while its stamp is the current one. The entries are a fixed array of
- * pairs, so a port scan overwrites entries and cannot make it grow. When ticks stop coming the cache turns itself off
+ * pairs, so a port scan cannot make it grow. When ticks stop coming the cache turns itself off
  * (`beginBatch`), because nothing would end its entries. Touches no clock: the loop passes the time once per batch.
  */
 import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
@@ -20,6 +20,8 @@ export const routineCacheEntries = 8192;
 export class RoutineCache {
   /** Entries since the last emptying. */
   entryCount: number = 0;
+  /** Ticks that found entries to empty. */
+  emptyingCount: number = 0;
   /** Whether it answers at all now. Kept by `tick` and `beginBatch`. */
   isOn: boolean = false;
   readonly periodMs: number;
@@ -53,7 +55,9 @@ export class RoutineCache {
       return 0;
     }
     this.#version = version;
-    return this.empty();
+    const count = this.empty();
+    this.emptyingCount += count > 0 ? 1 : 0;
+    return count;
   }
 
   /** Called once per batch: without ticks for three periods the cache turns off until the next one. */
@@ -86,18 +90,19 @@ export class RoutineCache {
     );
   }
 
-  /** After a hit in the shared table, never after a rule. Only while `isOn`. */
+  /**
+   * After a hit in the shared table, never after a rule. Only while `isOn`. Where both places are taken the flow stays
+   * out until the next tick: with more flows than entries, replacing would cost every packet and gain none.
+   */
   add(tuple: PacketTuple, hash: number): void {
     const words = this.#words;
     const first = (hash & this.#mask) * ENTRY_WORDS;
     const second = first ^ ENTRY_WORDS;
-    let entry = first;
-    if (words[first] !== this.#stamp) {
-      this.entryCount++;
-    } else if (words[second] !== this.#stamp) {
-      this.entryCount++;
-      entry = second;
+    const entry = words[first] !== this.#stamp ? first : second;
+    if (words[entry] === this.#stamp) {
+      return;
     }
+    this.entryCount++;
     words[entry] = this.#stamp;
     words[entry + HASH] = hash;
     writeKey(words, entry, tuple);

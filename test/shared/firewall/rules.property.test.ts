@@ -124,11 +124,13 @@ function verdictOf(reference: ReferenceVerdict): Verdict {
   return typeof reference === 'string' ? verdicts[reference] : reference < 0 ? Verdict.NoRule : Verdict.Rule;
 }
 
-describe('compiled firewall rules', () => {
+describe('compiled firewall rules', function () {
+  this.timeout(20_000);
+
   it('agree with a naive evaluator, and with the explanation, on random rules, certificates and packets', () => {
     const random = new Random(20261123);
     const seen = new Map<string, number>();
-    for (let round = 0; round < 1500; round++) {
+    for (let round = 0; round < 1200; round++) {
       const world = randomWorld(random);
       const own = ownIdentity(world.own, world.caNames);
       const peer = peerIdentity(world.peer, own);
@@ -165,13 +167,13 @@ describe('compiled firewall rules', () => {
     }
     // Every outcome was really met, often.
     for (const outcome of ['remote', 'peer', 'local', '-1', '0', '1', '2']) {
-      expect(seen.get(outcome), outcome).to.be.above(200);
+      expect(seen.get(outcome), outcome).to.be.above(150);
     }
   });
 
   it('keep their order however ranges overlap', () => {
     const random = new Random(5);
-    for (let round = 0; round < 300; round++) {
+    for (let round = 0; round < 200; round++) {
       const inbound = Array.from({ length: 30 }, (): RawRule => {
         const start = random.below(300);
         const cidr = random.pick(['10.1.0.0/17', '10.1.128.0/17', '10.1.0.0/16', '10.1.0.0/18']);
@@ -189,7 +191,9 @@ describe('compiled firewall rules', () => {
         const ends = { localPort: random.below(420), remotePort: 9, protocol: 6, isFragment: false };
         const packet = { local: '10.1.0.1', remote, ...ends };
         const expected = referenceVerdict(world, packet, true);
-        expect(rules.match(tupleOf(packet), true), JSON.stringify({ inbound, packet })).to.equal(expected);
+        if (rules.match(tupleOf(packet), true) !== expected) {
+          expect.fail(`not ${expected}: ${JSON.stringify({ inbound, packet })}`);
+        }
       }
     }
   });

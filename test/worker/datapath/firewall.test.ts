@@ -314,5 +314,13 @@ describe('firewall', () => {
     bench.cache.beginBatch(5000);
     expect(verdicts()).to.deep.equal([Verdict.Conntrack, Verdict.Conntrack, Verdict.Conntrack]);
     expect(bench.counters[FirewallCounter.CacheHits]).to.equal(4);
+    // Two ticks, of which the second found an entry; the count goes on in the firewall of the next rules.
+    expect(bench.counters[FirewallCounter.CacheEmptyings]).to.equal(1);
+    bench.with(rulesOf({ inbound: [anyGroup], version: 2 }));
+    bench.cache.tick(3, 6000);
+    expect(verdicts()).to.deep.equal([Verdict.Conntrack, Verdict.Cache, Verdict.Cache]);
+    bench.cache.tick(4, 7000);
+    expect(verdicts()).to.deep.equal([Verdict.Conntrack, Verdict.Cache, Verdict.Cache]);
+    expect(bench.counters[FirewallCounter.CacheEmptyings]).to.equal(2);
   });
 });
