@@ -153,7 +153,7 @@ function readPublicKey(outer: DerReader, handshakeKey: HandshakeKey | null): Uin
     }
     return new Uint8Array(handshakeKey.publicKey);
   }
-  return new Uint8Array(hasKey ? read(outer, Tag.PublicKey, 'the public key') : 0);
+  return hasKey ? new Uint8Array(read(outer, Tag.PublicKey, 'the public key')) : new Uint8Array(0);
 }
 
 function readDetails(details: DerReader, curve: Curve, publicKey: Uint8Array): CertificateFields {

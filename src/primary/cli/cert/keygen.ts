@@ -1,0 +1,36 @@
+/** `weft cert keygen`: a host's key pair, made where the private key will live, so that it never has to travel. */
+import { randomBytes } from 'node:crypto';
+import { formatKey } from '../../../shared/cert/keyFile.ts';
+import { generateKeyPair } from '../../../shared/crypto/dh.ts';
+import { type FlagValues, stringFlag } from '../flags.ts';
+import { curveOf, requireText } from './arguments.ts';
+import { type CertIo, checkStreams, writeOutput } from './io.ts';
+import { defineMode, type Mode } from './mode.ts';
+
+const FLAGS = {
+  curve: stringFlag('ECDH curve: 25519 or P256', '25519'),
+  'out-key': stringFlag('Required: path to write the private key to; an existing file is overwritten'),
+  'out-pub': stringFlag('Required: path to write the public key to; an existing file is overwritten'),
+};
+
+export const keygenMode: Mode = defineMode(
+  'keygen',
+  'create a public/private key pair. the public key can be passed to `weft cert sign`',
+  FLAGS,
+  run,
+);
+
+async function run(flags: FlagValues<typeof FLAGS>, io: CertIo): Promise<void> {
+  requireText('out-key', flags['out-key']);
+  requireText('out-pub', flags['out-pub']);
+  checkStreams({}, { 'out-key': flags['out-key'], 'out-pub': flags['out-pub'] });
+  const curve = curveOf(flags.curve);
+  const seed = randomBytes(32);
+  const pair = generateKeyPair(curve, seed);
+  seed.fill(0);
+  const keyFile = formatKey('host private', { curve, bytes: pair.privateKey });
+  pair.privateKey.fill(0);
+  writeOutput(io, flags['out-key'], keyFile, 'out-key', 'overwrite');
+  keyFile.fill(0);
+  writeOutput(io, flags['out-pub'], formatKey('host public', { curve, bytes: pair.publicKey }), 'out-pub', 'overwrite');
+}
