@@ -122,11 +122,14 @@ export class Inbound {
     const { udp } = this.#parts;
     const source = udp.sources[index];
     const end = udp.offsets[index] + udp.lengths[index];
-    const step = udp.segmentSizes[index];
+    const step = udp.segmentSizes[index] || udp.lengths[index];
     this.#metrics[METRIC['udp.rx.bytes']] += udp.lengths[index];
     if (this.#isOwnNetwork(source)) {
       this.#metrics[METRIC['drop.rx.own_network']]++;
       return;
+    }
+    if (step === 0) {
+      this.#metrics[METRIC['messages.rx.punch']]++;
     }
     for (let offset = udp.offsets[index]; offset < end; offset += step) {
       this.#packet(offset, Math.min(step, end - offset), source);

@@ -1,0 +1,357 @@
+/**
+ * A worker's whole data path with both ends in memory, for tests that follow packets from tun to tun without a kernel.
+ * The doubles allocate nothing per packet, so that what a test measures is the data path's own.
+ */
+import { tryLoad } from '../../src/shared/crypto/providers.ts';
+import { OwnIdentity } from '../../src/shared/firewall/identity.ts';
+import { compileRules } from '../../src/shared/firewall/ruleTable.ts';
+import { addressFromBytes, parseAddress, writeMapped } from '../../src/shared/ip/address.ts';
+import { networkWords } from '../../src/shared/ip/networkWords.ts';
+import { PacketTuple } from '../../src/shared/ip/packetTuple.ts';
+import type { Punt, RouteSetting } from '../../src/shared/ipc/messages.ts';
+import { initializeShared, type SharedTables, sharedByteLength } from '../../src/shared/memory/layout.ts';
+import { Arena } from '../../src/shared/sys/arena.ts';
+import { SOCKADDR_BYTES, SocketFamily, writeSocketAddress } from '../../src/shared/tunnel/socketAddress.ts';
+import { TunnelContexts } from '../../src/shared/tunnel/tunnelContext.ts';
+import { Deliveries } from '../../src/worker/datapath/deliveries.ts';
+import { Firewall } from '../../src/worker/datapath/firewall.ts';
+import { Inbound } from '../../src/worker/datapath/inbound.ts';
+import { Outbound } from '../../src/worker/datapath/outbound.ts';
+import { Peers } from '../../src/worker/datapath/peers.ts';
+import { RecvErrors } from '../../src/worker/datapath/recvErrors.ts';
+import { Rejects } from '../../src/worker/datapath/rejects.ts';
+import { Router } from '../../src/worker/datapath/router.ts';
+import { RoutineCache } from '../../src/worker/datapath/routineCache.ts';
+import { Segmenter } from '../../src/worker/datapath/segment.ts';
+import { Sender } from '../../src/worker/datapath/sender.ts';
+import { Waiting } from '../../src/worker/datapath/waiting.ts';
+import type { DatagramSink, DatagramSource, PacketSink, PacketSource } from '../../src/worker/ports/contracts.ts';
+import { Punts } from '../../src/worker/punts.ts';
+import type { TestHost } from './certificates.ts';
+
+const SLOTS = 128;
+const SLOT_BYTES = 70_000;
+
+/** A tun queue in memory. */
+export class MemoryTun implements PacketSource, PacketSink {
+  readonly offsets: Uint32Array = new Uint32Array(SLOTS);
+  readonly lengths: Uint32Array = new Uint32Array(SLOTS);
+  readonly flags: Uint8Array = new Uint8Array(SLOTS);
+  readonly gsoTypes: Uint8Array = new Uint8Array(SLOTS);
+  readonly gsoSizes: Uint16Array = new Uint16Array(SLOTS);
+  readonly checksumStarts: Uint16Array = new Uint16Array(SLOTS);
+  readonly checksumOffsets: Uint16Array = new Uint16Array(SLOTS);
+  readonly droppedCount = 0;
+  /** Packets of this host that wait to be read. */
+  queuedCount = 0;
+  /** What was written: every packet is kept while `keeps`. */
+  readonly written: Uint8Array[] = [];
+  keeps = true;
+  writeCount = 0;
+  readonly #arena: Arena;
+  readonly #base: number;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+    this.#base = arena.allocate(SLOTS * SLOT_BYTES, 64);
+  }
+
+  /** Puts a packet into the queue, as the host's stack would. */
+  send(packet: Uint8Array): void {
+    const index = this.queuedCount++;
+    this.offsets[index] = this.#base + index * SLOT_BYTES;
+    this.lengths[index] = packet.length;
+    this.#arena.bytes.set(packet, this.offsets[index]);
+  }
+
+  receive(max: number): number {
+    const count = Math.min(max, this.queuedCount);
+    this.queuedCount = 0;
+    return count;
+  }
+
+  write(offset: number, length: number): number {
+    this.writeCount++;
+    if (this.keeps) {
+      this.written.push(this.#arena.bytes.slice(offset, offset + length));
+    }
+    return 0;
+  }
+
+  beginGather(): void {
+    this.writeCount++;
+  }
+
+  addPiece(): boolean {
+    return true;
+  }
+
+  finishGather(): number {
+    return 0;
+  }
+}
+
+/** A UDP socket in memory; `transfer` is the wire. */
+export class MemoryUdp implements DatagramSource, DatagramSink {
+  readonly offsets: Uint32Array = new Uint32Array(SLOTS);
+  readonly lengths: Uint32Array = new Uint32Array(SLOTS);
+  readonly segmentSizes: Uint32Array = new Uint32Array(SLOTS);
+  readonly sources: Uint32Array = new Uint32Array(SLOTS);
+  readonly #arena: Arena;
+  readonly #receiveBase: number;
+  readonly #sendBase: number;
+  readonly #source: number;
+  readonly #sentOffsets = new Uint32Array(SLOTS);
+  readonly #sentLengths = new Uint32Array(SLOTS);
+  readonly #sentTo = new Uint32Array(SLOTS);
+  #sentCount = 0;
+  #receivedCount = 0;
+
+  constructor(arena: Arena, peerAddress: string) {
+    this.#arena = arena;
+    this.#receiveBase = arena.allocate(SLOTS * SLOT_BYTES, 64);
+    this.#sendBase = arena.allocate(SLOTS * SLOT_BYTES, 64);
+    this.#source = arena.allocate(SOCKADDR_BYTES, 64);
+    this.setSource(peerAddress, 4242);
+  }
+
+  /** Where received datagrams seem to come from. */
+  setSource(address: string, port: number): void {
+    const mapped = new Uint8Array(16);
+    writeMapped(parseAddress(address)!, mapped, 0);
+    writeSocketAddress(this.#arena, this.#source, SocketFamily.Ipv4, mapped, 0, port);
+  }
+
+  get sentCount(): number {
+    return this.#sentCount;
+  }
+
+  receive(): number {
+    const count = this.#receivedCount;
+    this.#receivedCount = 0;
+    return count;
+  }
+
+  reserve(): number {
+    return this.#sentCount === SLOTS ? -1 : this.#sendBase + this.#sentCount * SLOT_BYTES;
+  }
+
+  commit(length: number, destination: number): void {
+    this.#sentOffsets[this.#sentCount] = this.#sendBase + this.#sentCount * SLOT_BYTES;
+    this.#sentLengths[this.#sentCount] = length;
+    this.#sentTo[this.#sentCount] = destination;
+    this.#sentCount++;
+  }
+
+  endRun(): void {
+    // Every datagram is its own here.
+  }
+
+  /** Hands one datagram to this socket, as the underlay would. */
+  deliver(datagram: Uint8Array): void {
+    const index = this.#receivedCount++;
+    this.offsets[index] = this.#receiveBase + index * SLOT_BYTES;
+    this.lengths[index] = datagram.length;
+    this.segmentSizes[index] = datagram.length;
+    this.sources[index] = this.#source;
+    this.#arena.bytes.set(datagram, this.offsets[index]);
+  }
+
+  /** Copies of what was sent since the last take; the queue is empty afterwards. */
+  take(): Uint8Array[] {
+    const taken = Array.from({ length: this.#sentCount }, (_, index) =>
+      this.#arena.bytes.slice(this.#sentOffsets[index], this.#sentOffsets[index] + this.#sentLengths[index]),
+    );
+    this.#sentCount = 0;
+    return taken;
+  }
+
+  /** Moves everything sent into the other socket's receive queue, without allocating. */
+  transfer(other: MemoryUdp): void {
+    for (let index = 0; index < this.#sentCount; index++) {
+      const target = other.#receiveBase + index * SLOT_BYTES;
+      const from = this.#sentOffsets[index];
+      const to = other.#arena.bytes;
+      const length = this.#sentLengths[index];
+      for (let at = 0; at < length; at++) {
+        to[target + at] = this.#arena.bytes[from + at];
+      }
+      other.offsets[index] = target;
+      other.lengths[index] = length;
+      other.segmentSizes[index] = length;
+      other.sources[index] = other.#source;
+    }
+    other.#receivedCount = this.#sentCount;
+    this.#sentCount = 0;
+  }
+}
+
+export interface DataPlaneOptions {
+  readonly host: TestHost;
+  readonly underlay: string;
+  readonly peerUnderlay: string;
+  readonly inbound?: readonly Record<string, unknown>[];
+  readonly outbound?: readonly Record<string, unknown>[];
+  readonly routes?: readonly RouteSetting[];
+  readonly routineCacheMs?: number;
+}
+
+const ANY = [{ port: 'any', proto: 'any', host: 'any' }];
+
+/** One node's worker over tables of its own; `connect` joins two by a tunnel as a handshake would leave it. */
+export class DataPlane {
+  readonly host: TestHost;
+  readonly tables: SharedTables;
+  readonly tun: MemoryTun;
+  readonly udp: MemoryUdp;
+  readonly arena: Arena;
+  readonly contexts: TunnelContexts;
+  readonly outbound: Outbound;
+  readonly inbound: Inbound;
+  readonly punts: Punts;
+  readonly metrics: Float64Array;
+  readonly cache: RoutineCache;
+  /** Everything punted so far. */
+  readonly reported: Punt[] = [];
+  readonly underlay: string;
+
+  constructor(options: DataPlaneOptions) {
+    const capacities = { workers: 1, tunnels: 16, flows: 1024, lighthouseHosts: 1 };
+    this.host = options.host;
+    this.underlay = options.underlay;
+    this.tables = initializeShared(new ArrayBuffer(sharedByteLength(capacities)), capacities);
+    this.arena = new Arena(64 * 1024 * 1024);
+    this.metrics = this.tables.metrics.column(1);
+    this.udp = new MemoryUdp(this.arena, options.peerUnderlay);
+    this.tun = new MemoryTun(this.arena);
+    const provider = tryLoad('node-evp').provider!;
+    this.contexts = new TunnelContexts(
+      this.arena,
+      this.tables.tunnels,
+      this.tables.indexes,
+      () => provider,
+      SocketFamily.Ipv4,
+    );
+    this.punts = new Punts(this.arena, this.metrics, (punts) => this.reported.push(...punts));
+    this.cache = new RoutineCache(options.routineCacheMs ?? 0);
+    const tuple = new PacketTuple();
+    const sender = new Sender(this.contexts, this.udp, this.metrics);
+    const rejects = new Rejects(this.arena, this.tun, sender, tuple, { inbound: true, outbound: true });
+    const rules = this.#rules(options);
+    const common = { arena: this.arena, contexts: this.contexts, sender, punts: this.punts, rejects };
+    const parts = { ...common, metrics: this.metrics };
+    this.outbound = new Outbound(
+      {
+        ...parts,
+        tun: this.tun,
+        waiting: new Waiting(),
+        segmenter: new Segmenter(this.arena.bytes, this.arena.view, 9001),
+      },
+      rules,
+      tuple,
+    );
+    const offload = { vnetHeader: false, tso: false, uso: false };
+    this.inbound = new Inbound(
+      {
+        ...parts,
+        udp: this.udp,
+        family: SocketFamily.Ipv4,
+        overlay: new Deliveries(this.arena, this.tun, offload, this.metrics),
+      },
+      rules,
+      tuple,
+    );
+  }
+
+  /** One turn of the loop in each direction. */
+  turn(nowMs = 1000): void {
+    this.punts.beginTurn(nowMs);
+    this.outbound.run(Math.floor(nowMs / 1000));
+    this.inbound.run(nowMs, Math.floor(nowMs / 1000));
+    this.punts.flush();
+  }
+
+  #rules(
+    options: DataPlaneOptions,
+  ): ConstructorParameters<typeof Inbound>[1] & ConstructorParameters<typeof Outbound>[1] {
+    const own = new OwnIdentity(this.host.certificate, new Map());
+    const compiled = compileRules({
+      inbound: options.inbound ?? ANY,
+      outbound: options.outbound ?? ANY,
+      defaultLocalCidrAny: false,
+      version: 1,
+    });
+    return {
+      router: new Router(
+        {
+          networks: this.host.certificate.networks.map(({ text }) => text),
+          routes: options.routes ?? [],
+          dropsMulticast: false,
+          dropsLocalBroadcast: false,
+        },
+        this.tables.hosts,
+        this.punts,
+      ),
+      firewall: new Firewall({
+        own,
+        rules: compiled.table!,
+        timeouts: { tcpMs: 60_000, udpMs: 60_000, defaultMs: 60_000 },
+        conntrack: this.tables.conntrack,
+        cache: this.cache,
+        counters: this.tables.firewallCounters[0],
+      }),
+      peers: new Peers(this.tables.tunnels, own),
+      labels: null,
+      ownNetworks: networkWords(this.host.certificate.networks),
+      recvErrors: new RecvErrors(this.arena, this.udp, this.metrics, 'always'),
+      lighthouse: null,
+    };
+  }
+}
+
+/** Writes the rows of one tunnel on both sides, published in both host tables. */
+export function connect(left: DataPlane, right: DataPlane, slot: number): void {
+  const keys = [new Uint8Array(32).fill(slot + 1), new Uint8Array(32).fill(slot + 101)];
+  write(left, right, slot, { index: 1000 + slot, peerIndex: 2000 + slot, sendKey: keys[0], receiveKey: keys[1] });
+  write(right, left, slot, { index: 2000 + slot, peerIndex: 1000 + slot, sendKey: keys[1], receiveKey: keys[0] });
+}
+
+function write(
+  plane: DataPlane,
+  peer: DataPlane,
+  slot: number,
+  tunnel: { index: number; peerIndex: number; sendKey: Uint8Array; receiveKey: Uint8Array },
+): void {
+  const { tunnels, indexes, hosts } = plane.tables;
+  const { certificate } = peer.host;
+  const addresses = certificate.networks.map(({ address }) => {
+    const mapped = new Uint8Array(16);
+    writeMapped(address, mapped, 0);
+    return mapped;
+  });
+  tunnels.write(slot, {
+    localIndex: tunnel.index,
+    remoteIndex: tunnel.peerIndex,
+    cipher: 0,
+    sendKey: tunnel.sendKey,
+    receiveKey: tunnel.receiveKey,
+    certificate: certificate.encoded,
+    certificateVersion: certificate.version,
+    vpnAddresses: addresses,
+    ordinal: slot + 1,
+    lastCounter: 2,
+  });
+  const endpoint = new Uint8Array(16);
+  writeMapped(parseAddress(peer.underlay)!, endpoint, 0);
+  tunnels.writeEndpoint(slot, endpoint, 4242);
+  indexes.insert(tunnel.index, slot);
+  for (const address of addresses) {
+    const view = new DataView(address.buffer);
+    hosts.set(view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12), slot);
+  }
+}
+
+/** The address of a punt as text. */
+export function textOf(address: Uint8Array): string {
+  return addressFromBytes(address).text;
+}
