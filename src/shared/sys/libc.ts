@@ -37,7 +37,6 @@ export const libc = {
     'uintptr_t',
     'size_t',
   ]),
-  readv: declare<(fd: number, iov: number, count: number) => number>('readv', 'intptr_t', ['int', 'uintptr_t', 'int']),
   writev: declare<(fd: number, iov: number, count: number) => number>('writev', 'intptr_t', [
     'int',
     'uintptr_t',
@@ -55,7 +54,6 @@ export const libc = {
   mmap: declare<
     (address: number, length: number, protection: number, flags: number, fd: number, offset: number) => number
   >('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']),
-  munmap: declare<(address: number, length: number) => number>('munmap', 'int', ['uintptr_t', 'size_t']),
   madvise: declare<(address: number, length: number, advice: number) => number>('madvise', 'int', [
     'uintptr_t',
     'size_t',

@@ -103,12 +103,12 @@ describe('openUdpSockets', () => {
   });
 
   it('sets and reports the buffers that the kernel gave', () => {
-    const sockets = open({ count: 2, readBuffer: 300_000, writeBuffer: 200_000 });
-    expect(sockets.readBuffer).to.equal(600_000);
-    expect(sockets.writeBuffer).to.equal(400_000);
+    const sockets = open({ count: 2, readBuffer: 100_000, writeBuffer: 80_000 });
+    expect(sockets.readBuffer).to.equal(200_000);
+    expect(sockets.writeBuffer).to.equal(160_000);
     const memory = socketMemory(sockets.fds[1]);
-    expect(memory?.rcvbuf).to.equal(600_000);
-    expect(memory?.sndbuf).to.equal(400_000);
+    expect(memory?.rcvbuf).to.equal(200_000);
+    expect(memory?.sndbuf).to.equal(160_000);
     expect(memory?.drops).to.equal(0);
   });
 
