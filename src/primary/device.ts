@@ -14,6 +14,9 @@ import type { Route } from '../shared/sys/netlinkMessages.ts';
 /** TCP and IP headers: what a segment size leaves room for. */
 const HEADER_BYTES = 40;
 
+/** What the kernel gives the connected route of an IPv6 address: ours takes its place. */
+const CONNECTED_METRIC_IPV6 = 256;
+
 export class Device {
   readonly #netlink = new Netlink();
   readonly #linkIndex: number;
@@ -97,6 +100,7 @@ function wantedRoutes(config: Config, identity: Identity, linkIndex: number): Ro
       linkIndex,
       source: network.address,
       isConnected: true,
+      ...(network.address.family === 6 ? { metric: CONNECTED_METRIC_IPV6 } : {}),
       ...limits(tun.mtu),
     })),
     ...tun.routes.map(({ route, mtu }) => ({ destination: maskedPrefix(route), linkIndex, ...limits(mtu) })),

@@ -36,7 +36,7 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'version':
       return versionCommand(io);
     case 'cert':
-      return runCert(rest, certIo());
+      return runCert(rest, { ...io, stdin: process.stdin, env: process.env, now: Date.now });
     case 'demo':
       return demoCommand(rest, io);
     case undefined:

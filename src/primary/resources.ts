@@ -2,6 +2,7 @@
  * Everything of the operating system that a node holds: tun queues, UDP sockets, shared memory. Opened all or none, in
  * the primary, which keeps its copies for as long as the node runs; closing them ends the device.
  */
+import { randomInt } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import type { Config } from '../shared/config/config.ts';
 import { type IpAddress, parseAddress } from '../shared/ip/address.ts';
@@ -55,6 +56,7 @@ export async function openResources(config: Config): Promise<Resources> {
     const memory = createSharedMemory('weft', byteLength);
     open.push(memory.fd);
     const tables = initializeShared(memory.buffer, capacities);
+    tables.conntrack.initialize(randomInt(2 ** 32));
     return { tun, udp, memory: { fd: memory.fd, byteLength }, tables, close };
   } catch (error) {
     close();

@@ -6,6 +6,7 @@
 
 import { type Endpoint, type IpAddress, writeMapped } from '../shared/ip/address.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
+import { METRIC } from '../shared/memory/metrics.ts';
 import type { TunnelRecord, TunnelStore } from './control/tunnelStore.ts';
 
 /** The two handshake messages used counters 1 and 2 in both directions (Nebula protocol: counters). */
@@ -82,7 +83,7 @@ export class TunnelRows implements TunnelStore {
     const view = this.#view;
     const isSet = this.#tables.hosts.set(view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12), slot);
     if (!isSet) {
-      throw new Error('the host table is full; raise tunnels.max');
+      this.#tables.metrics.column(0)[METRIC['hostmap.refused']]++;
     }
   }
 

@@ -34,14 +34,19 @@ export function networkWords(networks: readonly Prefix[]): Int32Array {
   return words;
 }
 
-/** Position of the first network that contains the address, or -1: longest first makes it the longest match. */
+/**
+ * Position of the first network that contains the address, or -1: longest first makes it the longest match. A short
+ * IPv6 network such as ::/0 covers ::ffff:0:0/96 as a number, but contains no IPv4 address.
+ */
 export function findNetwork(words: Int32Array, d0: number, d1: number, d2: number, d3: number): number {
+  const isIpv4 = d0 === 0 && d1 === 0 && (d2 | 0) === 0xffff;
   for (let base = 0; base < words.length; base += NETWORK_WORDS) {
     if (
       (d3 & words[base + 7]) === words[base + 3] &&
       (d2 & words[base + 6]) === words[base + 2] &&
       (d1 & words[base + 5]) === words[base + 1] &&
-      (d0 & words[base + 4]) === words[base]
+      (d0 & words[base + 4]) === words[base] &&
+      (!isIpv4 || words[base + 6] === -1)
     ) {
       return base / NETWORK_WORDS;
     }

@@ -69,6 +69,8 @@ const NODE_METRIC_NAMES = [
   'handshake_manager.timed_out',
   'handshakes.completed',
   'handshakes.refused',
+  /** An address of a peer that found the host table full: packets to it have no tunnel. */
+  'hostmap.refused',
   'worker.restarts',
 ] as const;
 
