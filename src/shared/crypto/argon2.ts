@@ -28,20 +28,11 @@ export function deriveKey(
       `Argon2 memory must be between ${8 * parallelism} and ${ARGON2_MEMORY_KIB_MAX} KiB, not ${memoryKib}`,
     );
   }
+  const fast = deriveNatively(passphrase, salt, parameters, lengthBytes);
+  if (fast !== null) {
+    return fast;
+  }
   try {
-    const native = nativeArgon2();
-    if (native !== null) {
-      return new Uint8Array(
-        native('argon2id', {
-          message: passphrase,
-          nonce: salt,
-          parallelism,
-          tagLength: lengthBytes,
-          memory: memoryKib,
-          passes: iterations,
-        }),
-      );
-    }
     return argon2id(passphrase, salt, {
       t: iterations,
       m: memoryKib,
@@ -55,6 +46,28 @@ export function deriveKey(
       `Argon2id with ${memoryKib} KiB of memory, ${iterations} iterations and parallelism ${parallelism} failed, ` +
         `is there enough free memory? (${detail})`,
     );
+  }
+}
+
+/** Null when this Node has no Argon2, or one that refuses these parameters. */
+function deriveNatively(
+  passphrase: Uint8Array,
+  salt: Uint8Array,
+  parameters: Argon2Parameters,
+  lengthBytes: number,
+): Uint8Array | null {
+  try {
+    const key = nativeArgon2()?.('argon2id', {
+      message: passphrase,
+      nonce: salt,
+      parallelism: parameters.parallelism,
+      tagLength: lengthBytes,
+      memory: parameters.memoryKib,
+      passes: parameters.iterations,
+    });
+    return key === undefined ? null : new Uint8Array(key);
+  } catch {
+    return null;
   }
 }
 
