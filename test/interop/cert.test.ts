@@ -31,18 +31,10 @@ interface NebulaJson {
   readonly signature: string;
 }
 
-let tool: CertTool;
-before(() => {
-  tool = new CertTool(Math.floor(Date.now() / 1000), true);
-});
-after(() => tool.remove());
+const tool = new CertTool(Math.floor(Date.now() / 1000), true);
 
 function nebula(...argv: readonly string[]): string {
   return execFileSync(NEBULA_CERT, argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-}
-
-function outputsOf(name: string): readonly string[] {
-  return ['-out-key', tool.path(`${name}.key`), '-out-crt', tool.path(`${name}.crt`)];
 }
 
 function caOf(name: string): readonly string[] {
@@ -72,13 +64,15 @@ describe('weft cert and nebula-cert', () => {
   const limits = ['-ips', '10.0.0.0/8,192.168.0.0/16', '-subnets', '172.16.0.0/12', '-groups', 'a,b,ü'];
   const host = ['-ip', '10.1.2.3/16', '-subnets', '172.16.0.0/24,172.17.0.0/16', '-groups', 'a,ü'];
 
+  after(() => tool.remove());
+
   before(async () => {
-    nebula('ca', '-name', 'their ca', '-duration', '48h', ...limits, ...outputsOf('theirs'));
-    await tool.must(['ca', '-name', 'our ca', '-version', '1', '-duration', '48h', ...limits, ...outputsOf('ours')]);
-    nebula('sign', '-name', 'their/their', ...host, ...caOf('theirs'), ...outputsOf('their-host'));
-    await tool.must(['sign', '-name', 'our/their', ...host, ...caOf('theirs'), ...outputsOf('our-host-their-ca')]);
-    nebula('sign', '-name', 'their/our', ...host, ...caOf('ours'), ...outputsOf('their-host-our-ca'));
-    await tool.must(['sign', '-name', 'our/our', ...host, ...caOf('ours'), ...outputsOf('our-host')]);
+    nebula('ca', '-name', 'their ca', '-duration', '48h', ...limits, ...tool.outputs('theirs'));
+    await tool.must(['ca', '-name', 'our ca', '-version', '1', '-duration', '48h', ...limits, ...tool.outputs('ours')]);
+    nebula('sign', '-name', 'their/their', ...host, ...caOf('theirs'), ...tool.outputs('their-host'));
+    await tool.must(['sign', '-name', 'our/their', ...host, ...caOf('theirs'), ...tool.outputs('our-host-their-ca')]);
+    nebula('sign', '-name', 'their/our', ...host, ...caOf('ours'), ...tool.outputs('their-host-our-ca'));
+    await tool.must(['sign', '-name', 'our/our', ...host, ...caOf('ours'), ...tool.outputs('our-host')]);
   });
 
   it('print the same', () => {
@@ -106,13 +100,13 @@ describe('weft cert and nebula-cert', () => {
     const cases = [
       cross,
       ['verify', '-ca', tool.path('ours.crt'), '-crt', tool.path('ours.key')],
-      ['sign', ...bare, '-groups', 'c', ...outputsOf('refused')],
-      ['sign', ...bare, '-subnets', '1.0.0.0/8', ...outputsOf('refused')],
-      ['sign', ...bare, '-ip', '11.0.0.1/8', ...outputsOf('refused')],
-      ['sign', ...bare, '-duration', '49h', ...outputsOf('refused')],
-      ['sign', ...bare, ...outputsOf('our-host')],
-      ['sign', ...bare, '-ca-key', tool.path('theirs.key'), ...outputsOf('refused')],
-      ['ca', '-name', 'x', ...outputsOf('ours')],
+      ['sign', ...bare, '-groups', 'c', ...tool.outputs('refused')],
+      ['sign', ...bare, '-subnets', '1.0.0.0/8', ...tool.outputs('refused')],
+      ['sign', ...bare, '-ip', '11.0.0.1/8', ...tool.outputs('refused')],
+      ['sign', ...bare, '-duration', '49h', ...tool.outputs('refused')],
+      ['sign', ...bare, ...tool.outputs('our-host')],
+      ['sign', ...bare, '-ca-key', tool.path('theirs.key'), ...tool.outputs('refused')],
+      ['ca', '-name', 'x', ...tool.outputs('ours')],
       ['print', '-path', tool.path('ours.key')],
       ['keygen', '-out-key', tool.path('refused.key')],
       ['nope'],
@@ -125,10 +119,10 @@ describe('weft cert and nebula-cert', () => {
       expect(ours.stdout).to.equal('');
     }
     // 1.6.1 ends every constraint with this sentence's words, and so do we.
-    const theirs = spawnSync(NEBULA_CERT, ['sign', ...bare, '-groups', 'c', ...outputsOf('refused')], {
+    const theirs = spawnSync(NEBULA_CERT, ['sign', ...bare, '-groups', 'c', ...tool.outputs('refused')], {
       encoding: 'utf8',
     });
-    const ours = await tool.run(['sign', ...bare, '-groups', 'c', ...outputsOf('refused')]);
+    const ours = await tool.run(['sign', ...bare, '-groups', 'c', ...tool.outputs('refused')]);
     expect(ours.stderr).to.match(/group not present on the signing ca: c\n$/);
     expect(`${theirs.stdout}${theirs.stderr}`).to.include('group not present on the signing ca: c');
   });

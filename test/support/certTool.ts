@@ -69,6 +69,27 @@ export class CertTool {
     }
   }
 
+  /** Runs what must fail with exit code 1 and nothing on standard output; gives what stands behind "Error: ". */
+  async failure(argv: readonly string[], options: CertRunOptions = {}): Promise<string> {
+    const { code, stdout, stderr } = await this.run(argv, options);
+    const match = /^(?:Enter passphrase: \n)*Error: (.*)$/s.exec(stderr);
+    if (code !== 1 || stdout !== '' || match === null) {
+      throw new Error(`weft cert ${argv.join(' ')}: exit ${code}, "${stdout}", "${stderr}"`);
+    }
+    return match[1];
+  }
+
+  /** Makes NAME.key and NAME.crt; gives the flags that name them as the signing CA. */
+  async makeCa(name: string, ...flags: readonly string[]): Promise<readonly string[]> {
+    await this.must(['ca', '-name', name, ...this.outputs(name), ...flags]);
+    return ['-ca-key', this.path(`${name}.key`), '-ca-crt', this.path(`${name}.crt`)];
+  }
+
+  /** The flags that write NAME.key and NAME.crt. */
+  outputs(name: string): readonly string[] {
+    return ['-out-key', this.path(`${name}.key`), '-out-crt', this.path(`${name}.crt`)];
+  }
+
   read(name: string): string {
     return readFileSync(this.path(name), 'latin1');
   }
