@@ -20,20 +20,22 @@ import type { Now } from './control/now.ts';
 import { mappedBytes, type TunnelRows } from './tunnelRows.ts';
 import type { Underlay } from './underlay.ts';
 
-/** A part with its own deadlines and effects beside the control plane: the lighthouse client, punching. */
+/** What has deadlines and effects of its own beside the control plane: discovery. */
 export interface ControlCompanion {
   readonly nextMs: number | null;
   onTimer(now: Now): void;
   drain(): Effect[];
-  /** An effect that is not the shell's own business. True: taken. */
-  onEffect(now: Now, effect: Effect): boolean;
+  /** Sees every effect, in order, before the shell carries it out. */
+  onEffect(now: Now, effect: Effect): void;
   /** An opened lighthouse message from the peer of a tunnel. */
   onLighthouseMessage(now: Now, slot: number, generation: number, body: Uint8Array): void;
+  /** An answer of this lighthouse to a host (16 bytes) without a tunnel. */
+  onLighthouseAnswer(now: Now, address: Uint8Array, body: Uint8Array): void;
 }
 
 export interface ControlShellParts {
   readonly control: ControlPlane;
-  readonly companions: readonly ControlCompanion[];
+  readonly companion: ControlCompanion;
   readonly rows: TunnelRows;
   readonly contexts: TunnelContexts;
   readonly underlay: Underlay;
@@ -91,7 +93,7 @@ export class ControlShell {
   }
 
   #onPunt(now: Now, punt: Punt): void {
-    const { control, contexts, companions } = this.#parts;
+    const { control, contexts, companion } = this.#parts;
     switch (punt.kind) {
       case 'handshake':
         control.onHandshake(now, punt.bytes, endpointFrom(punt.address, punt.port));
@@ -114,18 +116,19 @@ export class ControlShell {
         }
         break;
       case 'lighthouse':
-        for (const companion of companions) {
-          companion.onLighthouseMessage(now, punt.slot, punt.generation, punt.body);
-        }
+        companion.onLighthouseMessage(now, punt.slot, punt.generation, punt.body);
+        break;
+      case 'lighthouseAnswer':
+        companion.onLighthouseAnswer(now, punt.address, punt.body);
         break;
     }
   }
 
   /** Carries out effects until there are none: some of them cause others. */
   #settle(now: Now): void {
-    const { control, companions } = this.#parts;
+    const { control, companion } = this.#parts;
     for (;;) {
-      const effects = [...control.drain(), ...companions.flatMap((companion) => companion.drain())];
+      const effects = [...control.drain(), ...companion.drain()];
       if (effects.length === 0) {
         return;
       }
@@ -136,10 +139,8 @@ export class ControlShell {
   }
 
   #carryOut(now: Now, effect: Effect): void {
-    const { rows, contexts, underlay, broadcast, log, companions } = this.#parts;
-    for (const companion of companions) {
-      companion.onEffect(now, effect);
-    }
+    const { rows, contexts, underlay, broadcast, log, companion } = this.#parts;
+    companion.onEffect(now, effect);
     switch (effect.kind) {
       case 'sendDatagram':
         this.#sent('messages.tx.handshake_ixpsk0', underlay.send(effect.endpoint, effect.bytes), effect.endpoint);
@@ -169,8 +170,8 @@ export class ControlShell {
       case 'count':
         this.#count(effect.metric, effect.n);
         break;
-      case 'queryLighthouse':
-        // The lighthouse companion took it, or this node has no lighthouses to ask.
+      default:
+        // The companion's business.
         break;
     }
   }
@@ -220,8 +221,8 @@ export class ControlShell {
 
   /** One timer for the earliest deadline of all parts. */
   #arm(): void {
-    const { control, companions } = this.#parts;
-    const times = [control.nextMs, ...companions.map((companion) => companion.nextMs)].filter((time) => time !== null);
+    const { control, companion } = this.#parts;
+    const times = [control.nextMs, companion.nextMs].filter((time) => time !== null);
     const nextMs = times.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...times);
     if (this.#isClosed || (this.#timer !== null && this.#timerMs === nextMs)) {
       return;
@@ -241,9 +242,7 @@ export class ControlShell {
     this.#timer = null;
     this.act((now) => {
       this.#parts.control.onTimer(now);
-      for (const companion of this.#parts.companions) {
-        companion.onTimer(now);
-      }
+      this.#parts.companion.onTimer(now);
     });
   }
 }

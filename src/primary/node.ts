@@ -17,9 +17,10 @@ import { SocketFamily } from '../shared/tunnel/socketAddress.ts';
 import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { ConntrackKeeper } from './conntrackKeeper.ts';
 import { ControlPlane } from './control/controlPlane.ts';
+import { Remotes } from './control/remotes.ts';
 import { ControlShell } from './controlShell.ts';
 import { Device } from './device.ts';
-import { Discovery } from './discovery.ts';
+import { Discovery, remoteAllowListOf, remotesPolicyOf } from './discovery.ts';
 import { applyReload, type ReloadTargets } from './reload.ts';
 import { openResources, type Resources } from './resources.ts';
 import { cipherOf, controlSettingsOf, networksOf, workerSettingsOf } from './settings.ts';
@@ -91,15 +92,25 @@ export class Node {
       family,
     );
     this.#rows = new TunnelRows(tables);
-    this.#discovery = new Discovery({ config, identity, tables, port: udp.port, log });
+    const remotes = new Remotes(remotesPolicyOf(config, identity));
     this.#control = new ControlPlane({
       store: this.#rows,
-      remotes: this.#discovery.remotes,
-      remoteFilter: this.#discovery.remoteFilter,
+      remotes,
+      remoteFilter: remoteAllowListOf(config),
       random: (byteCount) => randomBytes(byteCount),
       cipher: cipherOf(config),
       identity,
       settings: controlSettingsOf(config),
+    });
+    this.#discovery = new Discovery({
+      config,
+      identity,
+      control: this.#control,
+      remotes,
+      tables,
+      port: udp.port,
+      log,
+      act: (event) => this.#shell.act(event),
     });
     this.#supervisor = new Supervisor({
       fds: udp.fds.map((fd, worker) => ({ tun: tun?.fds[worker] ?? null, udp: fd, memory: resources.memory.fd })),
@@ -113,7 +124,7 @@ export class Node {
     });
     this.#shell = new ControlShell({
       control: this.#control,
-      companions: [this.#discovery],
+      companion: this.#discovery,
       rows: this.#rows,
       contexts,
       underlay,
@@ -192,7 +203,7 @@ export class Node {
       offload: tun?.offload ?? { vnetHeader: false, tso: false, uso: false },
       family: udp.family,
       labelKey: this.#labelKey,
-      remoteAllowList: this.#discovery.remoteAllowList,
+      remoteAllowList: remoteAllowListOf(this.#config),
       rulesVersion: this.#rulesVersion,
     });
   }
@@ -202,6 +213,7 @@ export class Node {
     const { tables } = this.#resources;
     tables.turns.abandon(worker);
     tables.conntrack.breakLocks(ownerOf(worker));
+    this.#discovery.releaseWorker(worker);
     tables.metrics.column(0)[METRIC['worker.restarts']]++;
   }
 
@@ -209,7 +221,7 @@ export class Node {
     return {
       log: this.#log,
       applyIdentity: (identity) => this.#shell.act((now) => this.#control.reloadIdentity(now, identity)),
-      applyControl: (config) => this.#control.reloadSettings(controlSettingsOf(config), this.#discovery.remoteFilter),
+      applyControl: (config) => this.#control.reloadSettings(controlSettingsOf(config), remoteAllowListOf(config)),
       applyDiscovery: (config, identity) => this.#shell.act((now) => this.#discovery.reload(now, config, identity)),
       applyRules: () => {
         this.#rulesVersion++;

@@ -63,6 +63,9 @@ export class Tunnels {
     this.#setHosts(tunnel);
     this.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
     outbox.push({ kind: 'hostUp', addresses: tunnel.vpnAddresses, slot: tunnel.slot });
+    if (endpoint !== null) {
+      outbox.push({ kind: 'hostMoved', addresses: tunnel.vpnAddresses, endpoint });
+    }
     this.#evictSurplus(tunnel);
     return tunnel;
   }
@@ -91,6 +94,7 @@ export class Tunnels {
   promote(tunnel: Tunnel): void {
     this.hosts.promote(tunnel);
     this.#setHosts(tunnel);
+    this.#context.outbox.push({ kind: 'hostUp', addresses: tunnel.vpnAddresses, slot: tunnel.slot });
   }
 
   /** Ends a tunnel; the next one of the same peer becomes primary. The last one takes the peer's remotes with it. */
@@ -110,6 +114,7 @@ export class Tunnels {
         store.clearHost(address);
       } else {
         store.setHost(address, next.slot);
+        outbox.push({ kind: 'hostUp', addresses: next.vpnAddresses, slot: next.slot });
       }
     }
     const isLast = !this.hosts.hasTunnelTo(tunnel.vpnAddresses);
@@ -135,6 +140,7 @@ export class Tunnels {
     tunnel.endpoint = endpoint;
     this.#context.store.setEndpoint(tunnel.slot, endpoint);
     this.#context.remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, endpoint);
+    this.#context.outbox.push({ kind: 'hostMoved', addresses: tunnel.vpnAddresses, endpoint });
   }
 
   /** Asks the peer for a sign of life, at `endpoint` or where the tunnel's packets go. Any answer counts as inbound. */

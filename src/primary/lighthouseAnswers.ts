@@ -1,0 +1,43 @@
+/**
+ * Answers of this lighthouse to hosts that have no tunnel yet (a punch notification after a restart, say): they wait
+ * for the handshake, a few per host and in all, and are dropped when it fails.
+ */
+import type { IpAddress } from '../shared/ip/address.ts';
+import { MessageType } from '../shared/wire/header.ts';
+import type { Outbox } from './control/effects.ts';
+
+const ANSWERS_PER_HOST_MAX = 8;
+const HOSTS_MAX = 1024;
+
+export class LighthouseAnswers {
+  readonly #outbox: Outbox;
+  readonly #waiting = new Map<string, Uint8Array[]>();
+
+  constructor(outbox: Outbox) {
+    this.#outbox = outbox;
+  }
+
+  /** Keeps an answer; false when there is no room, and it is dropped. */
+  keep(host: IpAddress, body: Uint8Array): boolean {
+    const known = this.#waiting.get(host.text) ?? [];
+    if (known.length >= ANSWERS_PER_HOST_MAX || (known.length === 0 && this.#waiting.size >= HOSTS_MAX)) {
+      this.#outbox.count('lighthouse.answers_dropped');
+      return false;
+    }
+    this.#waiting.set(host.text, [...known, body]);
+    return true;
+  }
+
+  onHostUp(addresses: readonly IpAddress[], slot: number): void {
+    for (const address of addresses) {
+      for (const body of this.#waiting.get(address.text) ?? []) {
+        this.#outbox.push({ kind: 'sendSealed', slot, type: MessageType.Lighthouse, subtype: 0, body, endpoint: null });
+      }
+      this.#waiting.delete(address.text);
+    }
+  }
+
+  onHostFailed(address: IpAddress): void {
+    this.#waiting.delete(address.text);
+  }
+}
