@@ -3,6 +3,7 @@
  * and carries the effects out strictly in their order: `sendSealed` before `tunnelClosed` of the same slot is how a
  * close message still finds its key.
  */
+import type { HostPort } from '../../shared/config/config.ts';
 import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
 import type { MessageType } from '../../shared/wire/header.ts';
 import type { Now } from './now.ts';
@@ -26,6 +27,8 @@ export type Effect =
   | { readonly kind: 'punch'; readonly endpoint: Endpoint; readonly byte: 0 | 1 }
   /** These addresses have a tunnel now: workers flush packets that wait for them. */
   | { readonly kind: 'hostUp'; readonly addresses: readonly IpAddress[]; readonly slot: number }
+  /** The peer's packets come from here now: a lighthouse tells others. Also said of a new tunnel, after `hostUp`. */
+  | { readonly kind: 'hostMoved'; readonly addresses: readonly IpAddress[]; readonly endpoint: Endpoint }
   /** The handshake was given up: workers drop the packets that wait for the address. */
   | { readonly kind: 'hostFailed'; readonly address: IpAddress }
   /** The tunnel ended: remove its row (slot) from the tables. `isLast`: the peer has no other tunnel. */
@@ -39,8 +42,30 @@ export type Effect =
     }
   /** Ask the lighthouses where an address is; the lighthouse client decides whether and whom. */
   | { readonly kind: 'queryLighthouse'; readonly address: IpAddress }
+  /** Somebody wants a tunnel to this address (ControlPlane.onMiss). */
+  | { readonly kind: 'connect'; readonly address: IpAddress }
+  /** There are new endpoints for this address: a handshake that waits tries them (ControlPlane.onRemotesChanged). */
+  | { readonly kind: 'remotesChanged'; readonly address: IpAddress }
+  /** Send a test request, through a new tunnel if need be (ControlPlane.test). */
+  | { readonly kind: 'test'; readonly address: IpAddress }
+  /** Look up names; the answer names `request`, and comes even when nothing was found. */
+  | { readonly kind: 'resolve'; readonly request: ResolveRequest }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: LogFields }
   | { readonly kind: 'count'; readonly metric: string; readonly n: number };
+
+/** Names to look up, each within `timeoutMs`; targets that are addresses already stand for themselves. */
+export interface ResolveRequest {
+  readonly id: number;
+  readonly targets: readonly HostPort[];
+  readonly network: 'ip4' | 'ip6' | 'ip';
+  readonly timeoutMs: number;
+}
+
+/** What came of it: endpoints in the order of the targets, and which names gave none. */
+export interface ResolveAnswer {
+  readonly endpoints: readonly Endpoint[];
+  readonly failures: readonly { readonly host: string; readonly error: string }[];
+}
 
 export class Outbox {
   #effects: Effect[] = [];

@@ -1,0 +1,33 @@
+/**
+ * What peer discovery needs of a configuration and an identity. Throws `AllowListError` or `CalculatedRemotesError`,
+ * which name the key and the remedy.
+ */
+import type { Identity } from '../shared/cert/identity.ts';
+import type { Config } from '../shared/config/config.ts';
+import { LocalAllowList, RemoteAllowList } from './control/allowList.ts';
+import { CalculatedRemotes } from './control/calculatedRemotes.ts';
+import type { PeerDiscoverySettings } from './control/peerDiscovery.ts';
+
+/** `port` is the UDP port that the node is bound to. */
+export function peerDiscoverySettingsOf(config: Config, identity: Identity, port: number): PeerDiscoverySettings {
+  const { lighthouse, punchy, staticMap } = config;
+  return {
+    client: {
+      amLighthouse: lighthouse.amLighthouse,
+      lighthouses: lighthouse.hosts,
+      intervalMs: lighthouse.intervalMs,
+      queryBuffer: config.handshakes.queryBuffer,
+      relays: [],
+    },
+    ownNetworks: identity.networks,
+    remoteAllowList: RemoteAllowList.compile(lighthouse.remoteAllowList, lighthouse.remoteAllowRanges),
+    localAllowList: LocalAllowList.compile(lighthouse.localAllowList),
+    preferredRanges: config.preferredRanges,
+    staticHosts: config.staticHostMap,
+    staticMap,
+    calculatedRemotes: new CalculatedRemotes(lighthouse.calculatedRemotes),
+    advertiseAddrs: lighthouse.advertiseAddrs,
+    punchy: { delayMs: punchy.delayMs, respond: punchy.respond, respondDelayMs: punchy.respondDelayMs },
+    port,
+  };
+}
