@@ -51,7 +51,8 @@ export function addressFromBytes(
   if (length === 16 && isMapped(source, offset)) {
     return addressFromBytes(source, offset + 12, 4);
   }
-  const bytes = source.slice(offset, offset + length);
+  // Not `slice`: of a Buffer that would be a view, and change with it.
+  const bytes = new Uint8Array(source.subarray(offset, offset + length));
   return length === 4 ? { family: 4, bytes, text: bytes.join('.') } : { family: 6, bytes, text: formatIpv6(bytes) };
 }
 
