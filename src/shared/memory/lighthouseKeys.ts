@@ -10,8 +10,9 @@
  */
 
 const BUCKET_ENTRIES = 8;
-/** In front of the buckets, on a line of its own. */
+/** In front of the buckets, on a line of its own: word 0 counts moves, word 1 entries in use. */
 const MOVES_WORDS = 16;
+const USED = 1;
 const ONES = 0x01010101;
 const HIGHS = 0x80808080 | 0;
 
@@ -48,7 +49,8 @@ export class LighthouseKeys {
   next(hash: number, from: number): number {
     const tag = tagOf(hash);
     const pattern = Math.imul(tag, ONES);
-    let position = from;
+    // Behind the last entry comes the first.
+    let position = from & (this.#mask * BUCKET_ENTRIES + BUCKET_ENTRIES - 1);
     for (let visited = 0; visited <= this.#mask; visited++) {
       const bucket = position >>> 3;
       const low = this.#tagWords[bucket * 2] ^ pattern;
@@ -88,20 +90,14 @@ export class LighthouseKeys {
     return (moves & 1) === 1 || Atomics.load(this.#moves, 0) !== moves;
   }
 
-  /** Primary only. False when every bucket is full. */
+  /** Primary only. False when it is full: one entry stays free, so that every search ends. */
   insert(hash: number, row: number): boolean {
-    const first = this.home(hash);
-    const entries = (this.#mask + 1) * BUCKET_ENTRIES;
-    for (let step = 0; step < entries; step++) {
-      const position = (first + step) & (entries - 1);
-      if (this.#tags[position] === 0) {
-        this.#rows[position] = row;
-        this.#hashes[position] = hash;
-        Atomics.store(this.#tags, position, tagOf(hash));
-        return true;
-      }
+    if (this.#moves[USED] === this.#rows.length - 1) {
+      return false;
     }
-    return false;
+    this.#moves[USED]++;
+    this.#place(hash, row);
+    return true;
   }
 
   /** Primary only. Removes the entry of this hash and row, if there is one. */
@@ -116,12 +112,24 @@ export class LighthouseKeys {
     const bucket = position >>> 3;
     const last = bucket * BUCKET_ENTRIES + BUCKET_ENTRIES - 1;
     const wasFull = this.#tags[last] !== 0;
+    this.#moves[USED]--;
     Atomics.add(this.#moves, 0, 1);
     this.#pack(position, last);
     if (wasFull) {
       this.#settle((bucket + 1) & this.#mask);
     }
     Atomics.add(this.#moves, 0, 1);
+  }
+
+  /** Takes the first free entry from home on. */
+  #place(hash: number, row: number): void {
+    let position = this.home(hash);
+    while (this.#tags[position] !== 0) {
+      position = (position + 1) & (this.#rows.length - 1);
+    }
+    this.#rows[position] = row;
+    this.#hashes[position] = hash;
+    Atomics.store(this.#tags, position, tagOf(hash));
   }
 
   /** Fills the hole with the last entry of its bucket. */
@@ -153,7 +161,7 @@ export class LighthouseKeys {
       bucket = (bucket + 1) & this.#mask;
     }
     for (const entry of entries) {
-      this.insert(entry.hash, entry.row);
+      this.#place(entry.hash, entry.row);
     }
   }
 }
