@@ -1,15 +1,21 @@
 /**
  * Nanoseconds per packet of checksums, segmentation and coalescing: `node build/test/bench/segment.js`. Best of rounds.
+ * Each with the sums of a worker's arena (WebAssembly) and with those in plain JavaScript, in turns.
  */
-import { sumBytes } from '../../src/shared/ip/checksum.ts';
+import { type PacketMemory, plainMemory } from '../../src/shared/ip/packetMemory.ts';
+import { Arena } from '../../src/shared/sys/arena.ts';
 import { Coalescer, type JoiningSink } from '../../src/worker/datapath/coalesce.ts';
 import { Segmenter } from '../../src/worker/datapath/segment.ts';
 import { GsoType, VirtioFlag } from '../../src/worker/ports/virtio.ts';
 import { buildPacket, cutPacket, transportStart } from '../support/innerPackets.ts';
 
-const bytes = new Uint8Array(new ArrayBuffer(1 << 20));
-const view = new DataView(bytes.buffer);
 const Rounds = 30;
+const arena = new Arena(1 << 20);
+const { bytes } = arena;
+const memories: readonly (readonly [string, PacketMemory])[] = [
+  ['arena', arena],
+  ['plain', plainMemory(bytes)],
+];
 
 let sunk = 0;
 const sink: JoiningSink = {
@@ -27,12 +33,14 @@ const sink: JoiningSink = {
   finishGather: () => 0,
 };
 
-for (const size of [40, 100, 576, 1280]) {
-  report(`checksum of ${size} bytes`, 1000, () => {
-    for (let index = 0; index < 1000; index++) {
-      sunk += sumBytes(view, (index & 15) * 4, size);
-    }
-  });
+for (const size of [20, 40, 100, 576, 1280]) {
+  for (const [kind, { sum }] of memories) {
+    report(`${kind}: checksum of ${size} bytes`, 1000, () => {
+      for (let index = 0; index < 1000; index++) {
+        sunk += sum((index & 15) * 4, size);
+      }
+    });
+  }
 }
 for (const version of [4, 6] as const) {
   for (const [protocol, size] of [
@@ -40,22 +48,24 @@ for (const version of [4, 6] as const) {
     ['udp', 1248],
     ['udp', 100],
   ] as const) {
-    benchmark(version, protocol, size);
+    for (const [kind, memory] of memories) {
+      benchmark(kind, memory, version, protocol, size);
+    }
   }
 }
 console.log(sunk > 0 ? '' : 'nothing done');
 
-function benchmark(version: 4 | 6, protocol: 'tcp' | 'udp', size: number): void {
+function benchmark(kind: string, memory: PacketMemory, version: 4 | 6, protocol: 'tcp' | 'udp', size: number): void {
   const count = Math.min(50, Math.floor(64000 / size));
   const packet = buildPacket({ version, protocol, payload: new Uint8Array(size * count).fill(0x5a), flags: 16 });
-  const segmenter = new Segmenter(bytes, view, 9000);
+  const segmenter = new Segmenter(memory, 9000);
   const type = protocol === 'udp' ? GsoType.Udp : version === 4 ? GsoType.Tcp4 : GsoType.Tcp6;
   const start = transportStart(packet);
   const name = `${protocol} over IPv${version}, ${size} bytes`;
   bytes.set(packet, 64);
   // The super-packet is destroyed by the first cut; what remains costs the same to cut, once its head is put back.
   const head = packet.slice(0, 128);
-  report(`segment: ${name}`, count * 20, () => {
+  report(`${kind}: segment ${name}`, count * 20, () => {
     for (let turn = 0; turn < 20; turn++) {
       bytes.set(head, 64);
       const segments = segmenter.begin(64, packet.length, VirtioFlag.NeedsChecksum, type, size, start, 16);
@@ -65,13 +75,13 @@ function benchmark(version: 4 | 6, protocol: 'tcp' | 'udp', size: number): void 
       }
     }
   });
-  const coalescer = new Coalescer(bytes, view, sink, { capacity: 4096, joinsTcp: true, joinsUdp: true });
+  const coalescer = new Coalescer(memory, sink, { capacity: 4096, joinsTcp: true, joinsUdp: true });
   const segments = cutPacket(packet, size);
   segments.forEach((segment, index) => {
     bytes.set(segment, 64 + index * 2048);
   });
   const first = segments[0];
-  report(`coalesce: ${name}`, count * 20, () => {
+  report(`${kind}: coalesce ${name}`, count * 20, () => {
     for (let turn = 0; turn < 20; turn++) {
       bytes.set(first, 64);
       for (let index = 0; index < segments.length; index++) {
@@ -89,5 +99,5 @@ function report(name: string, packets: number, work: () => void): void {
     work();
     bestNs = Math.min(bestNs, Number(process.hrtime.bigint() - start) / packets);
   }
-  console.log(`${name.padEnd(40)}${bestNs.toFixed(0).padStart(7)} ns`);
+  console.log(`${name.padEnd(46)}${bestNs.toFixed(0).padStart(7)} ns`);
 }

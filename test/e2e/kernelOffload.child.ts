@@ -24,7 +24,7 @@ import { Random } from '../support/random.ts';
 
 const Rounds = 300;
 const arena = new Arena(8 << 20);
-const { bytes, view } = arena;
+const { bytes } = arena;
 const Super = arena.allocate(65536, 64);
 const Cut = arena.allocate(65536, 64);
 const Arrivals = arena.allocate(256 * 2048, 64);
@@ -34,8 +34,8 @@ const plain = openTunQueues({ name: 'out0', queues: 1, offloads: false });
 configure();
 const source = new TunPort(arena, { fd: offloaded.fds[0], vnetHeader: offloaded.offload.vnetHeader });
 const target = new TunPort(arena, { fd: plain.fds[0], vnetHeader: false });
-const segmenter = new Segmenter(bytes, view, 1500);
-const coalescer = new Coalescer(bytes, view, source, { capacity: 256, joinsTcp: true, joinsUdp: true });
+const segmenter = new Segmenter(arena, 1500);
+const coalescer = new Coalescer(arena, source, { capacity: 256, joinsTcp: true, joinsUdp: true });
 
 const random = new Random(77);
 const faults: string[] = [];

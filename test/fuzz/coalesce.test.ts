@@ -1,6 +1,7 @@
 /** Spoilt packets of a few flows in random batches: all come out, unchanged, each flow in order, super-packets valid. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { plainMemory } from '../../src/shared/ip/packetMemory.ts';
 import { Coalescer } from '../../src/worker/datapath/coalesce.ts';
 import { fuzzRuns, fuzzSeed, spoil } from '../support/fuzzing.ts';
 import { buildPacket, cutPacket, get16, put16, randomPlan } from '../support/innerPackets.ts';
@@ -13,13 +14,16 @@ describe('coalescing, fuzzed', () => {
   it(`keeps every packet and every order in ${fuzzRuns} packets of seed ${fuzzSeed}`, () => {
     const random = new Random(fuzzSeed);
     const bytes = new Uint8Array(1 << 18);
-    const view = new DataView(bytes.buffer);
     const streams = Array.from({ length: 60 }, () => randomStream(random));
     let joinedCount = 0;
     for (let done = 0; done < fuzzRuns; done += BatchPackets) {
       const batch = randomBatch(random, streams);
       const sink = new RecordingSink(bytes);
-      const coalescer = new Coalescer(bytes, view, sink, { capacity: BatchPackets, joinsTcp: true, joinsUdp: true });
+      const coalescer = new Coalescer(plainMemory(bytes), sink, {
+        capacity: BatchPackets,
+        joinsTcp: true,
+        joinsUdp: true,
+      });
       const first = random.u32();
       let at = random.below(64);
       const arrivals = batch.map((packet, index) => {

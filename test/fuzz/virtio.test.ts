@@ -1,6 +1,7 @@
 /** Random virtio headers before spoilt packets: the segmenter never throws, never leaves the packet, never lies. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { plainMemory } from '../../src/shared/ip/packetMemory.ts';
 import { Segmenter, SegmentFault } from '../../src/worker/datapath/segment.ts';
 import {
   GsoType,
@@ -26,7 +27,7 @@ describe('virtio headers and super-packets, fuzzed', () => {
     const random = new Random(fuzzSeed);
     const bytes = new Uint8Array(1 << 16);
     const view = new DataView(bytes.buffer);
-    const segmenter = new Segmenter(bytes, view, SegmentBytesMax);
+    const segmenter = new Segmenter(plainMemory(bytes), SegmentBytesMax);
     const faults = new Set<number>(Object.values(SegmentFault));
     const seen = new Set<number>();
     const pool = Array.from({ length: 200 }, () => {

@@ -245,7 +245,7 @@ export class DataPlane {
         ...parts,
         tun: this.tun,
         waiting: new Waiting(),
-        segmenter: new Segmenter(this.arena.bytes, this.arena.view, 9001),
+        segmenter: new Segmenter(this.arena, 9001),
       },
       rules,
       tuple,

@@ -3,22 +3,30 @@
  *
  * The packet path names memory by offset into its worker's one arena: views read and write it, system calls and cipher
  * libraries get `address + offset`. A JavaScript typed array would not do, as the collector may move its bytes. Pages
- * are private, zero, lazily backed (a generous arena costs nothing until touched) and left out of core dumps, because
- * plaintext passes through them. There is no free: an arena lives as long as its process.
+ * are this process's own, zero, lazily backed (a generous arena costs nothing until touched), below 2^31 where there is
+ * room (`mapping.ts` says why) and left out of core dumps, because plaintext passes through them. There is no free: an
+ * arena lives as long as its process.
  */
+import { sumBytes } from '../ip/checksum.ts';
+import { instantiateSum, WASM_PAGE_BYTES } from '../ip/checksumModule.ts';
+import type { PacketMemory, SumFunction } from '../ip/packetMemory.ts';
 import { viewMemory } from './libc.ts';
-import { anonymousMapping } from './mapping.ts';
+import { lowMapping } from './mapping.ts';
+import { aliasedMemory } from './wasmAlias.ts';
 
-export class Arena {
+export class Arena implements PacketMemory {
   /** Address of offset 0. */
   readonly address: number;
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  readonly #mappedBytes: number;
+  #sum: SumFunction | null = null;
   #used = 0;
 
   /** Throws a SysError when the kernel refuses the mapping. */
   constructor(byteLength: number) {
-    this.address = anonymousMapping(byteLength);
+    this.#mappedBytes = Math.ceil(byteLength / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
+    this.address = lowMapping(this.#mappedBytes);
     const buffer = viewMemory(this.address, byteLength);
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
@@ -39,5 +47,17 @@ export class Arena {
   /** Bytes handed out so far, alignment included. */
   get usedBytes(): number {
     return this.#used;
+  }
+
+  /** Checksum sums over this arena; made when first asked for, by WebAssembly where it can be shown the arena. */
+  get sum(): SumFunction {
+    this.#sum ??= this.#makeSum();
+    return this.#sum;
+  }
+
+  #makeSum(): SumFunction {
+    const memory = aliasedMemory(this.address, this.#mappedBytes);
+    const { view } = this;
+    return (memory && instantiateSum(memory)) ?? ((offset, length) => sumBytes(view, offset, length));
   }
 }

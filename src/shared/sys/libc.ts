@@ -3,8 +3,8 @@
  *
  * Pointers are `uintptr_t` and travel as Numbers: a user-space address fits 47 bits, and a Number costs 39 ns per call
  * where a BigInt costs 58 and a Buffer 69 (2-core x86-64, koffi 3.3, 2026). The variadic ones (`open`, `ioctl`, `fcntl`,
- * `prctl`) are declared with the arguments used here: on the 64-bit Linux ABIs that Node supports, integer arguments
- * behind the `...` travel in the same registers. A function that fails returns -1 and `lastErrno()` says why; it must
+ * `prctl`, `mremap`) are declared with the arguments used here: on the 64-bit Linux ABIs that Node supports, integer
+ * arguments behind the `...` travel in the same registers. A function that fails returns -1 and `lastErrno()` says why; it must
  * be asked before anything else is called.
  */
 import koffi from 'koffi';
@@ -54,6 +54,12 @@ export const libc = {
   mmap: declare<
     (address: number, length: number, protection: number, flags: number, fd: number, offset: number) => number
   >('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']),
+  munmap: declare<(address: number, length: number) => number>('munmap', 'int', ['uintptr_t', 'size_t']),
+  mremap: declare<(address: number, length: number, newLength: number, flags: number, newAddress: number) => number>(
+    'mremap',
+    'intptr_t',
+    ['uintptr_t', 'size_t', 'size_t', 'int', 'uintptr_t'],
+  ),
   madvise: declare<(address: number, length: number, advice: number) => number>('madvise', 'int', [
     'uintptr_t',
     'size_t',
@@ -145,6 +151,11 @@ export function check(result: number, call: string, doing: string = '', remedy: 
 /** The bytes at an address as an ArrayBuffer without copying. The mapping must stay for as long as the view is used. */
 export function viewMemory(address: number, byteLength: number): ArrayBuffer {
   return koffi.view(address, byteLength);
+}
+
+/** Where the bytes of a buffer lie. Only for buffers that never move, such as a WebAssembly memory's. */
+export function addressOf(buffer: ArrayBuffer): number {
+  return Number(koffi.address(buffer));
 }
 
 function declare<F>(name: string, result: string, parameters: string[]): F {

@@ -14,6 +14,7 @@
  * shorter payload ends a group), and the checksums of each packet must be right, since nobody checks them again.
  */
 import { foldSum, ipv4Checksum, pseudoSum4, pseudoSum6 } from '../../shared/ip/checksum.ts';
+import type { PacketMemory, SumFunction } from '../../shared/ip/packetMemory.ts';
 import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import type { PacketSink } from '../ports/contracts.ts';
 import { GsoType, VirtioFlag } from '../ports/virtio.ts';
@@ -36,6 +37,7 @@ export interface CoalescerOptions {
 export class Coalescer {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #sum: SumFunction;
   readonly #sink: JoiningSink;
   readonly #joinsTcp: boolean;
   readonly #joinsUdp: boolean;
@@ -61,10 +63,11 @@ export class Coalescer {
   /** Newest open group by flow hash, or -1. A collision closes the older flow's group, which is always safe. */
   readonly #open: Int32Array = new Int32Array(TableSize).fill(-1);
 
-  constructor(bytes: Uint8Array, view: DataView, sink: JoiningSink, options: CoalescerOptions) {
+  constructor(memory: PacketMemory, sink: JoiningSink, options: CoalescerOptions) {
     const { capacity } = options;
-    this.#bytes = bytes;
-    this.#view = view;
+    this.#bytes = memory.bytes;
+    this.#view = memory.view;
+    this.#sum = memory.sum;
     this.#sink = sink;
     this.#joinsTcp = options.joinsTcp;
     this.#joinsUdp = options.joinsUdp;
@@ -185,7 +188,7 @@ export class Coalescer {
       (!candidate.isTcp || candidate.sequence === this.#sequences[group]) &&
       isSameHeader(this.#view, first, offset, count, candidate) &&
       this.#isFirstIntact(group) &&
-      isIntact(this.#view, offset, this.#lengths[packet], candidate.isIpv4, candidate.isTcp)
+      isIntact(this.#view, this.#sum, offset, this.#lengths[packet], candidate.isIpv4, candidate.isTcp)
     );
   }
 
@@ -196,7 +199,7 @@ export class Coalescer {
       const first = this.#firsts[group];
       const isIpv4 = (marks & Mark.Ipv4) !== 0;
       const isTcp = (marks & Mark.Tcp) !== 0;
-      const isRight = isIntact(this.#view, this.#offsets[first], this.#lengths[first], isIpv4, isTcp);
+      const isRight = isIntact(this.#view, this.#sum, this.#offsets[first], this.#lengths[first], isIpv4, isTcp);
       this.#marks[group] = marks | (isRight ? Mark.Intact : Mark.Broken);
       return isRight;
     }

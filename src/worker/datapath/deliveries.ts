@@ -26,7 +26,7 @@ export class Deliveries implements Overlay {
     this.#view = arena.view;
     this.#tun = tun;
     this.#metrics = metrics;
-    this.#coalescer = new Coalescer(arena.bytes, arena.view, tun, {
+    this.#coalescer = new Coalescer(arena, tun, {
       capacity: BATCH_PACKETS,
       joinsTcp: offload.tso,
       joinsUdp: offload.uso,

@@ -5,7 +5,8 @@
  * receive buffer and needs no look at the rules: the request has just opened its flow in the connection table.
  * (Nebula protocol: tun.disabled.)
  */
-import { checksumOf, pseudoSum6, sumBytes } from '../../shared/ip/checksum.ts';
+import { checksumOf, pseudoSum6 } from '../../shared/ip/checksum.ts';
+import type { SumFunction } from '../../shared/ip/packetMemory.ts';
 import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import type { TunnelContext } from '../../shared/tunnel/tunnelContext.ts';
@@ -20,10 +21,12 @@ const FRAGMENT_BITS = 0x3fff;
 
 export class EchoResponder implements Overlay {
   readonly #arena: Arena;
+  readonly #sum: SumFunction;
   readonly #sender: Sender;
 
   constructor(arena: Arena, sender: Sender) {
     this.#arena = arena;
+    this.#sum = arena.sum;
     this.#sender = sender;
   }
 
@@ -81,6 +84,6 @@ export class EchoResponder implements Overlay {
   #finishChecksum(echo: number, length: number, pseudo: number): void {
     const { view } = this.#arena;
     view.setUint16(echo + 2, 0);
-    view.setUint16(echo + 2, checksumOf(pseudo + sumBytes(view, echo, length)));
+    view.setUint16(echo + 2, checksumOf(pseudo + this.#sum(echo, length)));
   }
 }

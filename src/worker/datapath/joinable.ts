@@ -5,7 +5,8 @@
  * A packet without a flow that could still belong to one (a fragment) is told apart from one that cannot (ICMP), as only
  * the first may not be overtaken by later packets. Allocates nothing.
  */
-import { foldSum, isIpv4ChecksumRight, pseudoSum4, pseudoSum6, sumBytes } from '../../shared/ip/checksum.ts';
+import { foldSum, isIpv4ChecksumRight, pseudoSum4, pseudoSum6 } from '../../shared/ip/checksum.ts';
+import type { SumFunction } from '../../shared/ip/packetMemory.ts';
 import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 
 /**
@@ -118,14 +119,21 @@ export class JoinCandidate {
 }
 
 /** True when the checksums of a packet that was Joinable are right: joined ones are not checked again by anybody. */
-export function isIntact(view: DataView, offset: number, length: number, isIpv4: boolean, isTcp: boolean): boolean {
+export function isIntact(
+  view: DataView,
+  sum: SumFunction,
+  offset: number,
+  length: number,
+  isIpv4: boolean,
+  isTcp: boolean,
+): boolean {
   const protocol = isTcp ? IpProtocol.Tcp : IpProtocol.Udp;
   const ipHeader = isIpv4 ? 20 : 40;
   const transportBytes = length - ipHeader;
   const pseudo = isIpv4 ? pseudoSum4(view, offset, protocol) : pseudoSum6(view, offset, protocol);
   return (
     (!isIpv4 || isIpv4ChecksumRight(view, offset, ipHeader)) &&
-    foldSum(pseudo + transportBytes + sumBytes(view, offset + ipHeader, transportBytes)) === 0xffff
+    foldSum(pseudo + transportBytes + sum(offset + ipHeader, transportBytes)) === 0xffff
   );
 }
 

@@ -13,6 +13,7 @@
  * §5.1.6 for the header; RFC 3168 §6.1.2 for CWR. Nothing is allocated; a bad header is a negative number.
  */
 import { checksumOf, pseudoSum4, pseudoSum6, sumBytes, udpChecksumOf } from '../../shared/ip/checksum.ts';
+import type { PacketMemory, SumFunction } from '../../shared/ip/packetMemory.ts';
 import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import { GsoType, VirtioFlag } from '../ports/virtio.ts';
 
@@ -37,6 +38,8 @@ export class Segmenter {
 
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  /** For payloads; headers are too short for it to pay. */
+  readonly #sum: SumFunction;
   readonly #segmentBytesMax: number;
   // Of the super-packet. A count of 1 without cutting has #gsoSize 0.
   #start = 0;
@@ -56,9 +59,10 @@ export class Segmenter {
   #transportSum = 0;
 
   /** `segmentBytesMax`: the longest inner packet that the caller's send slots take. */
-  constructor(bytes: Uint8Array, view: DataView, segmentBytesMax: number) {
-    this.#bytes = bytes;
-    this.#view = view;
+  constructor(memory: PacketMemory, segmentBytesMax: number) {
+    this.#bytes = memory.bytes;
+    this.#view = memory.view;
+    this.#sum = memory.sum;
     this.#segmentBytesMax = segmentBytesMax;
   }
 
@@ -86,7 +90,7 @@ export class Segmenter {
     this.length = length;
     return (flags & VirtioFlag.NeedsChecksum) === 0
       ? 1
-      : finishChecksum(this.#view, offset, length, checksumStart, checksumOffset);
+      : this.#finishChecksum(offset, length, checksumStart, checksumOffset);
   }
 
   /** Prepares the next segment: call once before each, the first included, as often as `begin` said. */
@@ -151,6 +155,22 @@ export class Segmenter {
     this.#count = Math.max(1, Math.ceil(payload / gsoSize));
     this.#sumHeaders(offset);
     return this.#count;
+  }
+
+  /**
+   * Completes the checksum of a whole packet whose field holds the sum of the pseudo-header (Linux
+   * `Documentation/networking/checksum-offloads`). Returns 1 or a SegmentFault.
+   */
+  #finishChecksum(offset: number, length: number, start: number, fieldOffset: number): number {
+    if (start < 20 || start + fieldOffset + 2 > length) {
+      return SegmentFault.ChecksumOutside;
+    }
+    const sum = this.#sum(offset + start, length - start);
+    this.#view.setUint16(
+      offset + start + fieldOffset,
+      fieldOffset === UdpChecksumOffset ? udpChecksumOf(sum) : checksumOf(sum),
+    );
+    return 1;
   }
 
   /** Finds the headers of the super-packet and checks them against its type. Returns 0 or a SegmentFault. */
@@ -251,7 +271,7 @@ export class Segmenter {
           (sequence >>> 16) +
           (sequence & 0xffff) +
           flags +
-          sumBytes(view, transport + this.#header - this.#ipHeader, payload),
+          this.#sum(transport + this.#header - this.#ipHeader, payload),
       ),
     );
   }
@@ -261,25 +281,9 @@ export class Segmenter {
     const length = 8 + payload;
     view.setUint16(transport + 4, length);
     // The length counts twice: in the header and in the pseudo-header.
-    const sum = this.#transportSum + 2 * length + sumBytes(view, transport + 8, payload);
+    const sum = this.#transportSum + 2 * length + this.#sum(transport + 8, payload);
     view.setUint16(transport + 6, udpChecksumOf(sum));
   }
-}
-
-/**
- * Completes the checksum of a whole packet whose field holds the sum of the pseudo-header (Linux
- * `Documentation/networking/checksum-offloads`). Returns 1 or a SegmentFault.
- */
-function finishChecksum(view: DataView, offset: number, length: number, start: number, fieldOffset: number): number {
-  if (start < 20 || start + fieldOffset + 2 > length) {
-    return SegmentFault.ChecksumOutside;
-  }
-  const sum = sumBytes(view, offset + start, length - start);
-  view.setUint16(
-    offset + start + fieldOffset,
-    fieldOffset === UdpChecksumOffset ? udpChecksumOf(sum) : checksumOf(sum),
-  );
-  return 1;
 }
 
 /** Length of an unfragmented IPv4 header that carries `protocol`, or a SegmentFault. */

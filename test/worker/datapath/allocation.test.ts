@@ -15,7 +15,7 @@ const BytesMax = 8;
 
 describe('the packet path', () => {
   const arena = new Arena(1 << 20);
-  const { bytes, view } = arena;
+  const { bytes } = arena;
   const At = 65536;
   const Far = 524288;
   const whole = buildPacket({ version: 4, protocol: 'tcp', payload: new Uint8Array(1000 * Packets), flags: 16 });
@@ -33,7 +33,7 @@ describe('the packet path', () => {
   });
 
   it('segments without allocating', () => {
-    const segmenter = new Segmenter(bytes, view, 9000);
+    const segmenter = new Segmenter(arena, 9000);
     bytes.set(whole, Far);
     const bytesPerPacket = measure(() => {
       bytes.set(head, Far);
@@ -49,7 +49,7 @@ describe('the packet path', () => {
     let writes = 0;
     const count = (): number => ++writes;
     const sink = { write: count, beginGather: count, addPiece: (): boolean => true, finishGather: count };
-    const coalescer = new Coalescer(bytes, view, sink, { capacity: 256, joinsTcp: true, joinsUdp: true });
+    const coalescer = new Coalescer(arena, sink, { capacity: 256, joinsTcp: true, joinsUdp: true });
     for (let index = 0; index < Packets; index++) {
       bytes.set(segments[index], At + index * 2048);
     }

@@ -1,6 +1,7 @@
 /** Joining received packets: nothing lost, nothing changed, nothing reordered inside a flow, and joined where possible. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { plainMemory } from '../../../src/shared/ip/packetMemory.ts';
 import { Coalescer, type CoalescerOptions } from '../../../src/worker/datapath/coalesce.ts';
 import { Segmenter } from '../../../src/worker/datapath/segment.ts';
 import { GsoType, VirtioFlag } from '../../../src/worker/ports/virtio.ts';
@@ -233,7 +234,7 @@ describe('Coalescer', () => {
   it('forgets a batch once it is delivered', () => {
     const bytes = new Uint8Array(1 << 16);
     const sink = new RecordingSink(bytes);
-    const coalescer = new Coalescer(bytes, new DataView(bytes.buffer), sink, options);
+    const coalescer = new Coalescer(plainMemory(bytes), sink, options);
     cutPacket(buildPacket(tcp(2000)), 1000).forEach((packet, index) => {
       bytes.set(packet, 0);
       coalescer.add(0, packet.length, 1, 0, index);
@@ -254,7 +255,7 @@ describe('Coalescer', () => {
       addPiece: (): boolean => true,
       finishGather: (): number => 0,
     };
-    const coalescer = new Coalescer(bytes, new DataView(bytes.buffer), sink, options);
+    const coalescer = new Coalescer(plainMemory(bytes), sink, options);
     coalescer.add(0, packet.length, 1, 0, 1);
     coalescer.add(0, packet.length, 1, 0, 2);
     expect(coalescer.flush()).to.equal(-77);
@@ -284,7 +285,7 @@ function join(packets: readonly Uint8Array[], given: CoalescerOptions = options)
 function deliver(arrivals: readonly Arrival[], given: CoalescerOptions = options): RecordingSink {
   const bytes = new Uint8Array(1 << 20);
   const sink = new RecordingSink(bytes);
-  const coalescer = new Coalescer(bytes, new DataView(bytes.buffer), sink, given);
+  const coalescer = new Coalescer(plainMemory(bytes), sink, given);
   let at = 3;
   for (const { packet, tunnel, counter } of arrivals) {
     bytes.set(packet, at);
@@ -300,7 +301,7 @@ function deliver(arrivals: readonly Arrival[], given: CoalescerOptions = options
 function segment(whole: Uint8Array, plan: PacketPlan, size: number): Uint8Array[] {
   const bytes = whole.slice();
   leavePartialChecksum(bytes);
-  const segmenter = new Segmenter(bytes, new DataView(bytes.buffer), 9000);
+  const segmenter = new Segmenter(plainMemory(bytes), 9000);
   const type = plan.protocol === 'udp' ? GsoType.Udp : plan.version === 4 ? GsoType.Tcp4 : GsoType.Tcp6;
   const count = segmenter.begin(0, bytes.length, VirtioFlag.NeedsChecksum, type, size, transportStart(whole), 16);
   return Array.from({ length: count }, () => {

@@ -1,6 +1,7 @@
 /** Cutting super-packets in place, against the naive segmenter of `support/innerPackets.ts`. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { plainMemory } from '../../../src/shared/ip/packetMemory.ts';
 import { Segmenter, SegmentFault } from '../../../src/worker/datapath/segment.ts';
 import { GsoType, VirtioFlag } from '../../../src/worker/ports/virtio.ts';
 import {
@@ -19,7 +20,6 @@ import { Random } from '../../support/random.ts';
 
 const buffer = new ArrayBuffer(1 << 17);
 const bytes = new Uint8Array(buffer);
-const view = new DataView(buffer);
 const At = 4097;
 
 describe('Segmenter', () => {
@@ -131,7 +131,7 @@ describe('Segmenter with whole packets', () => {
   });
 
   it('refuses a checksum outside the packet', () => {
-    const segmenter = new Segmenter(bytes, view, 9000);
+    const segmenter = new Segmenter(plainMemory(bytes), 9000);
     for (const [start, field] of [
       [20, 79],
       [99, 0],
@@ -156,7 +156,15 @@ describe('Segmenter with bad headers', () => {
   ): number => {
     bytes.set(packet, At);
     const { flags = VirtioFlag.NeedsChecksum, type = GsoType.Tcp4, size = 1000, start = 20 } = header;
-    return new Segmenter(bytes, view, 2000).begin(At, header.length ?? packet.length, flags, type, size, start, 16);
+    return new Segmenter(plainMemory(bytes), 2000).begin(
+      At,
+      header.length ?? packet.length,
+      flags,
+      type,
+      size,
+      start,
+      16,
+    );
   };
   const changed = (packet: Uint8Array, at: number, value: number): Uint8Array => {
     const copy = packet.slice();
@@ -218,7 +226,7 @@ function segmentsOf(plan: PacketPlan, whole: Uint8Array, size: number): string[]
   leavePartialChecksum(packet);
   bytes.fill(0xa5, At - 200, At + packet.length + 200);
   bytes.set(packet, At);
-  const segmenter = new Segmenter(bytes, view, 70000);
+  const segmenter = new Segmenter(plainMemory(bytes), 70000);
   const field = plan.protocol === 'tcp' ? 16 : 6;
   const count = segmenter.begin(
     At,
@@ -241,7 +249,7 @@ function segmentsOf(plan: PacketPlan, whole: Uint8Array, size: number): string[]
 
 function finished(packet: Uint8Array, flags: number, start: number, field: number): Buffer {
   bytes.set(packet, At);
-  const segmenter = new Segmenter(bytes, view, 9000);
+  const segmenter = new Segmenter(plainMemory(bytes), 9000);
   expect(segmenter.begin(At, packet.length, flags, GsoType.None, 0, start, field)).to.equal(1);
   segmenter.next();
   return Buffer.from(bytes.slice(segmenter.offset, segmenter.offset + segmenter.length));
