@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import nacl from 'tweetnacl';
 import { Curve } from '../../../src/shared/cert/certificate.ts';
-import { generateKeyPair, publicKeyOf, sharedSecret } from '../../../src/shared/crypto/dh.ts';
+import { generateKeyPair, publicKeyOf, sharedSecret, wipePrivateKey } from '../../../src/shared/crypto/dh.ts';
 import { Random } from '../../support/random.ts';
 
 function hex(text: string): Uint8Array {
@@ -113,4 +113,20 @@ describe('generateKeyPair', () => {
     expect(publicKeyOf(Curve.Curve25519, new Uint8Array(31))).to.equal(null);
     expect(sharedSecret(Curve.Curve25519, new Uint8Array(31), pair.publicKey)).to.equal(null);
   });
+});
+
+describe('wipePrivateKey', () => {
+  for (const curve of [Curve.Curve25519, Curve.P256]) {
+    it(`leaves nothing that agrees on the old secret, on curve ${curve}`, () => {
+      const random = new Random(4);
+      const mine = generateKeyPair(curve, random.bytes(32));
+      const theirs = generateKeyPair(curve, random.bytes(32));
+      const secret = text(sharedSecret(curve, mine.privateKey, theirs.publicKey));
+      expect(text(sharedSecret(curve, theirs.privateKey, mine.publicKey))).to.equal(secret);
+      wipePrivateKey(mine.privateKey);
+      expect(mine.privateKey.every((byte) => byte === 0)).to.equal(true);
+      expect(text(sharedSecret(curve, mine.privateKey, theirs.publicKey))).not.to.equal(secret);
+      expect(text(sharedSecret(curve, theirs.privateKey, mine.publicKey))).to.equal(secret);
+    });
+  }
 });
