@@ -13,14 +13,19 @@ import type { RootLogger } from '../shared/log/logger.ts';
 import { ownerOf } from '../shared/memory/layout.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import { Arena } from '../shared/sys/arena.ts';
+import { socketMemory } from '../shared/sys/udpSocket.ts';
 import { SocketFamily } from '../shared/tunnel/socketAddress.ts';
 import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
+import { openApi } from './api/open.ts';
+import type { ApiServer } from './api/server.ts';
+import { weftVersion } from './cli/version.ts';
 import { ConntrackKeeper } from './conntrackKeeper.ts';
 import { ControlPlane } from './control/controlPlane.ts';
 import { Remotes } from './control/remotes.ts';
 import { ControlShell } from './controlShell.ts';
 import { Device } from './device.ts';
 import { Discovery, remoteAllowListOf, remotesPolicyOf } from './discovery.ts';
+import type { NodeView } from './inspection.ts';
 import { applyReload, type ReloadTargets } from './reload.ts';
 import { openResources, type Resources } from './resources.ts';
 import { cipherOf, controlSettingsOf, networksOf, workerSettingsOf } from './settings.ts';
@@ -51,6 +56,11 @@ export class Node {
   readonly #supervisor: Supervisor;
   readonly #keeper: ConntrackKeeper;
   readonly #device: Device | null;
+  readonly #remotes: Remotes;
+  readonly #startedMs: number = performance.now();
+  /** By worker. */
+  readonly #deaths: number[];
+  #api: ApiServer | null = null;
   #config: Config;
   #identity: Identity;
   #rulesVersion = 1;
@@ -93,6 +103,8 @@ export class Node {
     );
     this.#rows = new TunnelRows(tables);
     const remotes = new Remotes(remotesPolicyOf(config, identity));
+    this.#remotes = remotes;
+    this.#deaths = udp.fds.map(() => 0);
     this.#control = new ControlPlane({
       store: this.#rows,
       remotes,
@@ -166,6 +178,7 @@ export class Node {
     this.#shell.close();
     this.#keeper.close();
     this.#discovery.close();
+    await this.#api?.close();
     await this.#supervisor.stop();
     this.#device?.close();
     this.#resources.close();
@@ -175,10 +188,12 @@ export class Node {
   async #run(): Promise<void> {
     const { config } = { config: this.#config };
     try {
+      this.#api = await openApi(this.#view(), this.#log);
       this.#device?.configure(config, this.#identity);
       await this.#supervisor.start();
       this.#device?.activate(config, this.#identity);
     } catch (error) {
+      await this.#api?.close();
       await this.#supervisor.stop();
       this.#device?.close();
       throw error;
@@ -215,6 +230,41 @@ export class Node {
     tables.conntrack.breakLocks(ownerOf(worker));
     this.#discovery.releaseWorker(worker);
     tables.metrics.column(0)[METRIC['worker.restarts']]++;
+    this.#deaths[worker]++;
+  }
+
+  /** What the local API may look at; getters, because a reload changes what is behind them. */
+  #view(): NodeView {
+    const node = this;
+    const { tables, tun, udp } = this.#resources;
+    return {
+      version: weftVersion(),
+      clock: () => ({ ms: performance.now(), unixMs: Date.now() }),
+      startedMs: this.#startedMs,
+      interfaceName: tun?.name ?? null,
+      port: udp.port,
+      tables,
+      control: this.#control,
+      remotes: this.#remotes,
+      deaths: this.#deaths,
+      counts: this.#shell.counts(),
+      socketMemory: (worker) => socketMemory(udp.fds[worker]),
+      get config() {
+        return node.#config;
+      },
+      get identity() {
+        return node.#identity;
+      },
+      get rulesVersion() {
+        return node.#rulesVersion;
+      },
+      get pids() {
+        return node.#supervisor.pids;
+      },
+      get lighthouse() {
+        return node.#discovery.hosts;
+      },
+    };
   }
 
   #reloadTargets(): ReloadTargets {

@@ -1,0 +1,29 @@
+/**
+ * Starts a node's local API where the configuration wants it. An explicit `api.socket` that is not to be had refuses the
+ * start; the default path is an offer: a node that cannot have it says so and goes on without.
+ */
+import type { Logger } from '../../shared/log/logger.ts';
+import type { NodeView } from '../inspection.ts';
+import { routesOf } from './routes.ts';
+import { ApiServer } from './server.ts';
+import { defaultSocketPath, SocketFileError } from './socketFile.ts';
+
+/** Null when it is off. Throws SocketFileError. */
+export async function openApi(view: NodeView, log: Logger): Promise<ApiServer | null> {
+  const { api, tun } = view.config;
+  const path = api.socket;
+  if (path === null) {
+    return null;
+  }
+  const server = new ApiServer({ path, routes: routesOf(view), log });
+  try {
+    await server.listen();
+  } catch (error) {
+    if (!(error instanceof SocketFileError) || path !== defaultSocketPath(tun.dev)) {
+      throw error;
+    }
+    log.warn('The node goes on without its local control socket', { reason: error.message });
+    return null;
+  }
+  return server;
+}

@@ -1,0 +1,181 @@
+/**
+ * What callers of the local API may ask: query parameters and bodies, checked and typed. Every fault names the field
+ * and what was expected, as an InspectionError with status 400.
+ */
+import { type IpAddress, type Prefix, parseAddress, parsePrefix, prefixOf } from '../../shared/ip/address.ts';
+import { IpProtocol } from '../../shared/ip/packetTuple.ts';
+import { InspectionError } from '../inspection.ts';
+import type { Direction, FlowFilter, RawRules } from '../inspectionFirewall.ts';
+import type { WhyRequest } from '../inspectionWhy.ts';
+
+const LIMIT_DEFAULT = 1_000;
+const LIMIT_MAX = 100_000;
+
+/** `protocol`, `address`, `port`, `direction`, `limit`; unknown parameters are refused, a typo would list everything. */
+export function flowFilterOf(query: URLSearchParams): FlowFilter {
+  allowOnly(query, ['protocol', 'address', 'port', 'direction', 'limit']);
+  const protocol = query.get('protocol');
+  const address = query.get('address');
+  const port = query.get('port');
+  return {
+    protocols: protocol === null ? null : [...new Set([protocolNumber(protocol, 4), protocolNumber(protocol, 6)])],
+    network: address === null ? null : networkOf('address', address),
+    port: port === null ? null : numberOf('port', port, 0, 65_535),
+    direction: directionFrom(query.get('direction')),
+    limit: limitOf(query),
+  };
+}
+
+/** `limit` alone. */
+export function listLimitOf(query: URLSearchParams): number {
+  allowOnly(query, ['limit']);
+  return limitOf(query);
+}
+
+/** `address` alone. */
+export function queryAddressOf(query: URLSearchParams): IpAddress {
+  allowOnly(query, ['address']);
+  return addressOf('address', query.get('address'));
+}
+
+export function rawRulesOf(body: unknown): RawRules {
+  const map = mapOf(body, ['inbound', 'outbound', 'defaultLocalCidrAny']);
+  const any = map.defaultLocalCidrAny ?? false;
+  if (typeof any !== 'boolean') {
+    throw new InspectionError(400, 'defaultLocalCidrAny: expected true or false');
+  }
+  return { inbound: map.inbound, outbound: map.outbound, defaultLocalCidrAny: any };
+}
+
+export function whyRequestOf(body: unknown): WhyRequest {
+  const names = ['source', 'destination', 'protocol', 'sourcePort', 'destinationPort', 'identifier', 'fragment', 'via'];
+  const map = mapOf(body, names);
+  const source = addressOf('source', map.source);
+  const protocol = protocolNumber(textOf('protocol', map.protocol), source.family);
+  const identifier = portOf('identifier', map.identifier);
+  const isIcmp = protocol === IpProtocol.Icmp || protocol === IpProtocol.Icmpv6;
+  const [sourcePort, destinationPort] = [
+    portOf('sourcePort', map.sourcePort),
+    portOf('destinationPort', map.destinationPort),
+  ];
+  if (isIcmp ? sourcePort !== null || destinationPort !== null : identifier !== null) {
+    throw new InspectionError(400, 'ICMP has an identifier and no ports, everything else ports and no identifier');
+  }
+  const fragment = map.fragment ?? false;
+  if (typeof fragment !== 'boolean') {
+    throw new InspectionError(400, 'fragment: expected true or false');
+  }
+  return {
+    source,
+    destination: addressOf('destination', map.destination),
+    protocol,
+    sourcePort: isIcmp ? identifier : sourcePort,
+    destinationPort: isIcmp ? identifier : destinationPort,
+    isFragment: fragment,
+    via: map.via === undefined || map.via === null ? null : addressOf('via', map.via),
+  };
+}
+
+/** A name or a number from 0 to 255; `icmp` is ICMPv6 between IPv6 addresses. */
+function protocolNumber(text: string, family: 4 | 6): number {
+  switch (text.toLowerCase()) {
+    case 'tcp':
+      return IpProtocol.Tcp;
+    case 'udp':
+      return IpProtocol.Udp;
+    case 'icmp':
+      return family === 4 ? IpProtocol.Icmp : IpProtocol.Icmpv6;
+    case 'icmpv6':
+      return IpProtocol.Icmpv6;
+    default:
+      if (!/^\d{1,3}$/.test(text) || Number(text) > 255) {
+        throw new InspectionError(
+          400,
+          `protocol: expected tcp, udp, icmp, icmpv6 or a number up to 255, not ${show(text)}`,
+        );
+      }
+      return Number(text);
+  }
+}
+
+function directionFrom(text: string | null): Direction | null {
+  if (text === null || text === 'incoming' || text === 'outgoing') {
+    return text;
+  }
+  throw new InspectionError(400, `direction: expected incoming or outgoing, not ${show(text)}`);
+}
+
+function limitOf(query: URLSearchParams): number {
+  const limit = query.get('limit');
+  return limit === null ? LIMIT_DEFAULT : numberOf('limit', limit, 0, LIMIT_MAX);
+}
+
+/** An address stands for itself alone. */
+function networkOf(name: string, text: string): Prefix {
+  const address = parseAddress(text);
+  const prefix = address === null ? parsePrefix(text) : prefixOf(address, address.bytes.length * 8);
+  if (prefix === null) {
+    throw new InspectionError(400, `${name}: expected an address or a prefix such as 10.0.0.0/8, not ${show(text)}`);
+  }
+  return prefix;
+}
+
+function addressOf(name: string, value: unknown): IpAddress {
+  const text = textOf(name, value);
+  const address = parseAddress(text);
+  if (address === null) {
+    throw new InspectionError(400, `${name}: expected an IPv4 or IPv6 address, not ${show(text)}`);
+  }
+  return address;
+}
+
+function portOf(name: string, value: unknown): number | null {
+  if (value === undefined || value === null) {
+    return null;
+  }
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 65_535) {
+    throw new InspectionError(400, `${name}: expected a number from 0 to 65535, not ${show(value)}`);
+  }
+  return value;
+}
+
+function numberOf(name: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < min || value > max) {
+    throw new InspectionError(400, `${name}: expected a number from ${min} to ${max}, not ${show(text)}`);
+  }
+  return value;
+}
+
+function textOf(name: string, value: unknown): string {
+  if (typeof value !== 'string') {
+    throw new InspectionError(
+      400,
+      value === undefined || value === null ? `${name} is missing` : `${name}: expected text`,
+    );
+  }
+  return value;
+}
+
+function mapOf(body: unknown, names: readonly string[]): Readonly<Record<string, unknown>> {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new InspectionError(400, `expected an object with ${names.join(', ')}`);
+  }
+  const unknown = Object.keys(body).filter((key) => !names.includes(key));
+  if (unknown.length > 0) {
+    throw new InspectionError(400, `unknown: ${unknown.map(show).join(', ')}; there are ${names.join(', ')}`);
+  }
+  return { ...body };
+}
+
+function allowOnly(query: URLSearchParams, names: readonly string[]): void {
+  const unknown = [...query.keys()].filter((key) => !names.includes(key));
+  if (unknown.length > 0) {
+    throw new InspectionError(400, `unknown: ${unknown.map(show).join(', ')}; there are ${names.join(', ')}`);
+  }
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

@@ -1,0 +1,28 @@
+/** Every path of the local API and the inspection behind it; `docs/api.md` describes them. */
+import type { NodeView } from '../inspection.ts';
+import { FirewallInspection } from '../inspectionFirewall.ts';
+import { lighthouseList, lighthouseQuery } from '../inspectionLighthouse.ts';
+import { metricList } from '../inspectionMetrics.ts';
+import { hostList, nodeStatus } from '../inspectionStatus.ts';
+import { why } from '../inspectionWhy.ts';
+import { flowFilterOf, listLimitOf, queryAddressOf, rawRulesOf, whyRequestOf } from './requests.ts';
+import type { Route } from './server.ts';
+
+export function routesOf(view: NodeView): readonly Route[] {
+  const firewall = new FirewallInspection(view);
+  return [
+    { method: 'GET', path: '/v1/status', answer: () => nodeStatus(view) },
+    { method: 'GET', path: '/v1/metrics', answer: () => metricList(view, firewall) },
+    { method: 'GET', path: '/v1/hosts', answer: () => hostList(view) },
+    { method: 'GET', path: '/v1/firewall/rules', answer: () => firewall.rules() },
+    { method: 'GET', path: '/v1/firewall/flows', answer: ({ query }) => firewall.flows(flowFilterOf(query)) },
+    { method: 'POST', path: '/v1/firewall/diff', answer: ({ body }) => firewall.difference(rawRulesOf(body)) },
+    { method: 'POST', path: '/v1/why', answer: ({ body }) => why(view, firewall, whyRequestOf(body)) },
+    { method: 'GET', path: '/v1/lighthouse', answer: ({ query }) => lighthouseList(view, listLimitOf(query)) },
+    {
+      method: 'GET',
+      path: '/v1/lighthouse/query',
+      answer: ({ query }) => lighthouseQuery(view, queryAddressOf(query)),
+    },
+  ];
+}
