@@ -1,18 +1,24 @@
 #!/usr/bin/env node
-import type { Config } from '../shared/config/config.ts';
-import type { LoadedConfig } from '../shared/config/loader.ts';
-import type { Problem } from '../shared/config/problems.ts';
 /**
  * Entry of the program: finds the command, runs it, sets the exit code. Commands know nothing of each other; only this
  * file touches `process`.
  */
+
+import type { Config } from '../shared/config/config.ts';
+import type { LoadedConfig } from '../shared/config/loader.ts';
+import type { Problem } from '../shared/config/problems.ts';
 import { runCert } from './cli/cert/main.ts';
 import { checkCommand, checkPath } from './cli/check.ts';
 import { demoCommand } from './cli/demo.ts';
+import { firewallCommand } from './cli/firewall.ts';
 import { boolFlag, type FlagSpecs, parseFlags, stringFlag } from './cli/flags.ts';
+import { hostsCommand } from './cli/hosts.ts';
+import { lighthouseCommand } from './cli/lighthouse.ts';
 import { runNode } from './cli/run.ts';
+import { metricsCommand, statusCommand } from './cli/status.ts';
 import { type Io, usage } from './cli/usage.ts';
 import { versionCommand } from './cli/version.ts';
+import { whyCommand } from './cli/why.ts';
 import { validate } from './validators.ts';
 
 /** As nebula's own flags; `weft run` takes the same. */
@@ -37,6 +43,18 @@ async function main(argv: readonly string[]): Promise<number> {
       return versionCommand(io);
     case 'cert':
       return runCert(rest, { ...io, stdin: process.stdin, env: process.env, now: Date.now });
+    case 'status':
+      return statusCommand(rest, io);
+    case 'metrics':
+      return metricsCommand(rest, io);
+    case 'hosts':
+      return hostsCommand(rest, io);
+    case 'firewall':
+      return firewallCommand(rest, io);
+    case 'why':
+      return whyCommand(rest, io);
+    case 'lighthouse':
+      return lighthouseCommand(rest, io);
     case 'demo':
       return demoCommand(rest, io);
     case undefined:
