@@ -25,7 +25,9 @@ import { Remotes } from './control/remotes.ts';
 import { ControlShell } from './controlShell.ts';
 import { Device } from './device.ts';
 import { Discovery, remoteAllowListOf, remotesPolicyOf } from './discovery.ts';
+import { ExpiryReporter } from './expiryReporter.ts';
 import type { NodeView } from './inspection.ts';
+import { KeyCustody } from './keyCustody.ts';
 import { applyReload, type ReloadTargets } from './reload.ts';
 import { openResources, type Resources } from './resources.ts';
 import { cipherOf, controlSettingsOf, networksOf, workerSettingsOf } from './settings.ts';
@@ -56,6 +58,8 @@ export class Node {
   readonly #supervisor: Supervisor;
   readonly #keeper: ConntrackKeeper;
   readonly #device: Device | null;
+  readonly #expiry: ExpiryReporter;
+  readonly #keys: KeyCustody;
   readonly #remotes: Remotes;
   readonly #startedMs: number = performance.now();
   /** By worker. */
@@ -150,6 +154,8 @@ export class Node {
       broadcast: (message) => this.#supervisor.broadcast(message),
     });
     this.#device = tun === null ? null : new Device(tun.name, log);
+    this.#expiry = new ExpiryReporter(log);
+    this.#keys = new KeyCustody(config.handshakes);
   }
 
   /** What an operator is told when the node is up. */
@@ -167,8 +173,10 @@ export class Node {
   /** Applies a validated configuration as far as it can be applied while running; says what needs a restart. */
   reload(config: Config, identity: Identity): void {
     const next = applyReload(this.#config, config, this.#identity, identity, this.#reloadTargets());
+    this.#keys.afterReload(this.#identity, identity, next.identity);
     this.#config = next.config;
     this.#identity = next.identity;
+    this.#expiry.follow(this.#identity);
     this.#supervisor.refreshSettings();
   }
 
@@ -177,12 +185,13 @@ export class Node {
     this.#shell.act((now) => this.#control.closeAll(now));
     this.#shell.close();
     this.#keeper.close();
+    this.#expiry.close();
     this.#discovery.close();
     await this.#api?.close();
     await this.#supervisor.stop();
     this.#device?.close();
     this.#resources.close();
-    this.#identity.privateKey.fill(0);
+    this.#keys.close(this.#identity);
   }
 
   async #run(): Promise<void> {
@@ -199,6 +208,7 @@ export class Node {
       throw error;
     }
     this.#keeper.start();
+    this.#expiry.follow(this.#identity);
     this.#shell.act((now) => this.#discovery.start(now));
     if (config.firewall.conntrack.routineCacheTimeoutMs > 0) {
       this.#log.info('Using routine-local conntrack cache', {
