@@ -65,7 +65,12 @@ export const dataKeys: readonly Key[] = [
     64,
     'Datagrams read by one system call; below 1 is 1, above 1024 is 1024.',
   ),
-  fixed('listen.read_buffer', integer(0, INT_MAX, 'bytes'), 0, "Receive buffer of each socket; 0 keeps the kernel's."),
+  fixed(
+    'listen.read_buffer',
+    integer(0, INT_MAX, 'bytes'),
+    4_194_304,
+    "Receive buffer of each socket; 0 keeps the kernel's, which is too small for bursts of joined datagrams.",
+  ),
   fixed('listen.write_buffer', integer(0, INT_MAX, 'bytes'), 0, "Send buffer of each socket; 0 keeps the kernel's."),
   live(
     'listen.send_recv_error',

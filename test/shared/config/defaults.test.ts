@@ -41,7 +41,7 @@ describe('typed configuration', () => {
         host: '0.0.0.0',
         port: 0,
         batch: 64,
-        readBufferBytes: 0,
+        readBufferBytes: 4_194_304,
         writeBufferBytes: 0,
         sendRecvError: 'always',
         acceptRecvError: 'always',
