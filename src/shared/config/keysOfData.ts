@@ -93,12 +93,12 @@ export const dataKeys: readonly Key[] = [
 
   fixed('tun.disabled', flag, false, 'No device: a lighthouse without privileges.'),
   fixed('tun.dev', device, '', 'Name of the device; empty lets the kernel choose.'),
-  fixed('tun.mtu', integer(68, 65535), 1300, 'MTU of the device.'),
+  live('tun.mtu', integer(68, 65535), 1300, 'MTU of the device.'),
   fixed('tun.tx_queue', integer(0, INT_MAX), 500, 'Transmit queue length of the device, in packets.'),
-  fixed('tun.drop_local_broadcast', flag, false, 'Drop packets to the broadcast address of the own network.'),
-  fixed('tun.drop_multicast', flag, false, 'Drop packets to multicast addresses.'),
-  fixed('tun.routes', listOf(route), [], 'Other MTUs inside the vpn network: list of `route` and `mtu` (500 or more).'),
-  fixed(
+  live('tun.drop_local_broadcast', flag, false, 'Drop packets to the broadcast address of the own network.'),
+  live('tun.drop_multicast', flag, false, 'Drop packets to multicast addresses.'),
+  live('tun.routes', listOf(route), [], 'Other MTUs inside the vpn network: list of `route` and `mtu` (500 or more).'),
+  live(
     'tun.unsafe_routes',
     listOf(unsafeRoute),
     [],
