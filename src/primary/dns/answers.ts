@@ -1,0 +1,147 @@
+/**
+ * Answers one DNS query from the zone: bytes in, bytes out, no socket (RFC 1035, RFC 6891; Nebula protocol: DNS). Packets
+ * are read and written by dns-packet, which throws on what it cannot read; nothing thrown leaves this file.
+ *
+ *   A, AAAA  the host's first address of the family; the name exists without one: no answer, no error; else NXDOMAIN
+ *   TXT      `<vpn address>.`: the certificate of that host as JSON, for this machine only
+ *   others   NXDOMAIN without an answer
+ */
+import { type Answer, type DecodedPacket, decode, encode, type Question } from 'dns-packet';
+import { type IpAddress, parseAddress, parsePrefix, prefixContains } from '../../shared/ip/address.ts';
+import type { Zone } from './zone.ts';
+
+export interface DnsAnswersParts {
+  readonly zone: Zone;
+  /** The certificate of the host with a vpn address as JSON; null when there is none. */
+  readonly certificateJson: (vpnAddress: IpAddress) => string | null;
+  /** This node's vpn addresses. */
+  readonly ownAddresses: () => readonly IpAddress[];
+}
+
+export class DnsAnswers {
+  readonly #parts: DnsAnswersParts;
+
+  constructor(parts: DnsAnswersParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The answer to a query from `client`, at most `limitBytes` long unless the query says that it takes more; what does
+   * not fit is left out and marked as truncated. Null for what deserves no answer: noise, and answers of others.
+   */
+  answer(query: Uint8Array, client: IpAddress, limitBytes: number): Uint8Array | null {
+    const packet = decodeQuery(query);
+    if (packet === null) {
+      return null;
+    }
+    const questions = packet.questions ?? [];
+    const flags = (packet.flags ?? 0) & (OPCODE_BITS | RECURSION_DESIRED);
+    if ((flags & OPCODE_BITS) !== 0) {
+      return encodeAnswer(packet.id ?? 0, flags, questions, [], limitBytes);
+    }
+    const answers: Answer[] = [];
+    let isKnown = false;
+    for (const question of questions.slice(0, QUESTIONS_MAX)) {
+      isKnown = this.#collect(question, client, answers) || isKnown;
+    }
+    const rcode = isKnown ? NO_ERROR : NXDOMAIN;
+    const edns = packet.additionals?.find((record) => record.type === 'OPT');
+    const limit = edns === undefined ? limitBytes : Math.max(limitBytes, Math.min(edns.udpPayloadSize, EDNS_BYTES_MAX));
+    return encodeAnswer(packet.id ?? 0, flags | rcode, questions, answers, limit, edns !== undefined);
+  }
+
+  /** Adds the answers to one question; true when the question's name exists. */
+  #collect(question: Question, client: IpAddress, answers: Answer[]): boolean {
+    const { type, name } = question;
+    if (type === 'TXT') {
+      answers.push(...this.#certificate(name, client));
+      return true;
+    }
+    if (type !== 'A' && type !== 'AAAA') {
+      return false;
+    }
+    const record = this.#parts.zone.lookup(name);
+    const address = type === 'A' ? record?.v4 : record?.v6;
+    if (address) {
+      answers.push({ type, name, ttl: TTL_SECONDS, data: address.text });
+    }
+    return record !== null;
+  }
+
+  /** Certificates name groups and networks, which is nobody else's business. */
+  #certificate(name: string, client: IpAddress): Answer[] {
+    const isOurs =
+      LOOPBACKS.some((network) => prefixContains(network, client)) ||
+      this.#parts.ownAddresses().some((address) => address.text === client.text);
+    const address = parseAddress(name.endsWith('.') ? name.slice(0, -1) : name);
+    const json = isOurs && address !== null ? this.#parts.certificateJson(address) : null;
+    return json === null ? [] : [{ type: 'TXT', name, ttl: TTL_SECONDS, data: chunksOf(Buffer.from(json)) }];
+  }
+}
+
+function decodeQuery(query: Uint8Array): DecodedPacket | null {
+  try {
+    const packet = decode(Buffer.from(query.buffer, query.byteOffset, query.byteLength));
+    return packet.type === 'query' ? packet : null;
+  } catch {
+    return null;
+  }
+}
+
+function encodeAnswer(
+  id: number,
+  flags: number,
+  questions: Question[],
+  answers: Answer[],
+  limitBytes: number,
+  hasEdns: boolean = false,
+): Uint8Array | null {
+  try {
+    const packet = {
+      type: 'response' as const,
+      id,
+      flags,
+      questions,
+      answers,
+      additionals: hasEdns ? [EDNS] : [],
+    };
+    const whole = encode(packet);
+    if (whole.length <= limitBytes) {
+      return whole;
+    }
+    const cut = encode({ ...packet, flags: flags | TRUNCATED, answers: [] });
+    return cut.length <= limitBytes ? cut : null;
+  } catch {
+    // A question that dns-packet could read but not write again, such as one with an overlong label.
+    return null;
+  }
+}
+
+/** The strings of a TXT record have 255 bytes at most. */
+function chunksOf(bytes: Buffer): Buffer[] {
+  return Array.from({ length: Math.ceil(bytes.length / 255) }, (_, index) =>
+    bytes.subarray(index * 255, (index + 1) * 255),
+  );
+}
+
+const TTL_SECONDS = 3600;
+const NO_ERROR = 0;
+const NXDOMAIN = 3;
+const OPCODE_BITS = 0x7800;
+const RECURSION_DESIRED = 0x0100;
+const TRUNCATED = 0x0200;
+/** Nobody asks more than one; the packet's size allows hundreds. */
+const QUESTIONS_MAX = 8;
+/** What passes any path unfragmented (DNS flag day 2020). */
+const EDNS_BYTES_MAX = 1232;
+const EDNS = {
+  type: 'OPT' as const,
+  name: '.' as const,
+  udpPayloadSize: EDNS_BYTES_MAX,
+  extendedRcode: 0,
+  ednsVersion: 0,
+  flags: 0,
+  flag_do: false,
+  options: [],
+};
+const LOOPBACKS = ['127.0.0.0/8', '::1/128'].flatMap((text) => parsePrefix(text) ?? []);
