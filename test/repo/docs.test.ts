@@ -1,9 +1,11 @@
 /** What the documents promise is there: linked files and headings exist, commands run, the changelog has its form. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { loadConfig } from '../../src/shared/config/loader.ts';
 import { WEFT_MAIN } from '../support/nodes.ts';
 import { readTree, repositoryRoot, type SourceFile } from '../support/sourceTree.ts';
 
@@ -50,6 +52,19 @@ describe('documents', () => {
     for (const command of commands) {
       expect(`${help.stdout}${help.stderr}`, `the help of weft`).to.match(new RegExp(`\\b${command}\\b`));
     }
+  });
+
+  it('show configurations that weft accepts', () => {
+    const examples = [...readme.text.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1]);
+    expect(examples).not.to.deep.equal([]);
+    const folder = mkdtempSync(join(tmpdir(), 'weft-readme-'));
+    for (const example of examples) {
+      writeFileSync(join(folder, 'config.yml'), example);
+      const { config, problems } = loadConfig(join(folder, 'config.yml'));
+      expect(config).not.to.equal(null);
+      expect(problems.filter((problem) => problem.severity === 'error')).to.deep.equal([]);
+    }
+    rmSync(folder, { recursive: true });
   });
 
   it('keep a changelog with an unreleased section and known headings', () => {

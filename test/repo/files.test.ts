@@ -78,7 +78,7 @@ describe('files', () => {
 /** Whether the lines above a skip look at what the machine offers. */
 function isAskedFor(file: SourceFile, line: number): boolean {
   const above = file.text.split('\n').slice(Math.max(0, line - 10), line - 1);
-  return above.some((text) => /getuid|obstacle|\bexistsSync\('\/dev|process\.(version|arch)/.test(text));
+  return above.some((text) => /getuid|isRoot|obstacle|\bexistsSync\('\/dev|process\.(version|arch)/.test(text));
 }
 
 function tooLong(file: SourceFile, linesMax: number): string[] {
