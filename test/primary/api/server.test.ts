@@ -1,0 +1,184 @@
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import { openApi } from '../../../src/primary/api/open.ts';
+import { ApiServer, type Route } from '../../../src/primary/api/server.ts';
+import { SocketFileError } from '../../../src/primary/api/socketFile.ts';
+import { InspectionError } from '../../../src/primary/inspection.ts';
+import type { Logger } from '../../../src/shared/log/logger.ts';
+import { InspectedNode } from '../../support/inspectedNode.ts';
+
+interface Reply {
+  readonly status: number;
+  readonly type: string;
+  readonly value: { readonly [key: string]: unknown };
+}
+
+const routes: readonly Route[] = [
+  { method: 'GET', path: '/v1/echo', answer: ({ query }) => Object.fromEntries(query) },
+  { method: 'POST', path: '/v1/echo', answer: ({ body }) => ({ body }) },
+  {
+    method: 'GET',
+    path: '/v1/no',
+    answer: () => {
+      throw new InspectionError(409, 'not now', ['because']);
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/broken',
+    answer: () => {
+      throw new TypeError('secret detail');
+    },
+  },
+];
+
+describe('local API server', () => {
+  let directory: string;
+  let logged: string[];
+  const servers: ApiServer[] = [];
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'weft-api-'));
+    logged = [];
+  });
+  afterEach(async () => {
+    await Promise.all(servers.splice(0).map((server) => server.close()));
+    rmSync(directory, { recursive: true });
+  });
+
+  const write = (message: string): void => void logged.push(message);
+  const log = { error: write, warn: write } as unknown as Logger;
+
+  async function serve(path: string): Promise<string> {
+    const server = new ApiServer({ path, routes, log });
+    servers.push(server);
+    await server.listen();
+    return path;
+  }
+
+  const inPlace = (): Promise<string> => serve(join(directory, 'a.sock'));
+
+  function ask(socketPath: string, method: string, path: string, body: string = ''): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const sent = request({ socketPath, method, path, agent: false }, (response) => {
+        let text = '';
+        response.on('data', (chunk) => {
+          text += chunk;
+        });
+        response.on('end', () => {
+          const type = response.headers['content-type'] ?? '';
+          resolve({ status: response.statusCode ?? 0, type, value: JSON.parse(text) });
+        });
+      });
+      sent.on('error', reject);
+      sent.end(body);
+    });
+  }
+
+  it('answers by path and method, in JSON', async () => {
+    const path = await inPlace();
+    const get = await ask(path, 'GET', '/v1/echo?a=1&b=%20');
+    expect(get).to.deep.equal({ status: 200, type: 'application/json', value: { a: '1', b: ' ' } });
+    expect((await ask(path, 'POST', '/v1/echo', '[1]')).value).to.deep.equal({ body: [1] });
+  });
+
+  it('says what is wrong with a request', async () => {
+    const path = await inPlace();
+    const unknown = await ask(path, 'GET', '/v2/echo');
+    expect(unknown.status).to.equal(404);
+    expect(unknown.value['error']).to.equal('there is no /v2/echo');
+    expect((await ask(path, 'DELETE', '/v1/echo')).status).to.equal(405);
+    expect(await ask(path, 'POST', '/v1/echo', '{')).to.deep.include({
+      status: 400,
+      value: { error: 'the body is not JSON' },
+    });
+    expect(await ask(path, 'GET', '/v1/no')).to.deep.include({
+      status: 409,
+      value: { error: 'not now', problems: ['because'] },
+    });
+  });
+
+  it('refuses a body over a mebibyte and goes on', async () => {
+    const path = await inPlace();
+    const reply = await ask(path, 'POST', '/v1/echo', `"${'x'.repeat(1024 * 1024)}"`).catch(() => null);
+    expect(reply === null || reply.status === 413).to.equal(true);
+    expect((await ask(path, 'GET', '/v1/echo')).status).to.equal(200);
+  });
+
+  it('survives a faulty route and keeps its details for the log', async () => {
+    const path = await inPlace();
+    const reply = await ask(path, 'GET', '/v1/broken');
+    expect(reply.status).to.equal(500);
+    expect(JSON.stringify(reply.value)).not.to.include('secret');
+    expect(logged).to.deep.equal(['The local API could not answer']);
+    expect((await ask(path, 'GET', '/v1/echo')).status).to.equal(200);
+  });
+
+  it('makes directory and socket for their owner, and removes the socket', async () => {
+    const path = await serve(join(directory, 'run', 'weft', 'a.sock'));
+    expect(statSync(path).mode & 0o777).to.equal(0o600);
+    expect(statSync(join(directory, 'run', 'weft')).mode & 0o777).to.equal(0o755);
+    await servers.splice(0)[0].close();
+    expect(existsSync(path)).to.equal(false);
+  });
+
+  it('leaves an existing directory and the umask as they are', async () => {
+    const place = join(directory, 'mine');
+    mkdirSync(place);
+    chmodSync(place, 0o700);
+    const umask = process.umask();
+    await serve(join(place, 'a.sock'));
+    expect(statSync(place).mode & 0o777).to.equal(0o700);
+    expect(process.umask()).to.equal(umask);
+  });
+
+  it('keeps the socket of a live node', async () => {
+    const path = await inPlace();
+    const error = await serve(path).catch((reason: unknown) => reason);
+    expect(error).to.be.instanceOf(SocketFileError);
+    expect(String(error)).to.match(/another node answers at .*a\.sock; stop it, or give/);
+    expect((await ask(path, 'GET', '/v1/echo')).status).to.equal(200);
+  });
+
+  it('replaces the socket of a dead node', async () => {
+    const path = join(directory, 'a.sock');
+    await leaveSocket(path);
+    await serve(path);
+    expect((await ask(path, 'GET', '/v1/echo')).status).to.equal(200);
+  });
+
+  it('removes nothing that is no socket, and takes no path that is too long', async () => {
+    const path = join(directory, 'file');
+    writeFileSync(path, 'precious');
+    expect(String(await serve(path).catch((reason: unknown) => reason))).to.match(/exists and is no socket/);
+    expect(existsSync(path)).to.equal(true);
+    const long = join(directory, 'x'.repeat(120));
+    expect(String(await serve(long).catch((reason: unknown) => reason))).to.match(/longer than the 107 bytes/);
+    const below = join(path, 'a.sock');
+    expect(String(await serve(below).catch((reason: unknown) => reason))).to.match(/cannot make the directory/);
+  });
+
+  it('is opened where the configuration says, or refuses; off means off', async () => {
+    const path = join(directory, 'node.sock');
+    const server = await openApi(new InspectedNode({ api: { socket: path } }), log);
+    servers.push(server!);
+    expect((await ask(path, 'GET', '/v1/status')).value['version']).to.equal('1.2.3');
+    const second = await openApi(new InspectedNode({ api: { socket: path } }), log).catch((reason: unknown) => reason);
+    expect(second).to.be.instanceOf(SocketFileError);
+    expect(await openApi(new InspectedNode({ api: { socket: '' } }), log)).to.equal(null);
+  });
+
+  /** A listener that goes without cleaning up, as a killed process does: libuv would remove the file on close. */
+  async function leaveSocket(path: string): Promise<void> {
+    const other = `${path}.tmp`;
+    const listener = createServer();
+    await new Promise<void>((resolve) => listener.listen(other, resolve));
+    renameSync(other, path);
+    await new Promise<void>((resolve) => listener.close(() => resolve()));
+    expect(existsSync(path)).to.equal(true);
+  }
+});
