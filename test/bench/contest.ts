@@ -16,14 +16,16 @@ import { untilReachable } from '../support/traffic.ts';
 export type Candidate =
   | { readonly kind: 'cable'; readonly name: string }
   | { readonly kind: 'wireguard-go'; readonly name: string }
-  | {
-      readonly kind: NodeKind;
-      readonly name: string;
-      readonly routines: number;
-      readonly config?: ConfigTree;
-      /** Another program than the one `kind` stands for. */
-      readonly command?: readonly string[];
-    };
+  | NodeCandidate;
+
+export interface NodeCandidate {
+  readonly kind: NodeKind;
+  readonly name: string;
+  readonly routines: number;
+  readonly config?: ConfigTree;
+  /** Another program than the one `kind` stands for. */
+  readonly command?: readonly string[];
+}
 
 export interface Contest {
   readonly lab: Lab;
@@ -41,23 +43,20 @@ export interface Contest {
 /** Inside the tunnel, for every candidate alike. */
 export const TUNNEL_MTU = 1300;
 
-export async function startContest(candidate: Candidate, env: NodeJS.ProcessEnv = {}): Promise<Contest> {
+export async function startContest(candidate: Candidate): Promise<Contest> {
   switch (candidate.kind) {
     case 'cable':
       return startCable();
     case 'wireguard-go':
       return await startWireguard();
     default:
-      return await startNodes(candidate, env);
+      return await startNodes(candidate);
   }
 }
 
-async function startNodes(
-  candidate: Extract<Candidate, { readonly routines: number }>,
-  env: NodeJS.ProcessEnv,
-): Promise<Contest> {
+async function startNodes(candidate: NodeCandidate): Promise<Contest> {
   const { kind, routines, config = {}, command } = candidate;
-  const options = { kind, routines, config, mtu: TUNNEL_MTU, env, ...(command === undefined ? {} : { command }) };
+  const options = { kind, routines, config, mtu: TUNNEL_MTU, ...(command === undefined ? {} : { command }) };
   const pair = new Pair({ left: options, right: options, labKind: 'bench' });
   try {
     await pair.start();

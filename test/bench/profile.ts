@@ -4,11 +4,12 @@
  *
  * A native function called through the FFI counts as native: the cipher and the system calls. V8 does not see inside.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { WEFT_MAIN } from '../support/nodes.ts';
 import { cpuSeconds } from '../support/procfs.ts';
 import { stream } from '../support/traffic.ts';
-import { type Candidate, startContest } from './contest.ts';
+import { type NodeCandidate, startContest } from './contest.ts';
 
 interface ProfileNode {
   readonly id: number;
@@ -24,9 +25,10 @@ interface CpuProfile {
 const TOP_COUNT = 25;
 
 /** Prints the profile of one run of `seconds`; profiles are kept in `directory` for a look with other tools. */
-export async function profile(candidate: Candidate, seconds: number, directory: string): Promise<string> {
-  const flags = `--cpu-prof --cpu-prof-dir=${directory}`;
-  const contest = await startContest(candidate, { NODE_OPTIONS: flags });
+export async function profile(candidate: NodeCandidate, seconds: number, directory: string): Promise<string> {
+  // Workers run as nobody and write there too.
+  chmodSync(directory, 0o777);
+  const contest = await startContest({ ...candidate, command: profiledCommand(directory) });
   const pids = [...contest.clientPids(), ...contest.serverPids()];
   const before = cpuSeconds(pids);
   const result = await stream(contest.lab, contest.client, contest.server, contest.address, { seconds });
@@ -41,6 +43,11 @@ export async function profile(candidate: Candidate, seconds: number, directory: 
     lines.push(...summarize(name, JSON.parse(readFileSync(join(directory, name), 'utf8')) as CpuProfile));
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Node passes its own flags on to the workers that the primary forks. */
+function profiledCommand(directory: string): string[] {
+  return [process.execPath, '--cpu-prof', `--cpu-prof-dir=${directory}`, WEFT_MAIN, 'run'];
 }
 
 function summarize(name: string, { nodes, samples, timeDeltas }: CpuProfile): string[] {

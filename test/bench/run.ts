@@ -104,7 +104,10 @@ async function turn(candidate: Candidate, plan: Plan): Promise<Values> {
 }
 
 async function profileWeft(candidates: readonly Candidate[], seconds: number, directory: string): Promise<number> {
-  for (const candidate of candidates.filter(({ kind }) => kind === 'weft')) {
+  for (const candidate of candidates) {
+    if (candidate.kind !== 'weft') {
+      continue;
+    }
     const folder = resolve(directory, candidate.name.replaceAll(/\W+/g, '-'));
     mkdirSync(folder, { recursive: true });
     console.log(await profile(candidate, seconds, folder));
