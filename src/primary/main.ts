@@ -1,25 +1,14 @@
 #!/usr/bin/env node
 /**
  * Entry of the program: finds the command, runs it, sets the exit code. Commands know nothing of each other; only this
- * file touches `process`.
+ * file touches `process`. Each is loaded when it is asked for: a question to a running node starts in a fifth of the time
+ * that loading the node itself takes (0.1 s against 0.5 s).
  */
 
-import type { Config } from '../shared/config/config.ts';
-import type { LoadedConfig } from '../shared/config/loader.ts';
-import type { Problem } from '../shared/config/problems.ts';
-import { runCert } from './cli/cert/main.ts';
-import { checkCommand, checkPath } from './cli/check.ts';
-import { demoCommand } from './cli/demo.ts';
-import { firewallCommand } from './cli/firewall.ts';
+import type { Validator } from './cli/check.ts';
 import { boolFlag, type FlagSpecs, parseFlags, stringFlag } from './cli/flags.ts';
-import { hostsCommand } from './cli/hosts.ts';
-import { lighthouseCommand } from './cli/lighthouse.ts';
-import { runNode } from './cli/run.ts';
-import { metricsCommand, statusCommand } from './cli/status.ts';
 import { type Io, usage } from './cli/usage.ts';
 import { versionCommand } from './cli/version.ts';
-import { whyCommand } from './cli/why.ts';
-import { validate } from './validators.ts';
 
 /** As nebula's own flags; `weft run` takes the same. */
 const RUN_FLAGS = {
@@ -38,25 +27,30 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'run':
       return run(rest);
     case 'check':
-      return checkCommand(rest, io, [validator]);
+      return (await import('./cli/check.ts')).checkCommand(rest, io, [await loadValidator()]);
     case 'version':
       return versionCommand(io);
     case 'cert':
-      return runCert(rest, { ...io, stdin: process.stdin, env: process.env, now: Date.now });
+      return (await import('./cli/cert/main.ts')).runCert(rest, {
+        ...io,
+        stdin: process.stdin,
+        env: process.env,
+        now: Date.now,
+      });
     case 'status':
-      return statusCommand(rest, io);
+      return (await import('./cli/status.ts')).statusCommand(rest, io);
     case 'metrics':
-      return metricsCommand(rest, io);
+      return (await import('./cli/status.ts')).metricsCommand(rest, io);
     case 'hosts':
-      return hostsCommand(rest, io);
+      return (await import('./cli/hosts.ts')).hostsCommand(rest, io);
     case 'firewall':
-      return firewallCommand(rest, io);
+      return (await import('./cli/firewall.ts')).firewallCommand(rest, io);
     case 'why':
-      return whyCommand(rest, io);
+      return (await import('./cli/why.ts')).whyCommand(rest, io);
     case 'lighthouse':
-      return lighthouseCommand(rest, io);
+      return (await import('./cli/lighthouse.ts')).lighthouseCommand(rest, io);
     case 'demo':
-      return demoCommand(rest, io);
+      return (await import('./cli/demo.ts')).demoCommand(rest, io);
     case undefined:
       io.stderr.write(usage());
       return 1;
@@ -94,13 +88,16 @@ async function run(argv: readonly string[]): Promise<number> {
     return 1;
   }
   if (flags.values.test) {
-    return checkPath(flags.values.config, io, [validator]);
+    return (await import('./cli/check.ts')).checkPath(flags.values.config, io, [await loadValidator()]);
   }
-  return runNode(flags.values.config, io);
+  return (await import('./cli/run.ts')).runNode(flags.values.config, io);
 }
 
-function validator(config: Config, locate: LoadedConfig['locate']): readonly Problem[] {
-  const { identity, problems } = validate(config, locate, Math.floor(Date.now() / 1000));
-  identity?.privateKey.fill(0);
-  return problems;
+async function loadValidator(): Promise<Validator> {
+  const { validate } = await import('./validators.ts');
+  return (config, locate) => {
+    const { identity, problems } = validate(config, locate, Math.floor(Date.now() / 1000));
+    identity?.privateKey.fill(0);
+    return problems;
+  };
 }
