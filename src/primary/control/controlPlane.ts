@@ -24,6 +24,7 @@ import type { Effect } from './effects.ts';
 import { HandshakeAnswers } from './handshakeAnswers.ts';
 import { Handshakes } from './handshakes.ts';
 import type { Now } from './now.ts';
+import { tunnelFields } from './peerFields.ts';
 import type { PendingView } from './pendingHandshake.ts';
 import { RecvErrors } from './recvErrors.ts';
 import { Roaming } from './roaming.ts';
@@ -121,6 +122,7 @@ export class ControlPlane {
   onClose(_now: Now, slot: number, generation: number): void {
     const tunnel = this.#tunnels.hosts.bySlot(slot, generation);
     if (tunnel !== null) {
+      this.#context.outbox.log('info', 'Close tunnel received, tearing down.', tunnelFields(tunnel));
       this.#tunnels.close(tunnel, 'closed by peer', Farewell.Silent);
     }
   }
