@@ -40,10 +40,7 @@ export class TunnelRows implements TunnelStore {
     const { tunnels, indexes } = this.#tables;
     this.#reclaim();
     const slot = this.#free.pop();
-    if (slot === undefined || indexes.isTaken(record.localIndex)) {
-      if (slot !== undefined) {
-        this.#free.push(slot);
-      }
+    if (slot === undefined) {
       return -1;
     }
     tunnels.write(slot, {
@@ -59,8 +56,20 @@ export class TunnelRows implements TunnelStore {
       lastCounter: HANDSHAKE_COUNTERS,
     });
     this.setEndpoint(slot, record.endpoint);
-    indexes.insert(record.localIndex, slot);
+    if (!indexes.insert(record.localIndex, slot)) {
+      tunnels.clear(slot);
+      this.#free.push(slot);
+      return -1;
+    }
     return slot;
+  }
+
+  announceIndex(index: number): boolean {
+    return this.#tables.indexes.announce(index);
+  }
+
+  withdrawIndex(index: number): void {
+    this.#tables.indexes.withdraw(index);
   }
 
   /** Ends a tunnel's row. The control plane cleared its hosts before. */

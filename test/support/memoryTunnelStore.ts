@@ -17,13 +17,25 @@ export class MemoryTunnelStore implements TunnelStore {
   readonly #capacity: number;
   readonly rows: Map<number, MemoryRow> = new Map();
   readonly hosts: Map<string, number> = new Map();
+  /** Indexes of handshakes that wait for their answer. */
+  readonly announced: Set<number> = new Set();
   #lastGeneration = 0;
 
   constructor(capacity: number = 1024) {
     this.#capacity = capacity;
   }
 
+  announceIndex(index: number): boolean {
+    this.announced.add(index);
+    return true;
+  }
+
+  withdrawIndex(index: number): void {
+    this.announced.delete(index);
+  }
+
   publish(record: TunnelRecord): number {
+    this.announced.delete(record.localIndex);
     const slot = this.#freeSlot();
     if (slot >= 0) {
       this.#lastGeneration += 2;

@@ -79,7 +79,7 @@ export class Context {
     this.cipher = parts.cipher;
     this.identity = parts.identity;
     this.settings = parts.settings;
-    this.localIndexes = new LocalIndexes(parts.random);
+    this.localIndexes = new LocalIndexes(parts.random, parts.store);
   }
 
   isOwnAddress(address: IpAddress): boolean {

@@ -9,6 +9,7 @@
 import type { Certificate } from '../../shared/cert/certificate.ts';
 import type { Cipher } from '../../shared/crypto/aead.ts';
 import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
+import type { IndexBoard } from './localIndexes.ts';
 
 /** One tunnel as a completed handshake gives it. The store copies what it needs and may wipe nothing of it. */
 export interface TunnelRecord {
@@ -31,7 +32,7 @@ export interface TunnelRecord {
 
 export const Traffic = { None: 0, In: 1, Out: 2 } as const;
 
-export interface TunnelStore {
+export interface TunnelStore extends IndexBoard {
   /**
    * Makes a row and its index visible to the workers and returns its slot, or -1 when the table is full. The send
    * counter starts at 2 (the first packet carries 3) and the replay window has 0, 1 and 2 marked: the two handshake

@@ -2,13 +2,18 @@
  * Local index → tunnel slot, in shared memory: written by the primary, read by every process for each packet.
  *
  * Set-associative: an index lives in one bucket of 16 entries, so a lookup reads at most two cache lines and a removal
- * leaves no tombstone. We choose our own indexes, so an index whose bucket is full is simply not chosen (`isTaken`).
+ * leaves no tombstone. We choose our own indexes, so an index whose bucket is full is simply not chosen (`announce`).
+ * An index is announced while its handshake waits for the answer: the peer may send under it before the tunnel is here.
  * An entry is a hint: the reader checks that the row it names carries the same local index (`tunnelTable.ts`).
  */
 
 const BUCKET_ENTRIES = 16;
 const ENTRY_WORDS = 2;
 const BUCKET_WORDS = BUCKET_ENTRIES * ENTRY_WORDS;
+
+/** Values of an entry; others are a slot plus 1. */
+const FREE = 0;
+const ANNOUNCED = -1;
 
 export class IndexTable {
   readonly #words: Int32Array;
@@ -40,32 +45,61 @@ export class IndexTable {
     return -1;
   }
 
-  /** Whether `index` must not be chosen: 0, in use, or without a free entry. Primary only. */
-  isTaken(index: number): boolean {
-    return index === 0 || this.lookup(index) >= 0 || this.#freeEntry(this.#bucket(index | 0)) < 0;
+  /** Whether `index` is announced: a tunnel may come under it soon. */
+  isAnnounced(index: number): boolean {
+    const entry = this.#entryOf(index | 0);
+    return entry >= 0 && Atomics.load(this.#words, entry + 1) === ANNOUNCED;
   }
 
-  /** Registers an index; false when its bucket is full. Primary only. */
+  /** Names an index before its tunnel is there. False: 0, in use, or without a free entry in its bucket. Primary only. */
+  announce(index: number): boolean {
+    return index !== 0 && this.#entryOf(index | 0) < 0 && this.#write(index, ANNOUNCED);
+  }
+
+  /** Registers an announced or new index; false when it is in use or its bucket is full. Primary only. */
   insert(index: number, slot: number): boolean {
+    const entry = this.#entryOf(index | 0);
+    if (entry < 0) {
+      return index !== 0 && this.#write(index, slot + 1);
+    }
+    return Atomics.compareExchange(this.#words, entry + 1, ANNOUNCED, slot + 1) === ANNOUNCED;
+  }
+
+  /** Takes back an announcement; an index with a tunnel stays. Primary only. */
+  withdraw(index: number): void {
+    if (this.isAnnounced(index)) {
+      this.remove(index);
+    }
+  }
+
+  /** Forgets an index; harmless when it is not there. Primary only. */
+  remove(index: number): void {
+    const entry = this.#entryOf(index | 0);
+    if (entry >= 0) {
+      Atomics.store(this.#words, entry + 1, FREE);
+      Atomics.store(this.#words, entry, 0);
+    }
+  }
+
+  #write(index: number, value: number): boolean {
     const entry = this.#freeEntry(this.#bucket(index | 0));
     if (entry < 0) {
       return false;
     }
     Atomics.store(this.#words, entry, index | 0);
-    Atomics.store(this.#words, entry + 1, slot + 1);
+    Atomics.store(this.#words, entry + 1, value);
     return true;
   }
 
-  /** Forgets an index; harmless when it is not there. Primary only. */
-  remove(index: number): void {
-    const key = index | 0;
+  /** Where an index stands, with or without a tunnel, or -1. */
+  #entryOf(key: number): number {
     const start = this.#bucket(key);
     for (let entry = start; entry < start + BUCKET_WORDS; entry += ENTRY_WORDS) {
-      if (this.#words[entry] === key) {
-        Atomics.store(this.#words, entry + 1, 0);
-        Atomics.store(this.#words, entry, 0);
+      if (this.#words[entry] === key && this.#words[entry + 1] !== FREE) {
+        return entry;
       }
     }
+    return -1;
   }
 
   #bucket(key: number): number {
@@ -74,7 +108,7 @@ export class IndexTable {
 
   #freeEntry(start: number): number {
     for (let entry = start; entry < start + BUCKET_WORDS; entry += ENTRY_WORDS) {
-      if (this.#words[entry + 1] === 0) {
+      if (this.#words[entry + 1] === FREE) {
         return entry;
       }
     }

@@ -4,6 +4,7 @@ import { Outbox } from '../../../src/primary/control/effects.ts';
 import { LocalIndexes } from '../../../src/primary/control/localIndexes.ts';
 import { isPrivate } from '../../../src/primary/control/recvErrors.ts';
 import { ip } from '../../support/controlSettings.ts';
+import { MemoryTunnelStore } from '../../support/memoryTunnelStore.ts';
 
 describe('outbox', () => {
   it('hands effects over once, in order', () => {
@@ -46,7 +47,7 @@ describe('local indexes', () => {
       [0, 0, 1, 2],
       [255, 0, 0, 1],
     ];
-    const indexes = new LocalIndexes(() => Uint8Array.from(draws.shift() ?? [0, 0, 1, 2]));
+    const indexes = new LocalIndexes(() => Uint8Array.from(draws.shift() ?? [0, 0, 1, 2]), new MemoryTunnelStore());
     expect(indexes.draw()).to.equal(0x102);
     expect(indexes.draw()).to.equal(0xff000001);
     expect(indexes.draw()).to.equal(null);

@@ -3,9 +3,9 @@ import { describe, it } from 'mocha';
 import { HostTable } from '../../../src/shared/memory/hostTable.ts';
 import { IndexTable } from '../../../src/shared/memory/indexTable.ts';
 import { initializeShared, openShared, sharedByteLength } from '../../../src/shared/memory/layout.ts';
-import { reserveCounters } from '../../../src/shared/memory/sendCounter.ts';
 import { type TunnelRow, TunnelTable } from '../../../src/shared/memory/tunnelTable.ts';
 import { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
+import { reserve } from '../../support/counters.ts';
 import { Random } from '../../support/random.ts';
 
 describe('index table', () => {
@@ -16,10 +16,9 @@ describe('index table', () => {
     for (let step = 0; step < 40000; step++) {
       if (reference.size < 500 && random.bool()) {
         const index = random.u32();
-        if (!table.isTaken(index)) {
+        const slot = random.below(500);
+        if (random.bool() ? table.announce(index) && table.insert(index, slot) : table.insert(index, slot)) {
           expect(reference.has(index)).to.equal(false);
-          const slot = random.below(500);
-          expect(table.insert(index, slot)).to.equal(true);
           reference.set(index, slot);
         }
       } else if (reference.size > 0) {
@@ -31,14 +30,38 @@ describe('index table', () => {
     }
     for (const [index, slot] of reference) {
       expect(table.lookup(index)).to.equal(slot);
-      expect(table.isTaken(index)).to.equal(true);
+      expect([table.announce(index), table.insert(index, 1), table.isAnnounced(index)]).to.deep.equal([
+        false,
+        false,
+        false,
+      ]);
     }
+    expect(reference.size).to.be.greaterThan(100);
+  });
+
+  it('knows an announced index, which is no tunnel yet', () => {
+    const table = new IndexTable(new ArrayBuffer(IndexTable.byteLength(4)), 0, 4);
+    expect(table.announce(7)).to.equal(true);
+    expect([table.isAnnounced(7), table.lookup(7), table.announce(7)]).to.deep.equal([true, -1, false]);
+    expect([table.insert(7, 3), table.isAnnounced(7), table.lookup(7)]).to.deep.equal([true, false, 3]);
+    table.withdraw(7);
+    expect(table.lookup(7), 'it has a tunnel').to.equal(3);
+    table.remove(7);
+    expect(table.announce(7)).to.equal(true);
+    table.withdraw(7);
+    expect([table.isAnnounced(7), table.announce(7)]).to.deep.equal([false, true]);
+  });
+
+  it('refuses indexes whose bucket is full', () => {
+    const table = new IndexTable(new ArrayBuffer(IndexTable.byteLength(4)), 0, 4);
+    const accepted = Array.from({ length: 1000 }, (_, index) => table.announce(index + 1)).filter((is) => is).length;
+    expect(accepted).to.be.within(16, 64);
   });
 
   it('never chooses index 0', () => {
     const table = new IndexTable(new ArrayBuffer(IndexTable.byteLength(4)), 0, 4);
-    expect(table.isTaken(0)).to.equal(true);
-    expect(table.lookup(0)).to.equal(-1);
+    expect([table.announce(0), table.insert(0, 1)]).to.deep.equal([false, false]);
+    expect([table.lookup(0), table.isAnnounced(0)]).to.deep.equal([-1, false]);
   });
 });
 
@@ -99,7 +122,7 @@ describe('tunnel table', () => {
     expect(table.certificateVersion(2)).to.equal(2);
     expect(table.vpnAddressCount(2)).to.equal(2);
     expect(table.copyVpnAddress(2, 1)).to.deep.equal(row.vpnAddresses[1]);
-    expect(reserveCounters(table.words, table.counterCell(2), 1)).to.equal(3);
+    expect(reserve(table.words, table.counterCell(2), 1)).to.equal(3);
     expect(() => table.write(2, row)).to.throw('in use');
     const generation = table.generation(2);
     table.clear(2);
@@ -107,7 +130,7 @@ describe('tunnel table', () => {
     expect(new Uint8Array(buffer).includes(1, 2 * 96 * 4 + 32)).to.equal(false);
     table.write(2, row);
     expect(table.generation(2)).to.be.greaterThan(generation);
-    expect(reserveCounters(table.words, table.counterCell(2), 1)).to.equal(3);
+    expect(reserve(table.words, table.counterCell(2), 1)).to.equal(3);
   });
 
   it('keeps endpoint and traffic marks apart from neighbours', () => {

@@ -1,0 +1,59 @@
+/**
+ * Packets that came before their tunnel: the peer has answered our handshake and sends at once, while the answer is
+ * still on its way through the primary. They wait here, a few and briefly, and are received again when a tunnel is up.
+ *
+ * Only packets for an announced index get here; anything else is for a tunnel that does not exist.
+ */
+import type { Arena } from '../../shared/sys/arena.ts';
+import { SOCKADDR_BYTES } from '../../shared/tunnel/socketAddress.ts';
+
+const PACKETS_MAX = 256;
+const BYTES_MAX = 1024 * 1024;
+/** An answer that has not been worked off by then is none. */
+const KEPT_MS = 2000;
+
+interface EarlyPacket {
+  readonly datagram: Uint8Array;
+  readonly source: Uint8Array;
+  readonly untilMs: number;
+}
+
+export class EarlyPackets {
+  readonly #arena: Arena;
+  #packets: EarlyPacket[] = [];
+  #bytes = 0;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+  }
+
+  get count(): number {
+    return this.#packets.length;
+  }
+
+  /** Keeps a copy of a datagram and of the socket address it came from; false when there is no room. */
+  keep(offset: number, length: number, source: number, nowMs: number): boolean {
+    if (this.#packets.length > 0 && this.#packets[0].untilMs < nowMs) {
+      this.take(nowMs);
+    }
+    if (this.#packets.length >= PACKETS_MAX || this.#bytes + length > BYTES_MAX) {
+      return false;
+    }
+    const { bytes } = this.#arena;
+    this.#packets.push({
+      datagram: bytes.slice(offset, offset + length),
+      source: bytes.slice(source, source + SOCKADDR_BYTES),
+      untilMs: nowMs + KEPT_MS,
+    });
+    this.#bytes += length;
+    return true;
+  }
+
+  /** Removes all, and returns those that are not too old, in the order in which they came. */
+  take(nowMs: number): readonly EarlyPacket[] {
+    const packets = this.#packets;
+    this.#packets = [];
+    this.#bytes = 0;
+    return packets.filter((packet) => packet.untilMs >= nowMs);
+  }
+}
