@@ -1,34 +1,36 @@
 /**
- * How this node and its peers find each other: static hosts, lighthouses asked and told, punching, and, on a
- * lighthouse, the table that its workers answer from. Composes the parts without I/O of `control/` and gives them what
- * they ask of the machine: local addresses, name resolution.
+ * How this node and its peers find each other: joins peer discovery, which does no I/O, to the machine (own addresses,
+ * name resolution) and, on a lighthouse, to the table that its workers answer from and to the DNS server.
  */
 import type { Identity } from '../shared/cert/identity.ts';
 import type { Config } from '../shared/config/config.ts';
 import { addressFromBytes, type IpAddress } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
+import { RateLimit } from '../shared/log/rateLimit.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
-import { LocalAllowList, RemoteAllowList } from './control/allowList.ts';
-import { CalculatedRemotes } from './control/calculatedRemotes.ts';
+import { RemoteAllowList } from './control/allowList.ts';
 import type { ControlPlane } from './control/controlPlane.ts';
 import { type Effect, Outbox } from './control/effects.ts';
-import { LighthouseClient, type LighthouseClientSettings } from './control/lighthouseClient.ts';
 import type { Now } from './control/now.ts';
-import { Punching, type PunchingSettings } from './control/punching.ts';
-import type { Remotes, RemotesPolicy } from './control/remotes.ts';
-import { StaticHosts } from './control/staticHosts.ts';
+import { PeerDiscovery } from './control/peerDiscovery.ts';
+import type { Remotes } from './control/remotes.ts';
+import type { TunnelStore } from './control/tunnelStore.ts';
 import type { ControlCompanion } from './controlShell.ts';
 import { DnsResolver } from './dnsResolver.ts';
 import { LighthouseAnswers } from './lighthouseAnswers.ts';
 import { LighthouseHosts } from './lighthouseHosts.ts';
-import { LocalEndpoints } from './localEndpoints.ts';
+import { LighthouseNames } from './lighthouseNames.ts';
+import { LighthouseStore } from './lighthouseStore.ts';
+import { LocalAddressWatch } from './localAddressWatch.ts';
+import { peerDiscoverySettingsOf } from './peerDiscoverySettings.ts';
 
 export interface DiscoveryParts {
   readonly config: Config;
   readonly identity: Identity;
   readonly control: ControlPlane;
   readonly remotes: Remotes;
-  readonly tables: SharedTables;
+  /** null: this node is no lighthouse. */
+  readonly hosts: LighthouseHosts | null;
   /** The UDP port that is bound. */
   readonly port: number;
   readonly log: Logger;
@@ -41,131 +43,105 @@ export function remoteAllowListOf(config: Config): RemoteAllowList {
   return RemoteAllowList.compile(config.lighthouse.remoteAllowList, config.lighthouse.remoteAllowRanges);
 }
 
-export function remotesPolicyOf(config: Config, identity: Identity): RemotesPolicy {
-  return {
-    ownNetworks: ownNetworksOf(identity),
-    allowList: remoteAllowListOf(config),
-    preferredRanges: config.preferredRanges,
+/** On a lighthouse: its table, and a tunnel store that enters every tunnel there; else the store as it is. */
+export function lighthouseTableOf(
+  config: Config,
+  tables: SharedTables,
+  store: TunnelStore,
+  log: Logger,
+): { readonly hosts: LighthouseHosts | null; readonly store: TunnelStore } {
+  if (!config.lighthouse.amLighthouse) {
+    return { hosts: null, store };
+  }
+  const hosts = new LighthouseHosts(tables.lighthouse, tables.turns);
+  const limit = new RateLimit(1, 1);
+  const onRefused = (vpnAddress: IpAddress): void => {
+    if (limit.allow(performance.now())) {
+      log.error('The lighthouse table is full, this host cannot be found; raise lighthouse.max_hosts', {
+        vpnAddr: vpnAddress.text,
+        refused: hosts.refusedCount,
+      });
+    }
   };
+  return { hosts, store: new LighthouseStore(store, hosts, onRefused) };
 }
 
 export class Discovery implements ControlCompanion {
   readonly #parts: DiscoveryParts;
   readonly #outbox = new Outbox();
   readonly #resolver = new DnsResolver();
-  readonly #staticHosts: StaticHosts;
-  readonly #punching: Punching;
-  readonly #client: LighthouseClient;
-  readonly #endpoints: LocalEndpoints;
+  readonly #peers: PeerDiscovery;
   readonly #answers: LighthouseAnswers;
-  /** null: this node is no lighthouse. */
-  readonly #hosts: LighthouseHosts | null;
-  #calculated: CalculatedRemotes;
+  readonly #names: LighthouseNames;
+  #watch: LocalAddressWatch | null = null;
   #config: Config;
-  #lastRequest = 0;
 
   constructor(parts: DiscoveryParts) {
-    const { config, identity, control, remotes, tables, port, log } = parts;
+    const { config, identity, control, remotes, port, log } = parts;
     this.#parts = parts;
     this.#config = config;
-    this.#calculated = new CalculatedRemotes(config.lighthouse.calculatedRemotes);
-    this.#staticHosts = new StaticHosts({
-      outbox: this.#outbox,
+    this.#peers = new PeerDiscovery({
       remotes,
-      ownAddress: identity.networks[0].address,
-      requestId: () => ++this.#lastRequest,
-    });
-    this.#punching = new Punching(this.#outbox, punchingSettingsOf(config, identity));
-    this.#client = new LighthouseClient({
-      outbox: this.#outbox,
-      remotes,
-      punching: this.#punching,
       tunnelTo: (address) => control.primary(address),
-      settings: clientSettingsOf(config),
+      settings: peerDiscoverySettingsOf(config, identity, port),
     });
-    this.#endpoints = new LocalEndpoints({
-      port,
-      resolver: this.#resolver,
-      log,
-      onChange: () => parts.act((now) => this.#client.applyEndpoints(now, this.#endpoints.list())),
-    });
-    this.#hosts = config.lighthouse.amLighthouse ? new LighthouseHosts(tables.lighthouse, tables.turns) : null;
     this.#answers = new LighthouseAnswers(this.#outbox);
+    this.#names = new LighthouseNames(control, identity, log);
   }
 
   /** On a lighthouse: what it knows, for the operator. */
   get hosts(): LighthouseHosts | null {
-    return this.#hosts;
+    return this.#parts.hosts;
   }
 
   get nextMs(): number | null {
-    const times = [this.#staticHosts.nextMs, this.#punching.nextMs, this.#client.nextMs].filter(
-      (time) => time !== null,
-    );
-    return times.length === 0 ? null : Math.min(...times);
+    return this.#peers.nextMs;
   }
 
-  /** Static hosts are known, names are being looked up, lighthouses are told of this node. */
+  /** Static hosts are known, names are being looked up, lighthouses are told of this node. Throws SysError. */
   start(now: Now): void {
-    const { identity } = this.#parts;
-    this.#staticHosts.apply(now, staticSettingsOf(this.#config));
-    this.#endpoints.start(localPolicyOf(this.#config, identity));
-    this.#client.start(now, this.#endpoints.list());
+    const { act, identity, log } = this.#parts;
+    this.#watch = new LocalAddressWatch(log, (addresses) =>
+      act((changedNow) => this.#peers.onLocalAddresses(changedNow, addresses)),
+    );
+    this.#peers.start(now, this.#watch.read());
+    void this.#names.apply(this.#config, identity);
   }
 
   reload(now: Now, config: Config, identity: Identity): void {
     this.#config = config;
-    this.#parts.remotes.applyPolicy(remotesPolicyOf(config, identity));
-    this.#calculated = new CalculatedRemotes(config.lighthouse.calculatedRemotes);
-    this.#staticHosts.apply(now, staticSettingsOf(config));
-    this.#punching.applySettings(punchingSettingsOf(config, identity));
-    this.#endpoints.apply(localPolicyOf(config, identity));
-    this.#client.applySettings(now, clientSettingsOf(config));
-    this.#client.applyEndpoints(now, this.#endpoints.list());
+    this.#peers.applySettings(now, peerDiscoverySettingsOf(config, identity, this.#parts.port));
+    void this.#names.apply(config, identity);
   }
 
   /** A worker died: its half-written rows are freed. */
   releaseWorker(worker: number): void {
-    this.#hosts?.breakLocks(worker);
+    this.#parts.hosts?.breakLocks(worker);
   }
 
-  close(): void {
-    this.#endpoints.close();
+  async close(): Promise<void> {
+    this.#watch?.close();
+    await this.#names.close();
   }
 
   onTimer(now: Now): void {
-    this.#staticHosts.onTimer(now);
-    this.#punching.onTimer(now);
-    this.#client.onTimer(now);
+    this.#peers.onTimer(now);
   }
 
   drain(): Effect[] {
-    return this.#outbox.drain();
+    return [...this.#peers.drain(), ...this.#outbox.drain()];
   }
 
   onEffect(now: Now, effect: Effect): void {
-    const { control } = this.#parts;
+    const { control, act } = this.#parts;
+    this.#peers.onEffect(now, effect);
     switch (effect.kind) {
-      case 'queryLighthouse':
-        this.#query(now, effect.address);
-        break;
       case 'hostUp':
-        this.#addHost(effect.addresses, effect.slot);
-        this.#client.onHostUp(effect.addresses);
         this.#answers.onHostUp(effect.addresses, effect.slot);
-        break;
-      case 'hostMoved':
-        this.#hosts?.learn(effect.addresses[0], effect.endpoint);
+        this.#names.onHostUp(effect.addresses[0]);
         break;
       case 'hostFailed':
-        this.#client.onHostFailed(effect.address);
         this.#answers.onHostFailed(effect.address);
-        break;
-      case 'tunnelClosed':
-        if (effect.isLast) {
-          this.#hosts?.remove(effect.addresses[0]);
-          this.#client.onHostGone(effect.addresses);
-        }
         break;
       case 'connect':
         control.onMiss(now, effect.address);
@@ -176,11 +152,13 @@ export class Discovery implements ControlCompanion {
       case 'test':
         control.test(now, effect.address);
         break;
-      case 'resolve':
+      case 'resolve': {
+        const { id } = effect.request;
         void this.#resolver
           .resolve(effect.request)
-          .then((answer) => this.#parts.act(() => this.#staticHosts.onResolved(effect.request.id, answer)));
+          .then((answer) => act((answeredNow) => this.#peers.onResolved(answeredNow, id, answer)));
         break;
+      }
       default:
     }
   }
@@ -188,7 +166,7 @@ export class Discovery implements ControlCompanion {
   onLighthouseMessage(now: Now, slot: number, generation: number, body: Uint8Array): void {
     const tunnel = this.#parts.control.tunnelAt(slot, generation);
     if (tunnel !== null) {
-      this.#client.onMessage(now, tunnel, body);
+      this.#peers.onMessage(now, tunnel, body);
     }
   }
 
@@ -199,61 +177,4 @@ export class Discovery implements ControlCompanion {
       this.#parts.control.onMiss(now, host);
     }
   }
-
-  #addHost(addresses: readonly IpAddress[], slot: number): void {
-    const tunnel = this.#parts.control.primary(addresses[0]);
-    if (this.#hosts !== null && tunnel !== null) {
-      this.#hosts.add(addresses, slot, tunnel.ownCertificate.version);
-    }
-  }
-
-  #query(now: Now, address: IpAddress): void {
-    const { remotes, identity } = this.#parts;
-    const calculated = this.#staticHosts.has(address) ? [] : this.#calculated.of(address);
-    if (calculated.length > 0) {
-      remotes.report(identity.networks[0].address, address, calculated, []);
-      this.#outbox.push({ kind: 'remotesChanged', address });
-    }
-    this.#client.query(now, address);
-  }
-}
-
-function clientSettingsOf(config: Config): LighthouseClientSettings {
-  return {
-    amLighthouse: config.lighthouse.amLighthouse,
-    lighthouses: config.lighthouse.hosts,
-    intervalMs: config.lighthouse.intervalMs,
-    queryBuffer: config.handshakes.queryBuffer,
-    relays: [],
-  };
-}
-
-function punchingSettingsOf(config: Config, identity: Identity): PunchingSettings {
-  const { delayMs, respond, respondDelayMs } = config.punchy;
-  return {
-    delayMs,
-    respond,
-    respondDelayMs,
-    allowList: remoteAllowListOf(config),
-    ownNetworks: ownNetworksOf(identity),
-  };
-}
-
-function staticSettingsOf(config: Config): Parameters<StaticHosts['apply']>[1] {
-  return { hosts: config.staticHostMap, ...config.staticMap };
-}
-
-function localPolicyOf(config: Config, identity: Identity): Parameters<LocalEndpoints['apply']>[0] {
-  return {
-    advertised: config.lighthouse.advertiseAddrs,
-    policy: {
-      allowList: LocalAllowList.compile(config.lighthouse.localAllowList),
-      ownNetworks: ownNetworksOf(identity),
-    },
-  };
-}
-
-/** Of all certificates: a tunnel's endpoint inside any of them would lead into a tunnel. */
-function ownNetworksOf(identity: Identity): RemotesPolicy['ownNetworks'] {
-  return identity.certificates.flatMap((certificate) => certificate.networks);
 }

@@ -24,7 +24,7 @@ import { ControlPlane } from './control/controlPlane.ts';
 import { Remotes } from './control/remotes.ts';
 import { ControlShell } from './controlShell.ts';
 import { Device } from './device.ts';
-import { Discovery, remoteAllowListOf, remotesPolicyOf } from './discovery.ts';
+import { Discovery, lighthouseTableOf, remoteAllowListOf } from './discovery.ts';
 import { ExpiryReporter } from './expiryReporter.ts';
 import type { NodeView } from './inspection.ts';
 import { KeyCustody } from './keyCustody.ts';
@@ -106,11 +106,12 @@ export class Node {
       family,
     );
     this.#rows = new TunnelRows(tables);
-    const remotes = new Remotes(remotesPolicyOf(config, identity));
+    const remotes = new Remotes();
+    const { hosts, store } = lighthouseTableOf(config, tables, this.#rows, log);
     this.#remotes = remotes;
     this.#deaths = udp.fds.map(() => 0);
     this.#control = new ControlPlane({
-      store: this.#rows,
+      store,
       remotes,
       remoteFilter: remoteAllowListOf(config),
       random: (byteCount) => randomBytes(byteCount),
@@ -123,7 +124,7 @@ export class Node {
       identity,
       control: this.#control,
       remotes,
-      tables,
+      hosts,
       port: udp.port,
       log,
       act: (event) => this.#shell.act(event),
@@ -186,7 +187,7 @@ export class Node {
     this.#shell.close();
     this.#keeper.close();
     this.#expiry.close();
-    this.#discovery.close();
+    await this.#discovery.close();
     await this.#api?.close();
     await this.#supervisor.stop();
     this.#device?.close();

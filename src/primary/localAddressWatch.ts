@@ -1,0 +1,42 @@
+/**
+ * The machine's own addresses, read from the kernel at start and again whenever it says that a link or an address has
+ * changed. Which of them are worth telling is decided in `control/localAddresses.ts`.
+ */
+import type { Logger } from '../shared/log/logger.ts';
+import { Netlink } from '../shared/sys/netlink.ts';
+import { NetlinkMonitor } from '../shared/sys/netlinkMonitor.ts';
+import type { LocalAddress } from './control/localAddresses.ts';
+
+export class LocalAddressWatch {
+  readonly #netlink = new Netlink();
+  readonly #monitor: NetlinkMonitor;
+  #isClosed = false;
+
+  /** Starts watching. `onChange` gets all addresses, not only new ones. Throws SysError. */
+  constructor(log: Logger, onChange: (addresses: readonly LocalAddress[]) => void) {
+    this.#monitor = new NetlinkMonitor(
+      ({ addresses, links }) => {
+        if (addresses || links) {
+          onChange(this.read());
+        }
+      },
+      (error) => log.error('Cannot follow the addresses of this machine, lighthouses may be told old ones', { error }),
+    );
+  }
+
+  /** Throws SysError. */
+  read(): readonly LocalAddress[] {
+    const names = new Map(this.#netlink.links().map((link) => [link.index, link.name]));
+    return this.#netlink
+      .addresses()
+      .map(({ linkIndex, prefix }) => ({ address: prefix.address, interfaceName: names.get(linkIndex) ?? '' }));
+  }
+
+  close(): void {
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#monitor.close();
+      this.#netlink.close();
+    }
+  }
+}
