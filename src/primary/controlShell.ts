@@ -10,7 +10,7 @@ import { addressFromBytes, endpointOf } from '../shared/ip/address.ts';
 import type { Punt, ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import { METRIC, type MetricName } from '../shared/memory/metrics.ts';
-import { reserveCounters } from '../shared/memory/sendCounter.ts';
+import { counterWords, reserveCounters } from '../shared/memory/sendCounter.ts';
 import { sealPacket } from '../shared/tunnel/seal.ts';
 import type { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { HEADER_BYTES, MessageType, Subtype } from '../shared/wire/header.ts';
@@ -188,8 +188,8 @@ export class ControlShell {
       this.#count('drop.tx.no_endpoint', 1);
       return;
     }
-    const counter = reserveCounters(tunnels.words, tunnels.counterCell(slot), 1);
-    if (counter < 0) {
+    const counter = counterWords();
+    if (!reserveCounters(tunnels.words, tunnels.counterCell(slot), 1, counter)) {
       this.#count('messages.tx.exhausted', 1);
       return;
     }

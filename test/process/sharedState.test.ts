@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { initializeShared, type SharedTables, sharedByteLength } from '../../src/shared/memory/layout.ts';
-import { reserveCounters } from '../../src/shared/memory/sendCounter.ts';
 import { createSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
+import { reserve } from '../support/counters.ts';
 
 const script = fileURLToPath(new URL('./sharedState.worker.js', import.meta.url));
 const capacities = { workers: 3, tunnels: 2, flows: 64, lighthouseHosts: 8 };
@@ -32,7 +32,7 @@ function shared(lastCounter: number): { readonly fd: number; readonly bytes: num
     lastCounter: 2,
   });
   if (lastCounter > 2) {
-    reserveCounters(tables.tunnels.words, tables.tunnels.counterCell(0), 2 ** 31 - 1000 - 2);
+    reserve(tables.tunnels.words, tables.tunnels.counterCell(0), 2 ** 31 - 1000 - 2);
   }
   return { fd: memory.fd, bytes, tables };
 }

@@ -5,9 +5,9 @@
  */
 import { writeSync } from 'node:fs';
 import { openShared } from '../../src/shared/memory/layout.ts';
-import { checkCounter, claimCounter, Replay } from '../../src/shared/memory/replayWindow.ts';
-import { reserveCounters } from '../../src/shared/memory/sendCounter.ts';
+import { Replay } from '../../src/shared/memory/replayWindow.ts';
 import { mapSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
+import { check, claim, reserve } from '../support/counters.ts';
 import { Random } from '../support/random.ts';
 
 const [mode, bytes, seed, operations] = process.argv.slice(2);
@@ -18,7 +18,7 @@ const out = new Float64Array(2);
 if (mode === 'reserve') {
   for (let step = 0; step < Number(operations); step++) {
     const count = 1 + random.below(64);
-    out[0] = reserveCounters(tunnels.words, tunnels.counterCell(0), count);
+    out[0] = reserve(tunnels.words, tunnels.counterCell(0), count);
     out[1] = count;
     writeSync(5, new Uint8Array(out.buffer));
   }
@@ -29,12 +29,8 @@ if (mode === 'reserve') {
   for (let base = 0; base < total; base += 512) {
     for (let step = 0; step < 1024; step++) {
       const counter = base + random.below(512);
-      if (
-        counter >= 3 &&
-        counter < total &&
-        checkCounter(tunnels.windows, tunnels.window(0), counter) === Replay.Fresh
-      ) {
-        if (claimCounter(tunnels.windows, tunnels.window(0), counter) >= 0) {
+      if (counter >= 3 && counter < total && check(tunnels.windows, tunnels.window(0), counter) === Replay.Fresh) {
+        if (claim(tunnels.windows, tunnels.window(0), counter) >= 0) {
           accepted[counter]++;
         }
       }

@@ -2,7 +2,8 @@
  * A worker's whole data path with both ends in memory, for tests that follow packets from tun to tun without a kernel.
  * The doubles allocate nothing per packet, so that what a test measures is the data path's own.
  */
-import { tryLoad } from '../../src/shared/crypto/providers.ts';
+import { Cipher } from '../../src/shared/crypto/aead.ts';
+import { type ProviderName, tryLoad } from '../../src/shared/crypto/providers.ts';
 import { OwnIdentity } from '../../src/shared/firewall/identity.ts';
 import { compileRules } from '../../src/shared/firewall/ruleTable.ts';
 import { addressFromBytes, parseAddress, writeMapped } from '../../src/shared/ip/address.ts';
@@ -11,10 +12,12 @@ import { PacketTuple } from '../../src/shared/ip/packetTuple.ts';
 import type { Punt, RouteSetting } from '../../src/shared/ipc/messages.ts';
 import { initializeShared, type SharedTables, sharedByteLength } from '../../src/shared/memory/layout.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
+import type { TunOffload } from '../../src/shared/sys/tun.ts';
 import { SOCKADDR_BYTES, SocketFamily, writeSocketAddress } from '../../src/shared/tunnel/socketAddress.ts';
 import { TunnelContexts } from '../../src/shared/tunnel/tunnelContext.ts';
 import { Deliveries } from '../../src/worker/datapath/deliveries.ts';
 import { Firewall } from '../../src/worker/datapath/firewall.ts';
+import { FlowLabel } from '../../src/worker/datapath/flowLabel.ts';
 import { Inbound } from '../../src/worker/datapath/inbound.ts';
 import { Outbound } from '../../src/worker/datapath/outbound.ts';
 import { Peers } from '../../src/worker/datapath/peers.ts';
@@ -194,6 +197,11 @@ export interface DataPlaneOptions {
   readonly outbound?: readonly Record<string, unknown>[];
   readonly routes?: readonly RouteSetting[];
   readonly routineCacheMs?: number;
+  /** `node-evp` without it. */
+  readonly provider?: ProviderName;
+  /** What the device takes; nothing without it. */
+  readonly offload?: TunOffload;
+  readonly flowLabels?: boolean;
 }
 
 const ANY = [{ port: 'any', proto: 'any', host: 'any' }];
@@ -224,7 +232,7 @@ export class DataPlane {
     this.metrics = this.tables.metrics.column(1);
     this.udp = new MemoryUdp(this.arena, options.peerUnderlay);
     this.tun = new MemoryTun(this.arena);
-    const provider = tryLoad('node-evp').provider!;
+    const provider = tryLoad(options.provider ?? 'node-evp').provider!;
     this.contexts = new TunnelContexts(
       this.arena,
       this.tables.tunnels,
@@ -250,7 +258,7 @@ export class DataPlane {
       rules,
       tuple,
     );
-    const offload = { vnetHeader: false, tso: false, uso: false };
+    const offload = options.offload ?? { vnetHeader: false, tso: false, uso: false };
     this.inbound = new Inbound(
       {
         ...parts,
@@ -301,7 +309,7 @@ export class DataPlane {
         counters: this.tables.firewallCounters[0],
       }),
       peers: new Peers(this.tables.tunnels, own),
-      labels: null,
+      labels: options.flowLabels ? new FlowLabel(new Uint8Array(16).fill(7)) : null,
       ownNetworks: networkWords(this.host.certificate.networks),
       recvErrors: new RecvErrors(this.arena, this.udp, this.metrics, 'always'),
       lighthouse: null,
@@ -309,18 +317,45 @@ export class DataPlane {
   }
 }
 
+export interface TestTunnel {
+  /** Local index of the left side, of the right side; the slot is added to both. */
+  readonly indexes: readonly [number, number];
+  /** The last counter used, on both sides. */
+  readonly lastCounter: number;
+  readonly cipher: Cipher;
+}
+
+const FRESH_TUNNEL: TestTunnel = { indexes: [1000, 2000], lastCounter: 2, cipher: Cipher.Aes256Gcm };
+
 /** Writes the rows of one tunnel on both sides, published in both host tables. */
-export function connect(left: DataPlane, right: DataPlane, slot: number): void {
+export function connect(left: DataPlane, right: DataPlane, slot: number, tunnel: TestTunnel = FRESH_TUNNEL): void {
   const keys = [new Uint8Array(32).fill(slot + 1), new Uint8Array(32).fill(slot + 101)];
-  write(left, right, slot, { index: 1000 + slot, peerIndex: 2000 + slot, sendKey: keys[0], receiveKey: keys[1] });
-  write(right, left, slot, { index: 2000 + slot, peerIndex: 1000 + slot, sendKey: keys[1], receiveKey: keys[0] });
+  const index = tunnel.indexes[0] + slot;
+  const peerIndex = tunnel.indexes[1] + slot;
+  const { lastCounter, cipher } = tunnel;
+  write(left, right, slot, { index, peerIndex, sendKey: keys[0], receiveKey: keys[1], lastCounter, cipher });
+  write(right, left, slot, {
+    index: peerIndex,
+    peerIndex: index,
+    sendKey: keys[1],
+    receiveKey: keys[0],
+    lastCounter,
+    cipher,
+  });
 }
 
 function write(
   plane: DataPlane,
   peer: DataPlane,
   slot: number,
-  tunnel: { index: number; peerIndex: number; sendKey: Uint8Array; receiveKey: Uint8Array },
+  tunnel: {
+    index: number;
+    peerIndex: number;
+    sendKey: Uint8Array;
+    receiveKey: Uint8Array;
+    lastCounter: number;
+    cipher: Cipher;
+  },
 ): void {
   const { tunnels, indexes, hosts } = plane.tables;
   const { certificate } = peer.host;
@@ -332,14 +367,14 @@ function write(
   tunnels.write(slot, {
     localIndex: tunnel.index,
     remoteIndex: tunnel.peerIndex,
-    cipher: 0,
+    cipher: tunnel.cipher,
     sendKey: tunnel.sendKey,
     receiveKey: tunnel.receiveKey,
     certificate: certificate.encoded,
     certificateVersion: certificate.version,
     vpnAddresses: addresses,
     ordinal: slot + 1,
-    lastCounter: 2,
+    lastCounter: tunnel.lastCounter,
   });
   const endpoint = new Uint8Array(16);
   writeMapped(parseAddress(peer.underlay)!, endpoint, 0);

@@ -20,7 +20,8 @@ export const nonceBytes = 12;
 export interface AeadKey {
   /**
    * Encrypts `length` bytes at arena offset `source` to `target` (may equal `source`, must not overlap it otherwise) and
-   * puts the tag behind them. The nonce is 4 zero bytes and the 64-bit counter, big endian for AES, little for ChaCha.
+   * puts the tag behind them. The nonce is 4 zero bytes and the 64-bit counter, big endian for AES, little for ChaCha;
+   * its halves may be signed numbers, which are not boxed on their way from 2^31 on.
    * `length` may be 0: then only the associated data is authenticated. Throws when the library refuses, which no packet
    * can cause: sending what lies in `target` then would leak plaintext.
    */

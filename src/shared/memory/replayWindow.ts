@@ -16,6 +16,7 @@
 const BLOCK_BITS = 8;
 const WINDOW_WORDS = 1024;
 const LAP_COUNTERS: number = WINDOW_WORDS * BLOCK_BITS;
+const LAP_BITS = 13;
 const LAP_MASK = 0xffffff;
 const LAP_HALF = 0x800000;
 
@@ -36,10 +37,13 @@ export function resetReplayWindow(words: Int32Array, window: number, last: numbe
   }
 }
 
-/** Whether `counter` (below 2^53) may still be accepted. Cheap filter before the AEAD; it claims nothing. */
-export function checkCounter(words: Int32Array, window: number, counter: number): Replay {
-  const lap = Math.floor(counter / LAP_COUNTERS);
-  const inLap = counter - lap * LAP_COUNTERS;
+/**
+ * Whether a counter may still be accepted, given as its high and low 32 bits, signed or not. Cheap filter before the
+ * AEAD; it claims nothing.
+ */
+export function checkCounter(words: Int32Array, window: number, high: number, low: number): Replay {
+  const lap = lapOf(high, low);
+  const inLap = low & (LAP_COUNTERS - 1);
   const word = Atomics.load(words, window + (inLap >>> 3));
   const ahead = (lap - (word >>> BLOCK_BITS)) & LAP_MASK;
   if (ahead === 0) {
@@ -49,12 +53,12 @@ export function checkCounter(words: Int32Array, window: number, counter: number)
 }
 
 /**
- * Claims `counter` after its packet proved authentic. Exactly one caller of all processes gets `Fresh`; a positive
+ * Claims a counter after its packet proved authentic. Exactly one caller of all processes gets `Fresh`; a positive
  * result is `Fresh` too and says how many counters of the block's earlier laps never arrived (lost packets).
  */
-export function claimCounter(words: Int32Array, window: number, counter: number): number {
-  const lap = Math.floor(counter / LAP_COUNTERS);
-  const inLap = counter - lap * LAP_COUNTERS;
+export function claimCounter(words: Int32Array, window: number, high: number, low: number): number {
+  const lap = lapOf(high, low);
+  const inLap = low & (LAP_COUNTERS - 1);
   const index = window + (inLap >>> 3);
   const bit = 1 << (inLap & 7);
   for (;;) {
@@ -69,10 +73,15 @@ export function claimCounter(words: Int32Array, window: number, counter: number)
       }
     } else if (ahead >= LAP_HALF) {
       return Replay.TooOld;
-    } else if (Atomics.compareExchange(words, index, word, ((lap & LAP_MASK) << BLOCK_BITS) | bit) === word) {
+    } else if (Atomics.compareExchange(words, index, word, (lap << BLOCK_BITS) | bit) === word) {
       return BLOCK_BITS - countSeen(word & 0xff) + (ahead - 1) * BLOCK_BITS;
     }
   }
+}
+
+/** Lap number of a counter, as far as a word keeps it. */
+function lapOf(high: number, low: number): number {
+  return ((high << (32 - LAP_BITS)) | (low >>> LAP_BITS)) & LAP_MASK;
 }
 
 function countSeen(bits: number): number {

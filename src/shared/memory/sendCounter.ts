@@ -15,6 +15,16 @@
 /** Words of one counter cell. */
 export const SEND_COUNTER_WORDS = 2;
 
+/**
+ * One counter as two words, high and low half. As a Number it would be boxed at nearly every call from 2^31 on; words,
+ * being signed, never are.
+ */
+export type CounterWords = Int32Array;
+
+export function counterWords(): CounterWords {
+  return new Int32Array(2);
+}
+
 /** Counters stop here, far above any re-handshake threshold (2^34) and within what a Number holds exactly. */
 export const SEND_COUNTER_MAX: number = 2 ** 52;
 
@@ -29,13 +39,13 @@ export function resetSendCounter(words: Int32Array, cell: number, last: number):
 }
 
 /**
- * Reserves `count` consecutive counters and returns the first, or -1 when the tunnel is exhausted.
+ * Reserves `count` consecutive counters and writes the first into `first`; false when the tunnel is exhausted.
  * Reserve only what is sent at once: released Nebula nodes accept the newest 1024 counters only.
  */
-export function reserveCounters(words: Int32Array, cell: number, count: number): number {
+export function reserveCounters(words: Int32Array, cell: number, count: number, first: CounterWords): boolean {
   for (;;) {
     const half = Atomics.load(words, cell + HALF);
-    const low = Atomics.add(words, cell + LOW, count) >>> 0;
+    const low = Atomics.add(words, cell + LOW, count);
     if (Atomics.load(words, cell + HALF) !== half) {
       continue;
     }
@@ -44,8 +54,19 @@ export function reserveCounters(words: Int32Array, cell: number, count: number):
     if (trueHalf !== half) {
       Atomics.compareExchange(words, cell + HALF, half, trueHalf);
     }
-    const first = trueHalf * HALF_TURN + (low & 0x7fffffff) + 1;
-    return first + count > SEND_COUNTER_MAX ? -1 : first;
+    first[0] = trueHalf >>> 1;
+    first[1] = low;
+    nextCounter(first);
+    return trueHalf * HALF_TURN + (low & 0x7fffffff) + 1 + count <= SEND_COUNTER_MAX;
+  }
+}
+
+/** Makes a counter the one that follows. */
+export function nextCounter(counter: CounterWords): void {
+  const low = (counter[1] + 1) | 0;
+  counter[1] = low;
+  if (low === 0) {
+    counter[0]++;
   }
 }
 

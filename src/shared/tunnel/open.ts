@@ -15,7 +15,6 @@ export const OpenFault = { Duplicate: -1, TooOld: -2, NotAuthentic: -3, TooShort
 
 /** Counters from here on (2^52) are beyond what any tunnel of this node or its peers lives to use. */
 const COUNTER_HIGH_MAX = 2 ** 20;
-const LOW = 2 ** 32;
 
 /**
  * Opens the packet of `length` bytes at arena offset `offset`. Returns the length of the body, which then lies at
@@ -34,20 +33,20 @@ export function openPacket(
     return OpenFault.TooShort;
   }
   const high = headerCounterHigh(arena.view, offset);
-  const low = headerCounterLow(arena.view, offset);
+  // As a signed number it is never boxed on its way.
+  const low = headerCounterLow(arena.view, offset) | 0;
   if (high >= COUNTER_HIGH_MAX) {
     return OpenFault.TooOld;
   }
-  const counter = high * LOW + low;
   const window = tunnels.window(context.slot);
-  const seen = checkCounter(tunnels.windows, window, counter);
+  const seen = checkCounter(tunnels.windows, window, high, low);
   if (seen !== Replay.Fresh) {
     return seen === Replay.Duplicate ? OpenFault.Duplicate : OpenFault.TooOld;
   }
   if (!context.receiveKey.open(offset, HEADER_BYTES, offset + HEADER_BYTES, bodyBytes, high, low)) {
     return OpenFault.NotAuthentic;
   }
-  const claimed = claimCounter(tunnels.windows, window, counter);
+  const claimed = claimCounter(tunnels.windows, window, high, low);
   if (claimed < 0) {
     return claimed === Replay.Duplicate ? OpenFault.Duplicate : OpenFault.TooOld;
   }

@@ -6,14 +6,13 @@
  * (Nebula protocol: encrypted message layout.)
  */
 
+import type { CounterWords } from '../memory/sendCounter.ts';
 import type { Arena } from '../sys/arena.ts';
 import { HEADER_BYTES, TAG_BYTES, writeHeader } from '../wire/header.ts';
 import type { TunnelContext } from './tunnelContext.ts';
 
 /** What a packet adds to its body. */
 export const SEAL_OVERHEAD_BYTES: number = HEADER_BYTES + TAG_BYTES;
-
-const LOW = 2 ** 32;
 
 /**
  * Writes the packet at arena offset `target` and returns its length, `length + SEAL_OVERHEAD_BYTES`. The body of
@@ -26,13 +25,13 @@ export function sealPacket(
   type: number,
   subtype: number,
   label: number,
-  counter: number,
+  counter: CounterWords,
   source: number,
   length: number,
   target: number,
 ): number {
-  const high = Math.floor(counter / LOW);
-  const low = counter >>> 0;
+  const high = counter[0];
+  const low = counter[1];
   writeHeader(arena.view, target, type, subtype, label, context.remoteIndex, high, low);
   context.sendKey.seal(target, HEADER_BYTES, source, length, target + HEADER_BYTES, high, low);
   return length + SEAL_OVERHEAD_BYTES;

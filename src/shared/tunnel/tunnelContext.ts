@@ -79,14 +79,14 @@ export class TunnelContexts {
     return this.#renew(slot, generation);
   }
 
-  /** The context of the tunnel whose local index is `index`, or null. */
+  /** The context of the tunnel whose local index is `index` (signed or not), or null. */
   byIndex(index: number): TunnelContext | null {
     const slot = this.#indexes.lookup(index);
     if (slot < 0) {
       return null;
     }
     const context = this.at(slot);
-    return context !== null && context.localIndex === index ? context : null;
+    return context !== null && (context.localIndex ^ index) === 0 ? context : null;
   }
 
   /** Brings `destination` up to date; false when the tunnel has no direct endpoint. */

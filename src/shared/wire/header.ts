@@ -65,7 +65,7 @@ export function isValidType(type: number, subtype: number): boolean {
   return type <= MessageType.Control && subtype === 0;
 }
 
-/** Writes all 16 bytes. `counterHigh` and `counterLow` are the halves of the 64-bit counter, unsigned. */
+/** Writes all 16 bytes. `counterHigh` and `counterLow` are the halves of the 64-bit counter, signed or not. */
 export function writeHeader(
   view: DataView,
   offset: number,

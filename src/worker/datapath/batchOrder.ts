@@ -29,12 +29,12 @@ export class BatchOrder {
     this.#isSorted = true;
   }
 
-  /** Adds packet number `count`. `tunnel` is an ordinal: a tunnel made later has a larger one. */
-  add(tunnel: number, counter: number): void {
+  /** Adds packet number `count`. `tunnel` is an ordinal: a tunnel made later has a larger one. The halves may be signed. */
+  add(tunnel: number, counterHigh: number, counterLow: number): void {
     const index = this.count++;
     this.order[index] = index;
     this.#tunnels[index] = tunnel;
-    this.#counters[index] = counter;
+    this.#counters[index] = (counterHigh >>> 0) * 0x1_0000_0000 + (counterLow >>> 0);
     if (index > 0 && !this.#isInOrder(index - 1, index)) {
       this.#isSorted = false;
     }

@@ -87,7 +87,10 @@ export class Coalescer {
     this.#marks = new Uint8Array(capacity);
   }
 
-  /** Takes one packet that the firewall passed. `tunnel`: ordinal of the tunnel, larger for one made later. */
+  /**
+   * Takes one packet that the firewall passed. `tunnel`: ordinal of the tunnel, larger for one made later. The halves of
+   * the message counter may be signed.
+   */
   add(offset: number, length: number, tunnel: number, counterHigh: number, counterLow: number): void {
     if (this.#order.count === this.#capacity) {
       this.flush();
@@ -95,7 +98,7 @@ export class Coalescer {
     const index = this.#order.count;
     this.#offsets[index] = offset;
     this.#lengths[index] = length;
-    this.#order.add(tunnel, counterHigh * 0x1_0000_0000 + counterLow);
+    this.#order.add(tunnel, counterHigh, counterLow);
   }
 
   /** Delivers everything added since the last flush. Returns 0, or a negative errno when the device is broken. */

@@ -35,7 +35,7 @@ export class Deliveries implements Overlay {
 
   add(context: TunnelContext, header: number, offset: number, length: number): void {
     const high = headerCounterHigh(this.#view, header);
-    this.#coalescer.add(offset, length, context.ordinal, high, headerCounterLow(this.#view, header));
+    this.#coalescer.add(offset, length, context.ordinal, high, headerCounterLow(this.#view, header) | 0);
     this.#metrics[METRIC['tun.tx.packets']]++;
     this.#metrics[METRIC['tun.tx.bytes']] += length;
   }

@@ -151,7 +151,8 @@ export class Inbound {
       this.#strangerPacket(type, offset, length, source);
       return;
     }
-    const remoteIndex = headerRemoteIndex(arena.view, offset);
+    // As a signed number it is never boxed on its way.
+    const remoteIndex = headerRemoteIndex(arena.view, offset) | 0;
     if (type === MessageType.Message && subtype === Subtype.Relay) {
       // Relay indexes are a namespace of their own, and this node has none: it never agreed to a relay.
       metrics[METRIC['messages.rx.relay']]++;

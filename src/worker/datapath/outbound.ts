@@ -148,23 +148,14 @@ export class Outbound {
   /** Seals and queues the segments that `segmenter` was begun with. */
   #sendSegments(context: TunnelContext, segments: number): void {
     const { sender, segmenter, contexts } = this.#parts;
-    const counter = sender.prepare(context, segments);
-    if (counter < 0) {
+    if (!sender.prepare(context, segments)) {
       return;
     }
     const labels = this.#rules.labels;
     const label = labels === null ? 0 : labels.of(this.#tuple);
     for (let index = 0; index < segments; index++) {
       segmenter.next();
-      sender.sendWith(
-        context,
-        MessageType.Message,
-        Subtype.None,
-        label,
-        counter + index,
-        segmenter.offset,
-        segmenter.length,
-      );
+      sender.sendNext(context, MessageType.Message, Subtype.None, label, segmenter.offset, segmenter.length);
     }
     this.#metrics[METRIC['messages.tx.message']] += segments;
     contexts.tunnels.markOut(context.slot);

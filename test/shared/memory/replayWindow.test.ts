@@ -1,13 +1,12 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import {
-  checkCounter,
-  claimCounter,
   REPLAY_WINDOW_COUNTERS,
   REPLAY_WINDOW_WORDS,
   Replay,
   resetReplayWindow,
 } from '../../../src/shared/memory/replayWindow.ts';
+import { check, claim } from '../../support/counters.ts';
 import { Random } from '../../support/random.ts';
 
 function freshWindow(last = 2): Int32Array {
@@ -17,26 +16,26 @@ function freshWindow(last = 2): Int32Array {
 }
 
 const accept = (words: Int32Array, counter: number): boolean =>
-  checkCounter(words, 1, counter) === Replay.Fresh && claimCounter(words, 1, counter) >= 0;
+  check(words, 1, counter) === Replay.Fresh && claim(words, 1, counter) >= 0;
 
 describe('replay window', () => {
   it('refuses what the handshake used and accepts what follows', () => {
     const words = freshWindow();
     for (const counter of [0, 1, 2]) {
-      expect(checkCounter(words, 1, counter)).to.equal(Replay.Duplicate);
-      expect(claimCounter(words, 1, counter)).to.equal(Replay.Duplicate);
+      expect(check(words, 1, counter)).to.equal(Replay.Duplicate);
+      expect(claim(words, 1, counter)).to.equal(Replay.Duplicate);
     }
     for (const counter of [3, 8191, 8192, 9000]) {
-      expect(checkCounter(words, 1, counter)).to.equal(Replay.Fresh);
+      expect(check(words, 1, counter)).to.equal(Replay.Fresh);
     }
   });
 
   it('a check claims nothing', () => {
     const words = freshWindow();
-    expect(checkCounter(words, 1, 5)).to.equal(Replay.Fresh);
-    expect(checkCounter(words, 1, 5)).to.equal(Replay.Fresh);
-    expect(claimCounter(words, 1, 5)).to.equal(0);
-    expect(checkCounter(words, 1, 5)).to.equal(Replay.Duplicate);
+    expect(check(words, 1, 5)).to.equal(Replay.Fresh);
+    expect(check(words, 1, 5)).to.equal(Replay.Fresh);
+    expect(claim(words, 1, 5)).to.equal(0);
+    expect(check(words, 1, 5)).to.equal(Replay.Duplicate);
   });
 
   it('takes the same sequences as Nebula, as long as they stay within its narrower window', () => {
@@ -53,8 +52,8 @@ describe('replay window', () => {
     const words = freshWindow();
     expect(accept(words, 100)).to.equal(true);
     expect(accept(words, 100 + 8192)).to.equal(true);
-    expect(checkCounter(words, 1, 101)).to.equal(Replay.TooOld);
-    expect(claimCounter(words, 1, 101)).to.equal(Replay.TooOld);
+    expect(check(words, 1, 101)).to.equal(Replay.TooOld);
+    expect(claim(words, 1, 101)).to.equal(Replay.TooOld);
   });
 
   it('counts what never arrived', () => {
@@ -62,7 +61,7 @@ describe('replay window', () => {
     let lost = 0;
     for (let counter = 1; counter < 8192 * 3; counter++) {
       if (counter % 10 !== 0) {
-        const claimed = claimCounter(words, 1, counter);
+        const claimed = claim(words, 1, counter);
         expect(claimed).to.be.at.least(0);
         lost += claimed;
       }
