@@ -49,6 +49,8 @@ export class TestNode {
   readonly name: string;
   readonly namespace: Namespace;
   readonly configPath: string;
+  /** Of the local API, for a weft node. */
+  readonly socketPath: string;
   readonly kind: NodeKind;
   #options: NodeOptions;
   readonly #lab: Lab;
@@ -62,6 +64,7 @@ export class TestNode {
     const label = options.label ?? namespace.label;
     this.name = `${options.kind} ${label}`;
     this.configPath = join(lab.directory, `${label}.yml`);
+    this.socketPath = join(lab.directory, `${label}.sock`);
   }
 
   /** The running program; a node that was never started has none. */
@@ -123,7 +126,13 @@ export class TestNode {
 
   /** Replaces the configuration file; the program learns of it only by a signal or a restart. */
   writeConfig(changes: ConfigTree = {}): void {
-    writeFileSync(this.configPath, JSON.stringify(mergeTrees(configTree(this.#options), changes), null, 2));
+    const tree = mergeTrees(this.#ownTree(), mergeTrees(configTree(this.#options), changes));
+    writeFileSync(this.configPath, JSON.stringify(tree, null, 2));
+  }
+
+  /** Nodes in namespaces share /run: each has its local socket in the lab's own directory. */
+  #ownTree(): ConfigTree {
+    return this.kind === 'weft' ? { api: { socket: this.socketPath } } : {};
   }
 
   #command(): readonly string[] {

@@ -158,6 +158,7 @@ class Story {
       listen: { host: '0.0.0.0', port: PORT },
       routines: ROUTINES,
       tun: { dev: 'weft0' },
+      api: { socket: join(this.#lab.directory, `${host.name}.sock`) },
       firewall: { inbound: any, outbound: any },
     };
     const path = join(this.#lab.directory, `${host.name}.yml`);
