@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { sumBytes } from '../../../src/shared/ip/checksum.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { viewMemory } from '../../../src/shared/sys/libc.ts';
+import { Random } from '../../support/random.ts';
 
 describe('Arena', () => {
   it('hands out aligned, zeroed, non-overlapping ranges', () => {
@@ -39,5 +41,37 @@ describe('Arena', () => {
 
   it('reports a refused mapping as a SysError', () => {
     expect(() => new Arena(2 ** 60)).to.throw('mmap: not enough memory (ENOMEM)');
+  });
+
+  it('lies below 2^31, where an address is a small integer, and so do others beside it', () => {
+    const arenas = [1 << 28, 1 << 27, 4096, 1 << 26, 65536].map((byteLength) => new Arena(byteLength));
+    const ranges = arenas.map(({ address, bytes }) => [address, address + bytes.length]).sort((a, b) => a[0] - b[0]);
+    ranges.forEach(([start, end], index) => {
+      expect(start % 65536).to.equal(0);
+      expect(end).to.be.below(index + 1 < ranges.length ? ranges[index + 1][0] + 1 : 2 ** 31);
+    });
+  });
+
+  it('lies anywhere when it is too large for that', () => {
+    const arena = new Arena(2 ** 31);
+    arena.bytes[2 ** 31 - 1] = 5;
+    expect(arena.address).to.be.above(2 ** 31);
+    expect(arena.bytes[2 ** 31 - 1]).to.equal(5);
+  });
+
+  it('sums its own bytes, by WebAssembly', () => {
+    const arena = new Arena(100_000);
+    const random = new Random(5);
+    arena.bytes.set(random.bytes(100_000));
+    const { sum } = arena;
+    // A native function; the fallback is one of JavaScript.
+    expect(String(sum)).to.contain('[native code]');
+    expect(arena.sum).to.equal(sum);
+    for (let round = 0; round < 500; round++) {
+      const length = random.below(3000);
+      const offset = random.below(100_000 - length);
+      arena.bytes[offset] ^= 0x55;
+      expect(sum(offset, length)).to.equal(sumBytes(arena.view, offset, length));
+    }
   });
 });
