@@ -21,6 +21,14 @@ export class LighthouseStore implements TunnelStore {
     this.#onRefused = onRefused;
   }
 
+  announceIndex(index: number): boolean {
+    return this.#inner.announceIndex(index);
+  }
+
+  withdrawIndex(index: number): void {
+    this.#inner.withdrawIndex(index);
+  }
+
   publish(record: TunnelRecord): number {
     const slot = this.#inner.publish(record);
     if (slot >= 0) {

@@ -17,6 +17,8 @@ function fixture(capacity: number) {
   const calls: string[] = [];
   let nextSlot = 0;
   const inner: TunnelStore = {
+    announceIndex: () => true,
+    withdrawIndex: () => undefined,
     publish: () => (nextSlot < 3 ? nextSlot++ : -1),
     generation: (slot) => slot + 100,
     setHost: (address, slot) => calls.push(`set ${address.text} ${slot}`),
