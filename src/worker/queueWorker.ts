@@ -97,6 +97,7 @@ export class QueueWorker {
           for (const address of message.addresses) {
             this.#outbound?.release(address, loop.nowSeconds);
           }
+          this.#inbound.release(loop.nowMs, loop.nowSeconds);
         });
         break;
       case 'hostFailed':

@@ -329,16 +329,27 @@ const FRESH_TUNNEL: TestTunnel = { indexes: [1000, 2000], lastCounter: 2, cipher
 
 /** Writes the rows of one tunnel on both sides, published in both host tables. */
 export function connect(left: DataPlane, right: DataPlane, slot: number, tunnel: TestTunnel = FRESH_TUNNEL): void {
+  connectSide(left, right, slot, 'left', tunnel);
+  connectSide(right, left, slot, 'right', tunnel);
+}
+
+/** One side of the same: the tunnel as `plane` has it, which is the left or the right one of the two. */
+export function connectSide(
+  plane: DataPlane,
+  peer: DataPlane,
+  slot: number,
+  side: 'left' | 'right',
+  tunnel: TestTunnel = FRESH_TUNNEL,
+): void {
   const keys = [new Uint8Array(32).fill(slot + 1), new Uint8Array(32).fill(slot + 101)];
-  const index = tunnel.indexes[0] + slot;
-  const peerIndex = tunnel.indexes[1] + slot;
+  const indexes = [tunnel.indexes[0] + slot, tunnel.indexes[1] + slot];
+  const [own, other] = side === 'left' ? [0, 1] : [1, 0];
   const { lastCounter, cipher } = tunnel;
-  write(left, right, slot, { index, peerIndex, sendKey: keys[0], receiveKey: keys[1], lastCounter, cipher });
-  write(right, left, slot, {
-    index: peerIndex,
-    peerIndex: index,
-    sendKey: keys[1],
-    receiveKey: keys[0],
+  write(plane, peer, slot, {
+    index: indexes[own],
+    peerIndex: indexes[other],
+    sendKey: keys[own],
+    receiveKey: keys[other],
     lastCounter,
     cipher,
   });

@@ -89,6 +89,11 @@ export class TunnelContexts {
     return context !== null && (context.localIndex ^ index) === 0 ? context : null;
   }
 
+  /** Whether a tunnel may come up under this index soon: its handshake waits for the answer. */
+  isExpected(index: number): boolean {
+    return this.#indexes.isAnnounced(index);
+  }
+
   /** Brings `destination` up to date; false when the tunnel has no direct endpoint. */
   refreshEndpoint(context: TunnelContext): boolean {
     const generation = this.tunnels.endpointGeneration(context.slot);

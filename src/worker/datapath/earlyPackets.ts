@@ -7,6 +7,9 @@
 import type { Arena } from '../../shared/sys/arena.ts';
 import { SOCKADDR_BYTES } from '../../shared/tunnel/socketAddress.ts';
 
+/** The longest datagram that is kept. */
+export const EARLY_BYTES_MAX = 65_536;
+
 const PACKETS_MAX = 256;
 const BYTES_MAX = 1024 * 1024;
 /** An answer that has not been worked off by then is none. */

@@ -10,7 +10,7 @@ import { type PacketTuple, parsePacket } from '../../shared/ip/packetTuple.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { OpenFault, openPacket } from '../../shared/tunnel/open.ts';
-import { isSameSocketAddress, SocketFamily } from '../../shared/tunnel/socketAddress.ts';
+import { isSameSocketAddress, SOCKADDR_BYTES, SocketFamily } from '../../shared/tunnel/socketAddress.ts';
 import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 import {
   checkHeader,
@@ -24,6 +24,7 @@ import {
 } from '../../shared/wire/header.ts';
 import type { DatagramSource } from '../ports/contracts.ts';
 import type { Punts } from '../punts.ts';
+import { EARLY_BYTES_MAX, EarlyPackets } from './earlyPackets.ts';
 import type { Firewall } from './firewall.ts';
 import type { LighthouseRequests } from './lighthouseRequests.ts';
 import type { Peers } from './peers.ts';
@@ -89,6 +90,10 @@ export class Inbound {
   readonly #tuple: PacketTuple;
   readonly #metrics: Float64Array;
   readonly #lost: Float64Array;
+  readonly #early: EarlyPackets;
+  /** Where an early packet and its source lie while they are received. */
+  readonly #earlyDatagram: number;
+  readonly #earlySource: number;
   #nowMs = 0;
   #nowSeconds = 0;
 
@@ -98,6 +103,9 @@ export class Inbound {
     this.#tuple = tuple;
     this.#metrics = parts.metrics;
     this.#lost = parts.metrics.subarray(METRIC['network.packets.lost']);
+    this.#early = new EarlyPackets(parts.arena);
+    this.#earlyDatagram = parts.arena.allocate(EARLY_BYTES_MAX, 64);
+    this.#earlySource = parts.arena.allocate(SOCKADDR_BYTES, 64);
   }
 
   reconfigure(rules: InboundRules): void {
@@ -161,9 +169,11 @@ export class Inbound {
     }
     const context = contexts.byIndex(remoteIndex);
     if (context === null) {
-      metrics[METRIC['drop.rx.unknown_index']]++;
-      this.#rules.recvErrors.answer(remoteIndex, source, this.#nowMs);
+      this.#noTunnel(remoteIndex, offset, length, source);
       return;
+    }
+    if (this.#early.count > 0) {
+      this.#receiveEarly();
     }
     const body = openPacket(arena, contexts.tunnels, context, offset, length, this.#lost);
     if (body < 0) {
@@ -177,6 +187,37 @@ export class Inbound {
       this.#data(context, offset, body);
     } else {
       this.#tunnelMessage(context, type, subtype, offset + HEADER_BYTES, body, isAtEndpoint);
+    }
+  }
+
+  // Cold: packets that are ahead of their tunnel.
+
+  /** Tunnels have come up: what was ahead of them is received now. */
+  release(nowMs: number, nowSeconds: number): void {
+    this.#nowMs = nowMs;
+    this.#nowSeconds = nowSeconds;
+    this.#receiveEarly();
+  }
+
+  #noTunnel(remoteIndex: number, offset: number, length: number, source: number): void {
+    const isExpected = this.#parts.contexts.isExpected(remoteIndex);
+    if (isExpected && this.#early.keep(offset, length, source, this.#nowMs)) {
+      return;
+    }
+    this.#metrics[METRIC['drop.rx.unknown_index']]++;
+    if (!isExpected) {
+      this.#rules.recvErrors.answer(remoteIndex, source, this.#nowMs);
+    }
+  }
+
+  /** Each by itself, as all of them use the one place in the arena. Those still ahead are kept again. */
+  #receiveEarly(): void {
+    const { arena, overlay } = this.#parts;
+    for (const { datagram, source } of this.#early.take(this.#nowMs)) {
+      arena.bytes.set(datagram, this.#earlyDatagram);
+      arena.bytes.set(source, this.#earlySource);
+      this.#packet(this.#earlyDatagram, datagram.length, this.#earlySource);
+      overlay.flush();
     }
   }
 

@@ -3,7 +3,7 @@ import { beforeEach, describe, it } from 'mocha';
 import { METRIC, type MetricName } from '../../../src/shared/memory/metrics.ts';
 import { ipv4, udp } from '../../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../../support/certificates.ts';
-import { connect, DataPlane, textOf } from '../../support/dataPlane.ts';
+import { connect, connectSide, DataPlane, textOf } from '../../support/dataPlane.ts';
 import { Random } from '../../support/random.ts';
 
 const LEFT = '10.1.0.1';
@@ -161,6 +161,39 @@ describe('data path, tun to tun', () => {
       4242,
     ]);
     expect(right.udp.take(), 'no answer to a recv_error').to.deep.equal([]);
+  });
+
+  it('keeps packets that are ahead of their tunnel, and receives them first, in order', () => {
+    const packets = Array.from({ length: 3 }, (_, index) => datagram(LEFT, RIGHT, 100 + index));
+    right.tables.indexes.announce(2000);
+    connectSide(left, right, 0, 'left');
+    for (const packet of packets) {
+      left.tun.send(packet);
+    }
+    left.turn();
+    const [first, second, third] = left.udp.take();
+    right.udp.deliver(first);
+    right.udp.deliver(second);
+    right.turn();
+    expect([right.tun.written.length, right.udp.sentCount, right.reported.length]).to.deep.equal([0, 0, 0]);
+    connectSide(right, left, 0, 'right');
+    right.udp.deliver(third);
+    right.turn();
+    expect(right.tun.written).to.deep.equal(packets);
+    right.inbound.release(1000, 1);
+    expect(right.tun.written.length).to.equal(3);
+  });
+
+  it('does not wait for ever for a tunnel', () => {
+    right.tables.indexes.announce(2000);
+    connectSide(left, right, 0, 'left');
+    left.tun.send(datagram(LEFT, RIGHT));
+    left.turn();
+    right.udp.deliver(left.udp.take()[0]);
+    right.turn(1000);
+    connectSide(right, left, 0, 'right');
+    right.inbound.release(3500, 3);
+    expect(right.tun.written).to.deep.equal([]);
   });
 
   it('counts every kind of malformed datagram and drops it', () => {
