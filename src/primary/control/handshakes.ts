@@ -4,7 +4,8 @@
  *
  *   start ─▶ pending ─(attempt n, then wait n × interval)─▶ ... ─▶ answer ─▶ tunnel, primary
  *                 │                                          └─▶ wrong host: that endpoint blocked, started anew
- *                 └─▶ retries used up, or a fatal answer: given up, waiting packets are dropped
+ *                 ├─▶ retries used up: given up, waiting packets are dropped
+ *                 └─▶ an answer that is refused: the same, and the next handshake waits a second before it begins
  *
  * (Nebula protocol: outbound handshake, initiator path.) Answering others' handshakes is `handshakeAnswers.ts`.
  */
@@ -23,12 +24,20 @@ import type { Tunnels } from './tunnels.ts';
 /** More destinations than this are not tried at once: a scan through an overlay network must not eat the memory. */
 export const PENDING_MAX = 4096;
 
+/**
+ * A host that answers with a certificate we refuse answers at once, and every packet for it would start the next
+ * handshake: hundreds of key agreements a second, on both sides, for as long as something is sent there.
+ */
+export const REFUSAL_WAIT_MS = 1000;
+
 export class Handshakes {
   readonly #context: Context;
   readonly #tunnels: Tunnels;
   readonly #timers = new Timers<PendingHandshake>();
   readonly #byAddress = new Map<string, PendingHandshake>();
   readonly #byIndex = new Map<number, PendingHandshake>();
+  /** By address, until when no handshake begins; oldest first. */
+  readonly #refused = new Map<string, number>();
 
   constructor(context: Context, tunnels: Tunnels) {
     this.#context = context;
@@ -69,14 +78,15 @@ export class Handshakes {
     this.#byAddress.set(address.text, pending);
     outbox.count('handshake_manager.initiated');
     outbox.push({ kind: 'queryLighthouse', address });
-    this.#schedule(pending, now.ms + pending.tryIntervalMs);
+    pending.notBeforeMs = this.#refused.get(address.text) ?? 0;
+    this.#schedule(pending, Math.max(pending.notBeforeMs, now.ms + pending.tryIntervalMs));
     this.trigger(now, address);
   }
 
   /** The address may have new endpoints: if a handshake waits for it and they differ from the last ones, tries now. */
   trigger(now: Now, address: IpAddress): void {
     const pending = this.#byAddress.get(address.text);
-    if (pending === undefined || pending.attemptCount >= pending.retries) {
+    if (pending?.mayTryAgain(now.ms) !== true) {
       return;
     }
     if (keyOf(this.#endpointsOf(pending)) !== pending.triedKey) {
@@ -87,7 +97,7 @@ export class Handshakes {
   /** The peer has forgotten our tunnel, so it is alive: does not wait for the next attempt of a pending handshake. */
   hurry(now: Now, address: IpAddress): void {
     const pending = this.#byAddress.get(address.text);
-    if (pending !== undefined && pending.attemptCount < pending.retries) {
+    if (pending?.mayTryAgain(now.ms) === true) {
       this.#attempt(now, pending);
     }
   }
@@ -126,7 +136,7 @@ export class Handshakes {
         return;
       }
       outbox.logLimited(now, 'warn', 'Handshake failed', fields);
-      this.#giveUp(pending);
+      this.#refuse(now, pending);
       return;
     }
     this.#complete(now, pending, result, from);
@@ -151,7 +161,7 @@ export class Handshakes {
     if (addresses.some((address) => this.#context.isOwnAddress(address))) {
       outbox.count('handshakes.rejected.own_address');
       outbox.logLimited(now, 'error', 'Refusing to handshake with myself', fields);
-      this.#giveUp(pending);
+      this.#refuse(now, pending);
       return;
     }
     this.#remove(pending);
@@ -159,6 +169,7 @@ export class Handshakes {
       this.#refuseWrongHost(now, pending, handshake, from, fields);
       return;
     }
+    this.#refused.delete(pending.address.text);
     const durationMs = now.ms - pending.startedMs;
     outbox.log('info', 'Handshake message received', { ...fields, handshake: STAGE_2, durationMs });
     outbox.count('handshakes.completed');
@@ -251,6 +262,20 @@ export class Handshakes {
       handshake: STAGE_1,
       durationMs: now.ms - pending.startedMs,
     });
+    this.#giveUp(pending);
+  }
+
+  /** The answer was of no use, and the next one may be the same. */
+  #refuse(now: Now, pending: PendingHandshake): void {
+    const address = pending.address.text;
+    this.#refused.delete(address);
+    for (const [oldest, untilMs] of this.#refused) {
+      if (untilMs > now.ms && this.#refused.size < PENDING_MAX) {
+        break;
+      }
+      this.#refused.delete(oldest);
+    }
+    this.#refused.set(address, now.ms + REFUSAL_WAIT_MS);
     this.#giveUp(pending);
   }
 

@@ -26,6 +26,8 @@ export class PendingHandshake {
   readonly tryIntervalMs: number;
   readonly retries: number;
   attemptCount = 0;
+  /** No attempt is made earlier; 0 unless the host's last answer was refused. */
+  notBeforeMs = 0;
   initiator: StartedHandshake | null = null;
   endpoints: readonly Endpoint[] = [];
   /** The endpoints of the last attempt, as one text; empty before there were any. */
@@ -43,6 +45,11 @@ export class PendingHandshake {
     this.startedMs = startedMs;
     this.tryIntervalMs = settings.tryIntervalMs;
     this.retries = settings.retries;
+  }
+
+  /** Whether news about the host may lead to an attempt ahead of the timer. */
+  mayTryAgain(nowMs: number): boolean {
+    return this.attemptCount < this.retries && nowMs >= this.notBeforeMs;
   }
 
   view(): PendingView {
