@@ -40,9 +40,7 @@ export class Device {
       mtu: linkMtu(config),
       txQueueLength: config.tun.txQueue,
     });
-    for (const prefix of identity.networks) {
-      this.#netlink.addAddress({ linkIndex: this.#linkIndex, prefix });
-    }
+    this.#addAddresses(identity);
   }
 
   /** Brings the device up and installs the routes: packets flow from here on. */
@@ -51,14 +49,22 @@ export class Device {
     this.#applyRoutes(config, identity);
   }
 
-  /** Follows a reload: MTU and routes; addresses cannot change while the node runs. */
+  /** Follows a reload: MTU, routes, and addresses of a certificate version that was added; none can change or go. */
   reload(config: Config, identity: Identity): void {
     this.#netlink.setLink(this.#linkIndex, { mtu: linkMtu(config) });
+    this.#addAddresses(identity);
     this.#applyRoutes(config, identity);
   }
 
   close(): void {
     this.#netlink.close();
+  }
+
+  /** Those that are there already stay as they are. */
+  #addAddresses(identity: Identity): void {
+    for (const prefix of identity.networks) {
+      this.#netlink.addAddress({ linkIndex: this.#linkIndex, prefix });
+    }
   }
 
   #applyRoutes(config: Config, identity: Identity): void {

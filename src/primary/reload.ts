@@ -8,6 +8,7 @@ import type { Config } from '../shared/config/config.ts';
 import { fieldOf, fieldPath, reloadPlan, touches } from '../shared/config/difference.ts';
 import { keys } from '../shared/config/keys.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
+import { networksOf } from './settings.ts';
 
 /** The parts of a node that take a new configuration while they run. */
 export interface ReloadTargets {
@@ -24,6 +25,8 @@ interface Step {
   readonly name: string;
   /** Keys or sections whose change calls for it. */
   readonly keys: readonly string[];
+  /** What of the identity it depends on: a certificate may be renewed in place, without any key changing. */
+  readonly dependsOn?: (identity: Identity) => string;
   readonly apply: (config: Config, identity: Identity, targets: ReloadTargets) => void;
 }
 
@@ -32,7 +35,8 @@ const STEPS: readonly Step[] = [
   { name: 'logging', keys: ['logging'], apply: (config, _identity, { log }) => log.configure(config.logging) },
   {
     name: 'remote addresses',
-    keys: ['static_host_map', 'static_map', 'lighthouse', 'preferred_ranges', 'punchy', 'pki'],
+    keys: ['static_host_map', 'static_map', 'lighthouse', 'preferred_ranges', 'punchy'],
+    dependsOn: fingerprintsOf,
     apply: (config, identity, targets) => targets.applyDiscovery(config, identity),
   },
   {
@@ -49,8 +53,18 @@ const STEPS: readonly Step[] = [
     ],
     apply: (config, _identity, targets) => targets.applyControl(config),
   },
-  { name: 'firewall', keys: ['firewall'], apply: (_config, _identity, targets) => targets.applyRules() },
-  { name: 'device', keys: ['tun'], apply: (config, identity, targets) => targets.applyDevice(config, identity) },
+  {
+    name: 'firewall',
+    keys: ['firewall'],
+    dependsOn: (identity) => `${networksOf(identity)} ${unsafeNetworksOf(identity)}`,
+    apply: (_config, _identity, targets) => targets.applyRules(),
+  },
+  {
+    name: 'device',
+    keys: ['tun'],
+    dependsOn: (identity) => networksOf(identity).join(' '),
+    apply: (config, identity, targets) => targets.applyDevice(config, identity),
+  },
 ];
 
 export interface Reloaded {
@@ -79,11 +93,10 @@ export function applyReload(
   if (identity !== oldIdentity) {
     targets.applyIdentity(identity);
   }
-  const hasNewUnsafeNetworks = unsafeNetworksOf(identity) !== unsafeNetworksOf(oldIdentity);
   const applied: string[] = identity === oldIdentity ? [] : ['identity'];
   for (const step of STEPS) {
     const isTouched = step.keys.some((key) => touches(plan.changed, key));
-    if (isTouched || (step.name === 'firewall' && hasNewUnsafeNetworks)) {
+    if (isTouched || step.dependsOn?.(identity) !== step.dependsOn?.(oldIdentity)) {
       step.apply(next, identity, targets);
       applied.push(step.name);
     }
@@ -104,6 +117,10 @@ function withoutRestart(old: Config, next: Config, restartNeeded: readonly strin
     }
   }
   return inForce;
+}
+
+function fingerprintsOf(identity: Identity): string {
+  return identity.certificates.map((certificate) => certificate.fingerprint).join(' ');
 }
 
 function unsafeNetworksOf(identity: Identity): string {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
-import { CertifiedPair, filesOf, LEFT_6, NETWORKS, RIGHT_6 } from '../support/certifiedPair.ts';
+import { CertifiedPair, filesOf, LEFT_6, NETWORKS, RIGHT_6, reload } from '../support/certifiedPair.ts';
+import { CountedStream } from '../support/countedStream.ts';
 import { requireLab } from '../support/environment.ts';
 import type { ConfigTree } from '../support/nodes.ts';
 import { LEFT, RIGHT } from '../support/pair.ts';
@@ -144,5 +145,23 @@ describe('certificates of both versions and curves', function () {
     await right.program.waitForLine(/Handshake message received.*certName=left certVersion=2/, 5000);
     expect((await pinging).received).to.be.greaterThan(97);
     expect((await ping(lab, right.namespace, LEFT_6)).received).to.equal(3);
+  });
+
+  it('a node that gets its v2 certificate while it runs has IPv6 from then on', async () => {
+    const started = await start(4, '25519', { left: '1', right: '1' });
+    const { lab, left, right } = started.pair;
+    await untilReachable(lab, left.namespace, RIGHT);
+    const stream = await CountedStream.start(lab, left.namespace, right.namespace, RIGHT);
+    for (const [name, node] of [
+      ['left', left],
+      ['right', right],
+    ] as const) {
+      const mark = reload(node, { pki: wardrobe('25519').files(name, '1+2') });
+      await node.program.waitForLine(/Configuration reloaded/, 5000, mark);
+    }
+    await untilReachable(lab, left.namespace, RIGHT_6);
+    expect((await ping(lab, right.namespace, LEFT_6)).received).to.equal(3);
+    const { sent, echoed } = await stream.finish();
+    expect(echoed).to.equal(sent);
   });
 });

@@ -1,0 +1,71 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { applyReload, type Reloaded, type ReloadTargets } from '../../src/primary/reload.ts';
+import type { Identity } from '../../src/shared/cert/identity.ts';
+import type { Config } from '../../src/shared/config/config.ts';
+import { createLogger } from '../../src/shared/log/logger.ts';
+import { configOf } from '../shared/config/support.ts';
+import { type IssueOptions, TestAuthority } from '../support/testAuthority.ts';
+
+const authority = new TestAuthority(78);
+const NETWORKS = ['10.42.0.1/24', 'fd42::1/64'];
+
+function identity(issue: IssueOptions = {}, networks: readonly string[] = NETWORKS): Identity {
+  return authority.identity('host', networks, issue);
+}
+
+interface Told extends Reloaded {
+  /** What was applied, in order. */
+  readonly applied: readonly string[];
+  readonly lines: readonly string[];
+}
+
+function reload(from: readonly [Config, Identity], to: readonly [Config, Identity]): Told {
+  const applied: string[] = [];
+  const lines: string[] = [];
+  const settings = { level: 'info', format: 'text', disableTimestamp: true } as const;
+  const log = createLogger({ ...settings, write: (line) => lines.push(line) });
+  const targets: ReloadTargets = {
+    log,
+    applyIdentity: () => applied.push('identity'),
+    applyControl: () => applied.push('control'),
+    applyDiscovery: (_config, { certificates }) => applied.push(`discovery ${certificates.length}`),
+    applyRules: () => applied.push('rules'),
+    applyDevice: (_config, { networks }) => applied.push(`device ${networks.map(({ text }) => text).join(' ')}`),
+  };
+  return { ...applyReload(from[0], to[0], from[1], to[1], targets), applied, lines };
+}
+
+describe('a reload', () => {
+  it('takes a certificate that was renewed in place: no key of the configuration has changed', () => {
+    const [old, renewed] = [identity(), identity({ groups: ['renewed'] })];
+    const told = reload([configOf(), old], [configOf(), renewed]);
+    expect(told.applied).to.deep.equal(['identity', 'discovery 1']);
+    expect(told.identity).to.equal(renewed);
+  });
+
+  it('gives the device the addresses of a version that was added', () => {
+    const [old, both] = [identity({ versions: [1] }), identity({ versions: [1, 2] })];
+    const told = reload([configOf(), old], [configOf(), both]);
+    expect(told.applied).to.deep.equal(['identity', 'discovery 2', 'rules', 'device 10.42.0.1/24 fd42::1/64']);
+  });
+
+  it('leaves discovery and device alone when the certificates are the same', () => {
+    const told = reload([configOf(), identity()], [configOf(), identity()]);
+    expect(told.applied).to.deep.equal(['identity']);
+  });
+
+  it('keeps the identity when the networks would change, says so, and applies the rest', () => {
+    const [old, moved] = [identity(), identity({}, ['10.42.0.9/24'])];
+    const told = reload([configOf(), old], [configOf('preferred_ranges: [192.0.2.0/24]'), moved]);
+    expect(told.identity).to.equal(old);
+    expect(told.applied).to.deep.equal(['discovery 1', 'control']);
+    expect(told.lines[0]).to.match(/^level=ERROR .*10\.42\.0\.1\/24 would become 10\.42\.0\.9\/24/);
+  });
+
+  it('keeps old values of keys that need a restart, and names them', () => {
+    const told = reload([configOf('cipher: aes'), identity()], [configOf('cipher: chachapoly'), identity()]);
+    expect(told.config.cipher).to.equal('aes');
+    expect(told.lines.join('')).to.match(/need a restart.*cipher/);
+  });
+});
