@@ -102,6 +102,12 @@ describe('firewall', function () {
     expect(await outcomes(pair.lab, pair.left.namespace, attempts)).to.deep.equal(expected);
   });
 
+  it('has no cache of flows in front of conntrack when there is only one queue', () => {
+    expectCounts(pair.left, ['ConntrackHits']);
+    expect(pair.left.counters.total('CacheHits')).to.equal(0);
+    expect(pair.left.node.lines.filter((line) => line.includes('routine-local conntrack cache'))).to.deep.equal([]);
+  });
+
   async function pingOnce(from: FirewallSide, to: string): Promise<number> {
     return (await ping(pair.lab, from.namespace, to, { count: 1, patienceSeconds: 1 })).received;
   }

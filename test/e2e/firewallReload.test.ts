@@ -22,7 +22,7 @@ describe('firewall rules changed by SIGHUP during two TCP transfers', function (
     requireLab(this, 'iperf3');
     // Two queues: both workers must take the rules over, and both have a cache of flows that must not outlive them.
     pair = await FirewallPair.open({ routines: 2 });
-    await pair.apply(pair.right, { inbound: tcp(KEPT_PORT, CUT_PORT) });
+    await applyInbound(KEPT_PORT, CUT_PORT);
     kept = await Transfer.start(pair, KEPT_PORT);
     cut = await Transfer.start(pair, CUT_PORT);
   });
@@ -30,13 +30,18 @@ describe('firewall rules changed by SIGHUP during two TCP transfers', function (
     pair?.close();
   });
 
+  /** Without outbound rules: the receiver's acknowledgements would open a flow that was cut again, from inside. */
+  async function applyInbound(...ports: readonly number[]): Promise<void> {
+    await pair.apply(pair.right, { inbound: tcp(...ports), outbound: [] });
+  }
+
   it('both run under the first rules', async () => {
     await Promise.all([kept.untilRunning(), cut.untilRunning()]);
   });
 
   it('the one that is no longer allowed stops, the other goes on', async () => {
     const failed = pair.right.counters.total('RechecksFailed');
-    await pair.apply(pair.right, { inbound: tcp(KEPT_PORT) });
+    await applyInbound(KEPT_PORT);
     await cut.untilStopped();
     await kept.untilRunning();
     expect(pair.right.counters.total('RechecksFailed')).to.be.greaterThan(failed);
@@ -46,7 +51,7 @@ describe('firewall rules changed by SIGHUP during two TCP transfers', function (
     const { node, counters } = pair.right;
     const mark = node.lines.length;
     const faulty = [...tcp(KEPT_PORT, CUT_PORT), { port: 22, proto: 'tpc', host: 'any' }];
-    node.writeConfig({ firewall: { inbound: faulty } });
+    node.writeConfig({ firewall: { inbound: faulty, outbound: [] } });
     node.program.signal('SIGHUP');
     const line = await node.program.waitForLine(/the running configuration stays in force/, 10_000, mark);
     expect(line).to.include('firewall.inbound[2]').and.to.include('tpc');
@@ -56,12 +61,12 @@ describe('firewall rules changed by SIGHUP during two TCP transfers', function (
   });
 
   it('the one that is allowed again goes on where it was', async () => {
-    await pair.apply(pair.right, { inbound: tcp(CUT_PORT, KEPT_PORT) });
+    await applyInbound(CUT_PORT, KEPT_PORT);
     await Promise.all([kept.untilRunning(), cut.untilRunning()]);
   });
 
   it('rules of the side that opened the connections cut them too', async () => {
-    // Without inbound rules: the receiver's acknowledgements would open the same flow from the other side.
+    // Without inbound rules, for the same reason.
     await pair.apply(pair.left, { inbound: [], outbound: tcp(CUT_PORT) });
     await kept.untilStopped();
     await cut.untilRunning();

@@ -82,20 +82,15 @@ describe('firewall of several workers', function () {
     await ping.stop();
   });
 
-  const off = { firewall: { conntrack: { routine_cache_timeout: '0s' } }, logging: { level: 'debug' } };
-  for (const [why, options] of [
-    ['when they are told so', { routines: 2, config: off }],
-    ['when there is only one', { routines: 1 }],
-  ] as const) {
-    it(`do not cache ${why}`, async () => {
-      const { lab, left, right } = await open(options);
-      await serve(lab, right.namespace, { tcp: [PORT] });
-      expect(await outcomes(lab, left.namespace, [lively('tcp', RIGHT, PORT)])).to.deep.equal(['answered']);
-      expect(left.counters.total('ConntrackHits')).to.be.greaterThan(0);
-      expect(left.counters.total('CacheHits')).to.equal(0);
-      expect(left.node.lines.filter((line) => CACHE_LINE.test(line) || EMPTYING_LINE.test(line))).to.deep.equal([]);
-    });
-  }
+  it('do not cache when they are told so', async () => {
+    const config = { firewall: { conntrack: { routine_cache_timeout: '0s' } }, logging: { level: 'debug' } };
+    const { lab, left, right } = await open({ routines: 2, config });
+    await serve(lab, right.namespace, { tcp: [PORT] });
+    expect(await outcomes(lab, left.namespace, [lively('tcp', RIGHT, PORT)])).to.deep.equal(['answered']);
+    expect(left.counters.total('ConntrackHits')).to.be.greaterThan(0);
+    expect(left.counters.total('CacheHits')).to.equal(0);
+    expect(left.node.lines.filter((line) => CACHE_LINE.test(line) || EMPTYING_LINE.test(line))).to.deep.equal([]);
+  });
 });
 
 /** One datagram from left to right and its reply; the workers of the left node that they met. */
