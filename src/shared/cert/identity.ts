@@ -271,7 +271,12 @@ class Loading {
     try {
       file = isInline(source) ? Buffer.from(source) : this.#files.read(source);
     } catch (error) {
-      this.problems.push(`${key}: unable to read ${source}: ${error instanceof Error ? error.message : String(error)}`);
+      const why = error instanceof Error ? error.message : String(error);
+      // What may be the private key itself is never named as a path.
+      const problem = looksLikeContent(source)
+        ? 'it is no file that can be read, and no PEM text, which begins with a line "-----BEGIN ...-----"'
+        : `unable to read ${source}: ${why}`;
+      this.problems.push(`${key}: ${problem}`);
       return null;
     }
     try {
@@ -295,6 +300,11 @@ const systemFiles: PkiFiles = {
 
 function isInline(source: string): boolean {
   return source.includes('-----BEGIN');
+}
+
+/** Base64 of 32 bytes or more, or several lines: a PEM block that lost its first line, but no path of a file. */
+function looksLikeContent(source: string): boolean {
+  return source.trim().includes('\n') || /^[A-Za-z0-9+/]{42,}={0,2}$/.test(source.trim());
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
