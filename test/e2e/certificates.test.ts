@@ -2,7 +2,7 @@
  * Certificates, authorities and blocklists change while nodes run and a connection is in use: what is replaced keeps its
  * connections, what is withdrawn loses them, and what is faulty changes nothing.
  */
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
@@ -43,9 +43,9 @@ describe('certificates in the running node', function () {
   });
 
   /** Both nodes up and a counted connection between them. */
-  async function startStream(rightPath: string = rightCert): Promise<CountedStream> {
+  async function startStream(rightPath: string = rightCert, leftPath: string = leftCert): Promise<CountedStream> {
     certified = new CertifiedPair();
-    await certified.start({ files: filesOf(pki.ca, left, leftCert) }, { files: filesOf(pki.ca, right, rightPath) });
+    await certified.start({ files: filesOf(pki.ca, left, leftPath) }, { files: filesOf(pki.ca, right, rightPath) });
     const { lab, left: from, right: to } = certified.pair;
     return CountedStream.start(lab, from.namespace, to.namespace, RIGHT);
   }
@@ -58,11 +58,14 @@ describe('certificates in the running node', function () {
   }
 
   it('a renewed certificate, then one for a new key, replace the tunnel under a connection that does not notice', async () => {
-    const stream = await startStream();
+    const inPlace = join(directory, 'left.crt');
+    copyFileSync(leftCert, inPlace);
+    const stream = await startStream(rightCert, inPlace);
     const { left: a, right: b } = certified.pair;
+    copyFileSync(pki.certify(left, { networks: NETWORKS.left, groups: 'renewed', duration: '24h' }), inPlace);
     const newKey = pki.key('left');
     const renewals = [
-      filesOf(pki.ca, left, pki.certify(left, { networks: NETWORKS.left, groups: 'renewed', duration: '24h' })),
+      filesOf(pki.ca, left, inPlace),
       filesOf(pki.ca, newKey, pki.certify(newKey, { networks: NETWORKS.left })),
     ];
     for (const files of renewals) {
@@ -128,7 +131,7 @@ describe('certificates in the running node', function () {
   });
 
   it('a peer whose certificate ends is cut off', async () => {
-    const brief = pki.certify(right, { networks: NETWORKS.right, duration: '12s' });
+    const brief = pki.certify(right, { networks: NETWORKS.right, duration: '10s' });
     await startStream(brief);
     const { lab, left: a, right: b } = certified.pair;
     await a.program.waitForLine(/no longer valid, tearing down the tunnel.*certificate is expired/, 15_000);
