@@ -7,8 +7,8 @@
  */
 import type { Endpoint, IpAddress } from '../shared/ip/address.ts';
 import { addressWords } from '../shared/ip/networkWords.ts';
+import { LIGHTHOUSE_ADDRESSES_MAX } from '../shared/memory/lighthouseRows.ts';
 import {
-  LIGHTHOUSE_ADDRESSES_MAX,
   type LighthouseSection,
   type LighthouseTable,
   LighthouseSection as Section,
@@ -144,7 +144,9 @@ export class LighthouseHosts {
   /** Sections are the fields of a message's details, so the codec reads them once they have a frame. */
   #decode(row: number, section: LighthouseSection): LighthouseMessage {
     const bytes = new Uint8Array(LIGHTHOUSE_BYTES_MAX);
-    const end = this.#table.copySection(row, section, bytes, beginDetails(bytes, 0, 0));
+    const start = beginDetails(bytes, 0, 0);
+    // A row that a dead worker left locked reads as empty until `breakLocks`.
+    const end = Math.max(start, this.#table.copySection(row, section, bytes, start));
     const message = new LighthouseMessage();
     new LighthouseDecoder().decode(bytes, 0, finishMessage(bytes, 0, end), message);
     return message;

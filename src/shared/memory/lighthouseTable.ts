@@ -13,23 +13,10 @@
  *
  * Keys and the life of rows are the primary's alone (`src/primary/lighthouseHosts.ts`): it publishes a row's keys after
  * the row, removes them before, and gives a row away again only when no worker can still hold it (`workerTurns.ts`).
- *
- *   word 0      generations: reported in the low half, primary's in the high half; odd while being written
- *   word 1      lock: number of the writing worker plus 1
- *   words 2, 3  lengths of the reported half; lengths of the primary's half
- *   words 4..7  first vpn address           words 8..10  learned IPv4 endpoint
- *   word 11     slot of the primary tunnel
- *   12..52      reported: IPv4, IPv6, relays v1, relays v2, each from a word on; then in the tail
- *   53..56      second vpn address          57..63       learned IPv6 endpoint
- *   tail        six more vpn addresses, then the rest of the report
  */
 import {
   beginDetails,
   finishMessage,
-  V1_RELAYS_BYTES_MAX,
-  V2_RELAY_BYTES_MAX,
-  V4_ENDPOINT_BYTES_MAX,
-  V6_ENDPOINT_BYTES_MAX,
   writeRelaysV1,
   writeRelaysV2,
   writeTargetV1,
@@ -39,11 +26,30 @@ import {
   writeV6Endpoint,
   writeV6Endpoints,
 } from '../wire/lighthouseEncoder.ts';
-import { LIGHTHOUSE_LIST_MAX, type LighthouseMessage } from '../wire/lighthouseMessage.ts';
+import type { LighthouseMessage } from '../wire/lighthouseMessage.ts';
 import { hashOfAddress, LighthouseKeys } from './lighthouseKeys.ts';
-
-/** vpn addresses by which a host can be found; a certificate may name more. */
-export const LIGHTHOUSE_ADDRESSES_MAX = 8;
+import {
+  ADDRESS_COUNT_SHIFT,
+  GENERATIONS,
+  HAS_REPORTED,
+  IS_VERSION_2,
+  LEARNED_MASK,
+  LEARNED_V4,
+  LEARNED_V6,
+  LEARNED_V6_SHIFT,
+  LIGHTHOUSE_ADDRESSES_MAX,
+  LighthouseRows,
+  LOCK,
+  PRIMARY_LENGTHS,
+  REPORTED_LENGTHS,
+  REPORTED_WORDS_MAX,
+  ROW_WORDS,
+  SLOT,
+  V1_SHIFT,
+  V2_SHIFT,
+  V6_SHIFT,
+  wordsOf,
+} from './lighthouseRows.ts';
 
 /** What `encode` returns when there is no message. */
 export const LighthouseRead = {
@@ -53,41 +59,9 @@ export const LighthouseRead = {
   Busy: -2,
 } as const;
 
-/** One family's learned endpoint, for `describe`. */
+/** Of a row: where the host's packets come from, or what it said about itself. */
 export const LighthouseSection = { Learned: 0, Reported: 1 } as const;
 export type LighthouseSection = (typeof LighthouseSection)[keyof typeof LighthouseSection];
-
-const ROW_WORDS = 64;
-const GENERATIONS = 0;
-const LOCK = 1;
-const REPORTED_LENGTHS = 2;
-const PRIMARY_LENGTHS = 3;
-const FIRST_ADDRESS = 4;
-const LEARNED_V4 = 8;
-const SLOT = 11;
-const REPORTED = 12;
-const SECOND_ADDRESS = 53;
-const LEARNED_V6 = 57;
-const HEAD_WORDS = SECOND_ADDRESS - REPORTED;
-
-const MORE_ADDRESSES_WORDS = (LIGHTHOUSE_ADDRESSES_MAX - 2) * 4;
-const REPORTED_WORDS_MAX =
-  wordsOf(LIGHTHOUSE_LIST_MAX * V4_ENDPOINT_BYTES_MAX) +
-  wordsOf(LIGHTHOUSE_LIST_MAX * V6_ENDPOINT_BYTES_MAX) +
-  wordsOf(V1_RELAYS_BYTES_MAX) +
-  wordsOf(LIGHTHOUSE_LIST_MAX * V2_RELAY_BYTES_MAX);
-const TAIL_WORDS = MORE_ADDRESSES_WORDS + REPORTED_WORDS_MAX - HEAD_WORDS;
-
-/** Of REPORTED_LENGTHS: bytes of IPv4 (7 bits), IPv6 (9), relays v1 (6), relays v2 (8); one store, so never torn. */
-const V6_SHIFT = 7;
-const V1_SHIFT = 16;
-const V2_SHIFT = 22;
-const HAS_REPORTED = 1 << 30;
-/** Of PRIMARY_LENGTHS: bytes of the learned IPv4 endpoint (4 bits), of IPv6 (5), vpn addresses (4), form 2 or 1 (1). */
-const LEARNED_V6_SHIFT = 4;
-const ADDRESS_COUNT_SHIFT = 9;
-const IS_VERSION_2 = 1 << 13;
-const LEARNED_MASK = (1 << ADDRESS_COUNT_SHIFT) - 1;
 
 /** One step of the generation in the high half. */
 const PRIMARY_STEP = 0x10000;
@@ -99,9 +73,9 @@ const ALIGN_BYTES = 64;
 export class LighthouseTable {
   readonly capacity: number;
   readonly #keys: LighthouseKeys;
+  readonly #store: LighthouseRows;
+  /** The words of `#store`. */
   readonly #rows: Int32Array;
-  readonly #rowBytes: Uint8Array;
-  readonly #tails: Int32Array;
   /** What the next report is encoded into before the row is locked. */
   readonly #draft = new Int32Array(REPORTED_WORDS_MAX);
   readonly #draftBytes = new Uint8Array(this.#draft.buffer);
@@ -109,18 +83,15 @@ export class LighthouseTable {
   readonly #fenceWord = new Int32Array(1);
 
   static byteLength(capacity: number): number {
-    return align(LighthouseKeys.byteLength(capacity)) + capacity * (ROW_WORDS + TAIL_WORDS) * 4;
+    return align(LighthouseKeys.byteLength(capacity)) + LighthouseRows.byteLength(capacity);
   }
 
   /** `byteOffset` is a multiple of 64, so that rows and buckets do not straddle cache lines. */
   constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
-    const rowsOffset = byteOffset + align(LighthouseKeys.byteLength(capacity));
-    const rowsBytes = capacity * ROW_WORDS * 4;
     this.capacity = capacity;
     this.#keys = new LighthouseKeys(buffer, byteOffset, capacity);
-    this.#rows = new Int32Array(buffer, rowsOffset, capacity * ROW_WORDS);
-    this.#rowBytes = new Uint8Array(buffer, rowsOffset, rowsBytes);
-    this.#tails = new Int32Array(buffer, rowsOffset + rowsBytes, capacity * TAIL_WORDS);
+    this.#store = new LighthouseRows(buffer, byteOffset + align(LighthouseKeys.byteLength(capacity)), capacity);
+    this.#rows = this.#store.words;
   }
 
   // Any process.
@@ -134,7 +105,7 @@ export class LighthouseTable {
       const moves = keys.moves();
       for (let entry = keys.next(hash, home); entry >= 0; entry = keys.next(hash, entry + 1)) {
         const row = keys.row(entry);
-        if (this.#hasAddress(row, a0, a1, a2, a3)) {
+        if (this.#store.hasAddress(row, a0, a1, a2, a3)) {
           return row;
         }
       }
@@ -177,17 +148,17 @@ export class LighthouseTable {
       const reported = rows[base + REPORTED_LENGTHS];
       const learned = rows[base + PRIMARY_LENGTHS];
       const isKnown = reported !== 0 || (learned & LEARNED_MASK) !== 0;
-      const isHost = this.#hasAddress(row, a0, a1, a2, a3);
+      const isHost = this.#store.hasAddress(row, a0, a1, a2, a3);
       let at = beginDetails(bytes, start, type);
       if (version === 1) {
         at = writeTargetV1(bytes, at, n3);
       }
-      at = this.#copyEndpoints(base, row, reported, learned, view, at);
+      at = this.#store.copyEndpoints(base, row, reported, learned, view, at);
       if (version === 1) {
-        at = this.#copyRelays(row, reported, 1, view, at);
+        at = this.#store.copyRelays(row, reported, 1, view, at);
       } else {
         at = writeTargetV2(bytes, at, n0, n1, n2, n3);
-        at = this.#copyRelays(row, reported, 2, view, at);
+        at = this.#store.copyRelays(row, reported, 2, view, at);
       }
       this.#fence();
       if (Atomics.load(rows, base + GENERATIONS) === generations) {
@@ -228,7 +199,7 @@ export class LighthouseTable {
     this.#stepReported(base);
     rows[base + REPORTED_LENGTHS] =
       v4Bytes | (v6Bytes << V6_SHIFT) | (v1Bytes << V1_SHIFT) | (v2Bytes << V2_SHIFT) | HAS_REPORTED;
-    this.#copyDraft(row, v2Start / 4 + wordsOf(v2Bytes));
+    this.#store.copyDraft(row, this.#draft, v2Start / 4 + wordsOf(v2Bytes));
     this.#stepReported(base);
     Atomics.store(rows, base + LOCK, 0);
     return true;
@@ -256,8 +227,8 @@ export class LighthouseTable {
     const count = Math.min(words.length / 4, LIGHTHOUSE_ADDRESSES_MAX);
     Atomics.add(rows, base + GENERATIONS, PRIMARY_STEP);
     for (let index = 0; index < count; index++) {
-      const target = index < 2 ? rows : this.#tails;
-      target.set(words.subarray(index * 4, index * 4 + 4), this.#addressWord(row, index));
+      const target = index < 2 ? rows : this.#store.tails;
+      target.set(words.subarray(index * 4, index * 4 + 4), this.#store.addressWord(row, index));
     }
     rows[base + SLOT] = slot;
     rows[base + PRIMARY_LENGTHS] =
@@ -281,7 +252,7 @@ export class LighthouseTable {
     const base = row * ROW_WORDS;
     const at = (base + LEARNED_V4) * 4;
     Atomics.add(this.#rows, base + GENERATIONS, PRIMARY_STEP);
-    const length = writeV4Endpoint(this.#rowBytes, at, address, port) - at;
+    const length = writeV4Endpoint(this.#store.bytes, at, address, port) - at;
     this.#rows[base + PRIMARY_LENGTHS] = (this.#rows[base + PRIMARY_LENGTHS] & ~0xf) | length;
     Atomics.add(this.#rows, base + GENERATIONS, PRIMARY_STEP);
   }
@@ -290,7 +261,7 @@ export class LighthouseTable {
     const base = row * ROW_WORDS;
     const at = (base + LEARNED_V6) * 4;
     Atomics.add(this.#rows, base + GENERATIONS, PRIMARY_STEP);
-    const length = writeV6Endpoint(this.#rowBytes, at, a0, a1, a2, a3, port) - at;
+    const length = writeV6Endpoint(this.#store.bytes, at, a0, a1, a2, a3, port) - at;
     const others = this.#rows[base + PRIMARY_LENGTHS] & ~(0x1f << LEARNED_V6_SHIFT);
     this.#rows[base + PRIMARY_LENGTHS] = others | (length << LEARNED_V6_SHIFT);
     Atomics.add(this.#rows, base + GENERATIONS, PRIMARY_STEP);
@@ -313,113 +284,26 @@ export class LighthouseTable {
 
   /**
    * Copies the encoded endpoints of one half, and with Reported the relays, as fields of a message's details; returns
-   * where they end in `bytes`. For the operator's eyes; the row is not checked to stay the same meanwhile.
+   * where they end in `bytes`, or `LighthouseRead.Busy`. For the operator's eyes.
    */
   copySection(row: number, section: LighthouseSection, bytes: Uint8Array, start: number): number {
     const base = row * ROW_WORDS;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const reported = section === LighthouseSection.Reported ? this.#rows[base + REPORTED_LENGTHS] : 0;
-    const learned = section === LighthouseSection.Learned ? this.#rows[base + PRIMARY_LENGTHS] : 0;
-    const at = this.#copyEndpoints(base, row, reported, learned, view, start);
-    return this.#copyRelays(row, reported, 2, view, at);
-  }
-
-  /** Learned before reported within a family, IPv4 before IPv6, as Nebula answers. */
-  #copyEndpoints(base: number, row: number, reported: number, learned: number, view: DataView, start: number): number {
-    const v4Bytes = reported & 0x7f;
-    const v6Bytes = (reported >>> V6_SHIFT) & 0x1ff;
-    let at = start;
-    if ((learned & 0xf) !== 0) {
-      at = this.#copyHead(base + LEARNED_V4, learned & 0xf, view, at);
-    }
-    at = this.#copyHead(base + REPORTED, v4Bytes, view, at);
-    if ((learned >>> LEARNED_V6_SHIFT) & 0x1f) {
-      at = this.#copyHead(base + LEARNED_V6, (learned >>> LEARNED_V6_SHIFT) & 0x1f, view, at);
-    }
-    return v6Bytes === 0 ? at : this.#copyReported(row, wordsOf(v4Bytes), v6Bytes, view, at);
-  }
-
-  #copyRelays(row: number, reported: number, version: 1 | 2, view: DataView, at: number): number {
-    const v1Bytes = (reported >>> V1_SHIFT) & 0x3f;
-    const v2Bytes = (reported >>> V2_SHIFT) & 0xff;
-    const byteCount = version === 1 ? v1Bytes : v2Bytes;
-    if (byteCount === 0) {
-      return at;
-    }
-    const v1Word = wordsOf(reported & 0x7f) + wordsOf((reported >>> V6_SHIFT) & 0x1ff);
-    return this.#copyReported(row, version === 1 ? v1Word : v1Word + wordsOf(v1Bytes), byteCount, view, at);
-  }
-
-  /** A section of the report, which starts at its `word`, wherever that stands. */
-  #copyReported(row: number, word: number, byteCount: number, view: DataView, at: number): number {
-    const head = row * ROW_WORDS + REPORTED;
-    if (word + wordsOf(byteCount) <= HEAD_WORDS) {
-      return this.#copyHead(head + word, byteCount, view, at);
-    }
-    const tail = row * TAIL_WORDS + MORE_ADDRESSES_WORDS - HEAD_WORDS;
-    for (let copied = 0; copied < byteCount; copied += 4) {
-      const source = word + copied / 4;
-      const value = source < HEAD_WORDS ? this.#rows[head + source] : this.#tails[tail + source];
-      view.setInt32(at + copied, value, IS_LITTLE_ENDIAN);
-    }
-    return at + byteCount;
-  }
-
-  /** Word by word: no view of the source has to be made, and it takes a third of the time of bytes. */
-  #copyHead(word: number, byteCount: number, view: DataView, at: number): number {
-    const rows = this.#rows;
-    let source = word;
-    for (let copied = 0; copied < byteCount; copied += 4) {
-      view.setInt32(at + copied, rows[source++], IS_LITTLE_ENDIAN);
-    }
-    return at + byteCount;
-  }
-
-  #copyDraft(row: number, wordCount: number): void {
-    const headCount = Math.min(wordCount, HEAD_WORDS);
-    const head = row * ROW_WORDS + REPORTED;
-    for (let word = 0; word < headCount; word++) {
-      this.#rows[head + word] = this.#draft[word];
-    }
-    const tail = row * TAIL_WORDS + MORE_ADDRESSES_WORDS - HEAD_WORDS;
-    for (let word = headCount; word < wordCount; word++) {
-      this.#tails[tail + word] = this.#draft[word];
-    }
-  }
-
-  #hasAddress(row: number, a0: number, a1: number, a2: number, a3: number): boolean {
-    const rows = this.#rows;
-    const first = row * ROW_WORDS + FIRST_ADDRESS;
-    if (
-      rows[first + 3] === (a3 | 0) &&
-      rows[first + 2] === (a2 | 0) &&
-      rows[first + 1] === (a1 | 0) &&
-      rows[first] === (a0 | 0)
-    ) {
-      return true;
-    }
-    const count = (rows[row * ROW_WORDS + PRIMARY_LENGTHS] >>> ADDRESS_COUNT_SHIFT) & 0xf;
-    for (let index = 1; index < count; index++) {
-      const words = index < 2 ? rows : this.#tails;
-      const at = this.#addressWord(row, index);
-      if (
-        words[at + 3] === (a3 | 0) &&
-        words[at + 2] === (a2 | 0) &&
-        words[at + 1] === (a1 | 0) &&
-        words[at] === (a0 | 0)
-      ) {
-        return true;
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const generations = Atomics.load(this.#rows, base + GENERATIONS);
+      if ((generations & BEING_WRITTEN) !== 0) {
+        continue;
+      }
+      const reported = section === LighthouseSection.Reported ? this.#rows[base + REPORTED_LENGTHS] : 0;
+      const learned = section === LighthouseSection.Learned ? this.#rows[base + PRIMARY_LENGTHS] : 0;
+      const at = this.#store.copyEndpoints(base, row, reported, learned, view, start);
+      const end = this.#store.copyRelays(row, reported, 2, view, at);
+      this.#fence();
+      if (Atomics.load(this.#rows, base + GENERATIONS) === generations) {
+        return end;
       }
     }
-    return false;
-  }
-
-  /** Where address `index` stands: in the row, or from the third on in its tail. */
-  #addressWord(row: number, index: number): number {
-    if (index >= 2) {
-      return row * TAIL_WORDS + (index - 2) * 4;
-    }
-    return row * ROW_WORDS + (index === 0 ? FIRST_ADDRESS : SECOND_ADDRESS);
+    return LighthouseRead.Busy;
   }
 
   #lock(base: number, writer: number): boolean {
@@ -449,14 +333,8 @@ export class LighthouseTable {
   }
 }
 
-function wordsOf(byteCount: number): number {
-  return (byteCount + 3) >>> 2;
-}
-
 function align(byteCount: number): number {
   return Math.ceil(byteCount / ALIGN_BYTES) * ALIGN_BYTES;
 }
 
 const HAS_ORDERED_LOADS = process.arch === 'x64' || process.arch === 'ia32';
-/** Words in memory have the machine's byte order, and are copied as bytes. */
-const IS_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
