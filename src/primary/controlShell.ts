@@ -198,6 +198,8 @@ export class ControlShell {
     const length = sealPacket(underlay.arena, context, type, subtype, 0, counter, source, body.length, underlay.buffer);
     const errno =
       endpoint === null ? underlay.sendTo(context.destination, length) : underlay.sendBuilt(endpoint, length);
+    // A peer that never answers must be noticed, whichever process talks to it.
+    tunnels.markOut(slot);
     this.#sent(SEALED_METRICS[type * 2 + subtype] ?? null, errno, endpoint);
   }
 

@@ -25,26 +25,37 @@ export interface Datagram {
 
 const NAT_LIFETIME_MS = 30_000;
 
-/** The public side of one node behind a NAT. */
+/** Whose packets a NAT lets in (RFC 4787): only the endpoint's that was sent to, or anybody's while its mapping lives. */
+export type NatFiltering = 'endpoint' | 'none';
+
+/** The public side of one node behind a NAT; its mapping does not depend on the destination. */
 export class Nat {
   publicEndpoint: Endpoint;
+  readonly #filtering: NatFiltering;
   readonly #openUntilMs = new Map<string, number>();
+  #mappedUntilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(publicEndpoint: Endpoint) {
+  constructor(publicEndpoint: Endpoint, filtering: NatFiltering = 'endpoint') {
     this.publicEndpoint = publicEndpoint;
+    this.#filtering = filtering;
   }
 
   /** The router restarted: another public endpoint, and nobody may come in until the node sends again. */
   rebind(publicEndpoint: Endpoint): void {
     this.publicEndpoint = publicEndpoint;
     this.#openUntilMs.clear();
+    this.#mappedUntilMs = Number.NEGATIVE_INFINITY;
   }
 
   noteSent(to: Endpoint, nowMs: number): void {
     this.#openUntilMs.set(to.text, nowMs + NAT_LIFETIME_MS);
+    this.#mappedUntilMs = nowMs + NAT_LIFETIME_MS;
   }
 
   letsIn(from: Endpoint, nowMs: number): boolean {
+    if (this.#filtering === 'none') {
+      return this.#mappedUntilMs >= nowMs;
+    }
     return (this.#openUntilMs.get(from.text) ?? Number.NEGATIVE_INFINITY) >= nowMs;
   }
 }

@@ -7,7 +7,7 @@ import { ControlPlane } from '../../src/primary/control/controlPlane.ts';
 import type { Effect } from '../../src/primary/control/effects.ts';
 import type { Now } from '../../src/primary/control/now.ts';
 import { Remotes } from '../../src/primary/control/remotes.ts';
-import { Traffic } from '../../src/primary/control/tunnelStore.ts';
+import { Traffic, type TunnelStore } from '../../src/primary/control/tunnelStore.ts';
 import type { Identity } from '../../src/shared/cert/identity.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';
@@ -26,6 +26,19 @@ import type { Random } from '../support/random.ts';
 import type { Nat } from './network.ts';
 import { headerBytes, openPacket, sealPacket } from './packets.ts';
 
+/** What stands beside the control plane in a node and has deadlines and effects of its own: discovery, a lighthouse. */
+export interface SimCompanion {
+  readonly nextMs: number | null;
+  start(now: Now): void;
+  onTimer(now: Now): void;
+  drain(): Effect[];
+  /** Sees every effect, in order, before the node carries it out. */
+  onEffect(now: Now, effect: Effect): void;
+  onLighthouseMessage(now: Now, row: MemoryRow, body: Uint8Array): void;
+  /** The store that the control plane gets: this one, or one around it. */
+  storeAround(store: MemoryTunnelStore): TunnelStore;
+}
+
 export interface SimNodeOptions {
   readonly name: string;
   readonly identity: Identity;
@@ -37,6 +50,10 @@ export interface SimNodeOptions {
   readonly capacity?: number;
   /** Behaves as releases up to 1.9.6: answers a duplicate packet with recv_error. */
   readonly complainsAboutReplays?: boolean;
+  /** Behaves as Nebula: answers packets that overtake the answer to its handshake with recv_error, and drops them. */
+  readonly complainsAboutEarlyPackets?: boolean;
+  /** Called at the start and at every restart. */
+  readonly companion?: (node: SimNode) => SimCompanion;
 }
 
 export interface Delivery {
@@ -46,6 +63,7 @@ export interface Delivery {
 }
 
 const WAITING_MAX = 100;
+const EARLY_MAX = 100;
 const allowEverything: RemoteFilter = { allowsUnknown: () => true, allowsAll: () => true };
 
 export class SimNode {
@@ -60,10 +78,13 @@ export class SimNode {
   store: MemoryTunnelStore;
   remotes: Remotes;
   readonly delivered: Delivery[] = [];
+  companion: SimCompanion | null;
   readonly effects: Effect[] = [];
   readonly dropped: string[] = [];
   #staticHosts: { address: IpAddress; endpoints: readonly Endpoint[] }[] = [];
   #waiting = new Map<string, Uint8Array[]>();
+  /** Packets that overtook the answer to a handshake. */
+  #early: { readonly bytes: Uint8Array; readonly from: Endpoint }[] = [];
 
   constructor(options: SimNodeOptions, random: Random, send: (bytes: Uint8Array, to: Endpoint) => void) {
     this.name = options.name;
@@ -74,7 +95,13 @@ export class SimNode {
     this.identity = options.identity;
     this.store = new MemoryTunnelStore(options.capacity);
     this.remotes = new Remotes();
+    this.companion = options.companion?.(this) ?? null;
     this.control = this.#controlPlane();
+  }
+
+  get nextMs(): number | null {
+    const times = [this.control.nextMs, this.companion?.nextMs ?? null].filter((time) => time !== null);
+    return times.length === 0 ? null : Math.min(...times);
   }
 
   get vpnAddress(): IpAddress {
@@ -92,8 +119,16 @@ export class SimNode {
     this.store = new MemoryTunnelStore(this.options.capacity);
     this.remotes = new Remotes();
     this.#waiting.clear();
+    this.#early = [];
+    this.companion = this.options.companion?.(this) ?? null;
     this.control = this.#controlPlane();
     this.#applyStaticHosts();
+  }
+
+  /** The node is up: its companion begins. */
+  start(now: Now): void {
+    this.companion?.start(now);
+    this.settle(now);
   }
 
   reloadIdentity(now: Now, identity: Identity): void {
@@ -137,6 +172,7 @@ export class SimNode {
 
   onTimer(now: Now): void {
     this.control.onTimer(now);
+    this.companion?.onTimer(now);
     this.settle(now);
   }
 
@@ -154,23 +190,36 @@ export class SimNode {
 
   /** Carries out what the control plane wants, as the shell does. */
   settle(now: Now): void {
-    for (const effect of this.control.drain()) {
-      this.effects.push(effect);
-      this.#carryOut(now, effect);
+    for (;;) {
+      const effects = [...this.control.drain(), ...(this.companion?.drain() ?? [])];
+      if (effects.length === 0) {
+        return;
+      }
+      for (const effect of effects) {
+        this.effects.push(effect);
+        this.companion?.onEffect(now, effect);
+        this.#carryOut(now, effect);
+      }
     }
   }
 
-  #carryOut(_now: Now, effect: Effect): void {
+  /** Seals a message and sends it to `endpoint`, or where the tunnel's packets go. */
+  sendSealed(row: MemoryRow, type: number, subtype: number, body: Uint8Array, endpoint: Endpoint | null = null): void {
+    const to = endpoint ?? row.endpoint;
+    if (to !== null) {
+      row.traffic |= Traffic.Out;
+      this.send(sealPacket(row, type, subtype, body), to);
+    }
+  }
+
+  #carryOut(now: Now, effect: Effect): void {
     switch (effect.kind) {
       case 'sendDatagram':
         this.send(effect.bytes, effect.endpoint);
         break;
       case 'sendSealed': {
         const row = this.store.row(effect.slot);
-        const to = effect.endpoint ?? row.endpoint;
-        if (to !== null) {
-          this.send(sealPacket(row, effect.type, effect.subtype, effect.body), to);
-        }
+        this.sendSealed(row, effect.type, effect.subtype, effect.body, effect.endpoint);
         break;
       }
       case 'punch':
@@ -180,6 +229,7 @@ export class SimNode {
         for (const address of effect.addresses) {
           this.#flush(address);
         }
+        this.#receiveEarly(now);
         break;
       case 'hostFailed':
         for (const body of this.#waiting.get(effect.address.text) ?? []) {
@@ -207,17 +257,19 @@ export class SimNode {
   }
 
   #sendData(row: MemoryRow, body: Uint8Array): void {
-    row.traffic |= Traffic.Out;
-    if (row.endpoint !== null) {
-      this.send(sealPacket(row, MessageType.Message, Subtype.None, body), row.endpoint);
-    }
+    this.sendSealed(row, MessageType.Message, Subtype.None, body);
   }
 
   #receive(now: Now, bytes: Uint8Array, view: DataView, from: Endpoint): void {
     const row = this.store.byLocalIndex(headerRemoteIndex(view, 0));
     const recvError = headerBytes(MessageType.RecvError, 0, headerRemoteIndex(view, 0), 0);
     if (row === null) {
-      this.send(recvError, from);
+      const isExpected = this.store.announced.has(headerRemoteIndex(view, 0)) && this.#early.length < EARLY_MAX;
+      if (isExpected && this.options.complainsAboutEarlyPackets !== true) {
+        this.#early.push({ bytes, from });
+      } else {
+        this.send(recvError, from);
+      }
       return;
     }
     const counter = headerCounterLow(view, 0);
@@ -240,6 +292,14 @@ export class SimNode {
     this.#dispatch(now, row, bytes, body);
   }
 
+  #receiveEarly(now: Now): void {
+    const early = this.#early;
+    this.#early = [];
+    for (const { bytes, from } of early) {
+      this.#receive(now, bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), from);
+    }
+  }
+
   #dispatch(now: Now, row: MemoryRow, bytes: Uint8Array, body: Uint8Array): void {
     switch (headerType(bytes, 0)) {
       case MessageType.Message:
@@ -250,6 +310,9 @@ export class SimNode {
           row.traffic |= Traffic.Out;
           this.send(sealPacket(row, MessageType.Test, Subtype.TestReply, body), row.endpoint);
         }
+        break;
+      case MessageType.Lighthouse:
+        this.companion?.onLighthouseMessage(now, row, body);
         break;
       case MessageType.CloseTunnel:
         this.control.onClose(now, row.slot, row.generation);
@@ -262,7 +325,7 @@ export class SimNode {
 
   #controlPlane(): ControlPlane {
     return new ControlPlane({
-      store: this.store,
+      store: this.companion?.storeAround(this.store) ?? this.store,
       remotes: this.remotes,
       remoteFilter: this.options.remoteFilter ?? allowEverything,
       random: (byteCount) => this.random.bytes(byteCount),

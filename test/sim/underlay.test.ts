@@ -136,7 +136,7 @@ describe('simulation: recv_error', () => {
 
   it('of an initiator that has not read the answer yet does not close the young tunnel', () => {
     const quality = { loss: 0, duplication: 0, delayMsMin: 10, delayMsMax: 10 };
-    const { world, a, b } = pair(502, {}, {}, quality);
+    const { world, a, b } = pair(502, { complainsAboutEarlyPackets: true }, {}, quality);
     world.ping(a, b);
     world.run(10);
     expect(tunnelCount(b)).to.equal(1);

@@ -58,6 +58,7 @@ export class World {
     };
     const node = new SimNode(options, new Random(this.random.u32()), (bytes, to) => this.#send(node, bytes, to));
     this.nodes.push(node);
+    node.start(this.now);
     return node;
   }
 
@@ -112,7 +113,7 @@ export class World {
   }
 
   #nextMs(): number | null {
-    const times = this.nodes.filter((node) => node.isUp).map((node) => node.control.nextMs);
+    const times = this.nodes.filter((node) => node.isUp).map((node) => node.nextMs);
     const known = [this.network.nextMs, ...times].filter((time) => time !== null);
     return known.length === 0 ? null : Math.min(...known);
   }
@@ -123,7 +124,8 @@ export class World {
       datagram = this.network.takeDue(this.nowMs);
     }
     for (const node of this.nodes) {
-      if (node.isUp && node.control.nextMs !== null && node.control.nextMs <= this.nowMs) {
+      const nextMs = node.isUp ? node.nextMs : null;
+      if (nextMs !== null && nextMs <= this.nowMs) {
         node.onTimer(this.now);
       }
     }

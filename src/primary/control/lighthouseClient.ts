@@ -61,6 +61,9 @@ export interface LighthouseClientParts {
 const ASKED_MS = 60_000;
 const ASKED_MAX = 8192;
 
+/** A lost tunnel to a lighthouse is replaced after this: at once, but not in a tight loop with one that keeps closing it. */
+const RECONNECT_MS = 500;
+
 export class LighthouseClient {
   readonly #parts: LighthouseClientParts;
   #settings: LighthouseClientSettings;
@@ -166,10 +169,13 @@ export class LighthouseClient {
     this.#waiting.delete(address.text);
   }
 
-  /** The last tunnel to these addresses is gone. */
-  onHostGone(addresses: readonly IpAddress[]): void {
+  /** The last tunnel to these addresses is gone. A lighthouse gets another one without waiting for the interval. */
+  onHostGone(now: Now, addresses: readonly IpAddress[]): void {
     for (const address of addresses) {
       this.#toldSlots.delete(address.text);
+    }
+    if (addresses.some((address) => this.isLighthouse(address))) {
+      this.#scheduleUpdate(now, Math.min(RECONNECT_MS, this.#settings.intervalMs));
     }
   }
 
@@ -213,12 +219,10 @@ export class LighthouseClient {
 
   /** Tells all lighthouses where this node is, and again after the interval. */
   #update(now: Now): void {
-    const { amLighthouse, lighthouses, intervalMs } = this.#settings;
-    this.#timers.cancel(this.#updateTimer);
-    if (amLighthouse || intervalMs === 0 || lighthouses.length === 0) {
+    const { lighthouses, intervalMs } = this.#settings;
+    if (!this.#scheduleUpdate(now, intervalMs)) {
       return;
     }
-    this.#updateTimer = this.#timers.schedule(now.ms + intervalMs, 'update');
     for (const lighthouse of lighthouses) {
       const tunnel = this.#parts.tunnelTo(lighthouse);
       if (tunnel === null) {
@@ -227,6 +231,17 @@ export class LighthouseClient {
         this.#sendUpdate(lighthouse, tunnel);
       }
     }
+  }
+
+  /** Instead of the one that is scheduled; false when this node sends none. */
+  #scheduleUpdate(now: Now, delayMs: number): boolean {
+    const { amLighthouse, lighthouses, intervalMs } = this.#settings;
+    this.#timers.cancel(this.#updateTimer);
+    if (amLighthouse || intervalMs === 0 || lighthouses.length === 0) {
+      return false;
+    }
+    this.#updateTimer = this.#timers.schedule(now.ms + delayMs, 'update');
+    return true;
   }
 
   #sendUpdate(lighthouse: IpAddress, tunnel: LighthouseTunnel): void {

@@ -133,7 +133,7 @@ export class PeerDiscovery {
     } else if (effect.kind === 'hostFailed') {
       this.#onHostFailed(effect.address);
     } else if (effect.kind === 'tunnelClosed' && effect.isLast) {
-      this.#client.onHostGone(effect.addresses);
+      this.#client.onHostGone(now, effect.addresses);
     }
   }
 
