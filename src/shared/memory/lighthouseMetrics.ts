@@ -20,6 +20,10 @@ export const LIGHTHOUSE_METRIC_NAMES = [
   'lighthouse.drop.unknown_host',
   'lighthouse.drop.busy',
   'lighthouse.drop.form',
+  'lighthouse.drop.not_lighthouse',
+  'lighthouse.drop.unasked',
+  'lighthouse.queries_refused',
+  'lighthouse.punches_refused',
   'lighthouse.excess_entries',
   'lighthouse.queries.not_found',
 ] as const;
