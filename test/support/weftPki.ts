@@ -6,6 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseCertificates } from '../../src/shared/cert/certificateFile.ts';
 import { WEFT_MAIN } from './nodes.ts';
 
 export interface WeftPkiOptions {
@@ -81,21 +82,13 @@ export function bundle(path: string, ...parts: readonly string[]): string {
   return path;
 }
 
-/** What `weft cert print` tells of the first certificate of a file. */
+/** Of the first certificate of a file. */
 export function fingerprintOf(path: string): string {
-  const printed = weftCert('print', '-json', '-path', path);
-  const fingerprint = /"fingerprint":\s*"([0-9a-f]{64})"/.exec(printed);
-  if (fingerprint === null) {
-    throw new Error(`weft cert print names no fingerprint: ${printed}`);
-  }
-  return fingerprint[1];
+  return parseCertificates(readFileSync(path))[0].fingerprint;
 }
 
-function weftCert(...words: readonly string[]): string {
-  return execFileSync(process.execPath, [WEFT_MAIN, 'cert', ...words], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    encoding: 'utf8',
-  });
+function weftCert(...words: readonly string[]): void {
+  execFileSync(process.execPath, [WEFT_MAIN, 'cert', ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 function nameOf(path: string): string {
