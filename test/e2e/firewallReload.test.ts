@@ -20,8 +20,9 @@ describe('firewall rules changed by SIGHUP during two TCP transfers', function (
 
   before(async function () {
     requireLab(this, 'iperf3');
-    // Two queues: both workers must take the rules over, and both have a cache of flows that must not outlive them.
-    pair = await FirewallPair.open({ routines: 2 });
+    // Two queues: both workers must take the rules over, and empty their caches of flows, which no tick does meanwhile.
+    const config = { firewall: { conntrack: { routine_cache_timeout: '60s' } } };
+    pair = await FirewallPair.open({ routines: 2, config });
     await applyInbound(KEPT_PORT, CUT_PORT);
     kept = await Transfer.start(pair, KEPT_PORT);
     cut = await Transfer.start(pair, CUT_PORT);
