@@ -77,9 +77,7 @@ export function workerSettingsOf(
       route: route.route.text,
       gateways: route.via.map(({ gateway, weight }) => ({ address: gateway.text, weight })),
     })),
-    lighthouse: config.lighthouse.amLighthouse
-      ? { allow: surroundings.remoteAllowList.flatten(), initiatingVersion: identity.initiatingVersion }
-      : null,
+    lighthouse: config.lighthouse.amLighthouse ? { allow: surroundings.remoteAllowList.flatten() } : null,
     log: config.logging,
   };
 }

@@ -132,11 +132,6 @@ export class ControlPlane {
     this.#roaming.onRoam(now, slot, generation, from);
   }
 
-  /** A relay control message: this node neither relays nor uses relays, so it is counted and dropped. */
-  onControlMessage(): void {
-    this.#context.outbox.count('relays.ignored_control');
-  }
-
   /** Sends a test request through the tunnel of an address, starting a handshake when there is none (punch-back). */
   test(now: Now, address: IpAddress): void {
     const primary = this.#tunnels.hosts.primary(address);

@@ -27,8 +27,6 @@ export type Effect =
   | { readonly kind: 'punch'; readonly endpoint: Endpoint; readonly byte: 0 | 1 }
   /** These addresses have a tunnel now: workers flush packets that wait for them. */
   | { readonly kind: 'hostUp'; readonly addresses: readonly IpAddress[]; readonly slot: number }
-  /** The peer's packets come from here now: a lighthouse tells others. Also said of a new tunnel, after `hostUp`. */
-  | { readonly kind: 'hostMoved'; readonly addresses: readonly IpAddress[]; readonly endpoint: Endpoint }
   /** The handshake was given up: workers drop the packets that wait for the address. */
   | { readonly kind: 'hostFailed'; readonly address: IpAddress }
   /** The tunnel ended: remove its row (slot) from the tables. `isLast`: the peer has no other tunnel. */

@@ -63,9 +63,6 @@ export class Tunnels {
     this.#setHosts(tunnel);
     this.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
     outbox.push({ kind: 'hostUp', addresses: tunnel.vpnAddresses, slot: tunnel.slot });
-    if (endpoint !== null) {
-      outbox.push({ kind: 'hostMoved', addresses: tunnel.vpnAddresses, endpoint });
-    }
     this.#evictSurplus(tunnel);
     return tunnel;
   }
@@ -140,7 +137,6 @@ export class Tunnels {
     tunnel.endpoint = endpoint;
     this.#context.store.setEndpoint(tunnel.slot, endpoint);
     this.#context.remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, endpoint);
-    this.#context.outbox.push({ kind: 'hostMoved', addresses: tunnel.vpnAddresses, endpoint });
   }
 
   /** Asks the peer for a sign of life, at `endpoint` or where the tunnel's packets go. Any answer counts as inbound. */

@@ -56,7 +56,6 @@ export interface WorkerSettings {
 /** What a lighthouse's workers must know to answer. */
 export interface LighthouseSettings {
   readonly allow: RemoteAllowRules;
-  readonly initiatingVersion: 1 | 2;
 }
 
 /** An unsafe route: packets to `route` go to one of the gateways, by weight. */
