@@ -318,7 +318,7 @@ export class SimNode {
         this.control.onClose(now, row.slot, row.generation);
         break;
       default:
-        this.control.onControlMessage();
+        // Relay control messages: a worker counts and drops them.
         break;
     }
   }
