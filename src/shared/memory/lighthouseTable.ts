@@ -322,19 +322,15 @@ export class LighthouseTable {
   }
 
   /**
-   * Keeps the plain reads before it from happening after the atomic read behind it. On x86 loads are never reordered;
-   * elsewhere an atomic read orders only what follows it, so the copy could be newer than the generation that vouches
-   * for it. A word of this process alone, so nobody waits.
+   * Keeps the plain reads before it from happening after the atomic read behind it: elsewhere than on x86 an atomic read
+   * orders only what follows it, so the copy could be newer than the generation that vouches for it. A word of this
+   * process alone, so nobody waits.
    */
   #fence(): void {
-    if (!HAS_ORDERED_LOADS) {
-      Atomics.add(this.#fenceWord, 0, 1);
-    }
+    Atomics.add(this.#fenceWord, 0, 1);
   }
 }
 
 function align(byteCount: number): number {
   return Math.ceil(byteCount / ALIGN_BYTES) * ALIGN_BYTES;
 }
-
-const HAS_ORDERED_LOADS = process.arch === 'x64' || process.arch === 'ia32';
