@@ -11,9 +11,10 @@ import { networkWords } from '../../src/shared/ip/networkWords.ts';
 import { PacketTuple } from '../../src/shared/ip/packetTuple.ts';
 import type { Punt, RouteSetting } from '../../src/shared/ipc/messages.ts';
 import { initializeShared, type SharedTables, sharedByteLength } from '../../src/shared/memory/layout.ts';
+import { resetSendCounter } from '../../src/shared/memory/sendCounter.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 import type { TunOffload } from '../../src/shared/sys/tun.ts';
-import { SOCKADDR_BYTES, SocketFamily, writeSocketAddress } from '../../src/shared/tunnel/socketAddress.ts';
+import { SocketFamily } from '../../src/shared/tunnel/socketAddress.ts';
 import { TunnelContexts } from '../../src/shared/tunnel/tunnelContext.ts';
 import { Deliveries } from '../../src/worker/datapath/deliveries.ts';
 import { Firewall } from '../../src/worker/datapath/firewall.ts';
@@ -28,166 +29,9 @@ import { RoutineCache } from '../../src/worker/datapath/routineCache.ts';
 import { Segmenter } from '../../src/worker/datapath/segment.ts';
 import { Sender } from '../../src/worker/datapath/sender.ts';
 import { Waiting } from '../../src/worker/datapath/waiting.ts';
-import type { DatagramSink, DatagramSource, PacketSink, PacketSource } from '../../src/worker/ports/contracts.ts';
 import { Punts } from '../../src/worker/punts.ts';
 import type { TestHost } from './certificates.ts';
-
-const SLOTS = 128;
-const SLOT_BYTES = 70_000;
-
-/** A tun queue in memory. */
-export class MemoryTun implements PacketSource, PacketSink {
-  readonly offsets: Uint32Array = new Uint32Array(SLOTS);
-  readonly lengths: Uint32Array = new Uint32Array(SLOTS);
-  readonly flags: Uint8Array = new Uint8Array(SLOTS);
-  readonly gsoTypes: Uint8Array = new Uint8Array(SLOTS);
-  readonly gsoSizes: Uint16Array = new Uint16Array(SLOTS);
-  readonly checksumStarts: Uint16Array = new Uint16Array(SLOTS);
-  readonly checksumOffsets: Uint16Array = new Uint16Array(SLOTS);
-  readonly droppedCount = 0;
-  /** Packets of this host that wait to be read. */
-  queuedCount = 0;
-  /** What was written: every packet is kept while `keeps`. */
-  readonly written: Uint8Array[] = [];
-  keeps = true;
-  writeCount = 0;
-  readonly #arena: Arena;
-  readonly #base: number;
-
-  constructor(arena: Arena) {
-    this.#arena = arena;
-    this.#base = arena.allocate(SLOTS * SLOT_BYTES, 64);
-  }
-
-  /** Puts a packet into the queue, as the host's stack would. */
-  send(packet: Uint8Array): void {
-    const index = this.queuedCount++;
-    this.offsets[index] = this.#base + index * SLOT_BYTES;
-    this.lengths[index] = packet.length;
-    this.#arena.bytes.set(packet, this.offsets[index]);
-  }
-
-  receive(max: number): number {
-    const count = Math.min(max, this.queuedCount);
-    this.queuedCount = 0;
-    return count;
-  }
-
-  write(offset: number, length: number): number {
-    this.writeCount++;
-    if (this.keeps) {
-      this.written.push(this.#arena.bytes.slice(offset, offset + length));
-    }
-    return 0;
-  }
-
-  beginGather(): void {
-    this.writeCount++;
-  }
-
-  addPiece(): boolean {
-    return true;
-  }
-
-  finishGather(): number {
-    return 0;
-  }
-}
-
-/** A UDP socket in memory; `transfer` is the wire. */
-export class MemoryUdp implements DatagramSource, DatagramSink {
-  readonly offsets: Uint32Array = new Uint32Array(SLOTS);
-  readonly lengths: Uint32Array = new Uint32Array(SLOTS);
-  readonly segmentSizes: Uint32Array = new Uint32Array(SLOTS);
-  readonly sources: Uint32Array = new Uint32Array(SLOTS);
-  readonly #arena: Arena;
-  readonly #receiveBase: number;
-  readonly #sendBase: number;
-  readonly #source: number;
-  readonly #sentOffsets = new Uint32Array(SLOTS);
-  readonly #sentLengths = new Uint32Array(SLOTS);
-  readonly #sentTo = new Uint32Array(SLOTS);
-  #sentCount = 0;
-  #receivedCount = 0;
-
-  constructor(arena: Arena, peerAddress: string) {
-    this.#arena = arena;
-    this.#receiveBase = arena.allocate(SLOTS * SLOT_BYTES, 64);
-    this.#sendBase = arena.allocate(SLOTS * SLOT_BYTES, 64);
-    this.#source = arena.allocate(SOCKADDR_BYTES, 64);
-    this.setSource(peerAddress, 4242);
-  }
-
-  /** Where received datagrams seem to come from. */
-  setSource(address: string, port: number): void {
-    const mapped = new Uint8Array(16);
-    writeMapped(parseAddress(address)!, mapped, 0);
-    writeSocketAddress(this.#arena, this.#source, SocketFamily.Ipv4, mapped, 0, port);
-  }
-
-  get sentCount(): number {
-    return this.#sentCount;
-  }
-
-  receive(): number {
-    const count = this.#receivedCount;
-    this.#receivedCount = 0;
-    return count;
-  }
-
-  reserve(): number {
-    return this.#sentCount === SLOTS ? -1 : this.#sendBase + this.#sentCount * SLOT_BYTES;
-  }
-
-  commit(length: number, destination: number): void {
-    this.#sentOffsets[this.#sentCount] = this.#sendBase + this.#sentCount * SLOT_BYTES;
-    this.#sentLengths[this.#sentCount] = length;
-    this.#sentTo[this.#sentCount] = destination;
-    this.#sentCount++;
-  }
-
-  endRun(): void {
-    // Every datagram is its own here.
-  }
-
-  /** Hands one datagram to this socket, as the underlay would. */
-  deliver(datagram: Uint8Array): void {
-    const index = this.#receivedCount++;
-    this.offsets[index] = this.#receiveBase + index * SLOT_BYTES;
-    this.lengths[index] = datagram.length;
-    this.segmentSizes[index] = datagram.length;
-    this.sources[index] = this.#source;
-    this.#arena.bytes.set(datagram, this.offsets[index]);
-  }
-
-  /** Copies of what was sent since the last take; the queue is empty afterwards. */
-  take(): Uint8Array[] {
-    const taken = Array.from({ length: this.#sentCount }, (_, index) =>
-      this.#arena.bytes.slice(this.#sentOffsets[index], this.#sentOffsets[index] + this.#sentLengths[index]),
-    );
-    this.#sentCount = 0;
-    return taken;
-  }
-
-  /** Moves everything sent into the other socket's receive queue, without allocating. */
-  transfer(other: MemoryUdp): void {
-    for (let index = 0; index < this.#sentCount; index++) {
-      const target = other.#receiveBase + index * SLOT_BYTES;
-      const from = this.#sentOffsets[index];
-      const to = other.#arena.bytes;
-      const length = this.#sentLengths[index];
-      for (let at = 0; at < length; at++) {
-        to[target + at] = this.#arena.bytes[from + at];
-      }
-      other.offsets[index] = target;
-      other.lengths[index] = length;
-      other.segmentSizes[index] = length;
-      other.sources[index] = other.#source;
-    }
-    other.#receivedCount = this.#sentCount;
-    this.#sentCount = 0;
-  }
-}
+import { MemoryTun, MemoryUdp } from './memoryPorts.ts';
 
 export interface DataPlaneOptions {
   readonly host: TestHost;
@@ -228,7 +72,7 @@ export class DataPlane {
     this.host = options.host;
     this.underlay = options.underlay;
     this.tables = initializeShared(new ArrayBuffer(sharedByteLength(capacities)), capacities);
-    this.arena = new Arena(64 * 1024 * 1024);
+    this.arena = new Arena(32 * 1024 * 1024);
     this.metrics = this.tables.metrics.column(1);
     this.udp = new MemoryUdp(this.arena, options.peerUnderlay);
     this.tun = new MemoryTun(this.arena);
@@ -320,7 +164,7 @@ export class DataPlane {
 export interface TestTunnel {
   /** Local index of the left side, of the right side; the slot is added to both. */
   readonly indexes: readonly [number, number];
-  /** The last counter used, on both sides. */
+  /** The last counter sent, on both sides; the receivers begin with 3. */
   readonly lastCounter: number;
   readonly cipher: Cipher;
 }
@@ -385,8 +229,9 @@ function write(
     certificateVersion: certificate.version,
     vpnAddresses: addresses,
     ordinal: slot + 1,
-    lastCounter: tunnel.lastCounter,
+    lastCounter: 2,
   });
+  resetSendCounter(tunnels.words, tunnels.counterCell(slot), tunnel.lastCounter);
   const endpoint = new Uint8Array(16);
   writeMapped(parseAddress(peer.underlay)!, endpoint, 0);
   tunnels.writeEndpoint(slot, endpoint, 4242);

@@ -31,9 +31,12 @@ export type Replay = (typeof Replay)[keyof typeof Replay];
 
 /** Empties a window and marks 0..`last` as seen, as the handshake used them. Only before the tunnel is published. */
 export function resetReplayWindow(words: Int32Array, window: number, last: number): void {
-  words.fill(0, window, window + WINDOW_WORDS);
-  for (let counter = 0; counter <= last; counter++) {
-    words[window + ((counter >>> 3) & (WINDOW_WORDS - 1))] |= 1 << (counter & 7);
+  const lap = Math.floor(last / LAP_COUNTERS);
+  const lastWord = Math.floor((last - lap * LAP_COUNTERS) / BLOCK_BITS);
+  for (let word = 0; word < WINDOW_WORDS; word++) {
+    const wordLap = word <= lastWord ? lap : lap - 1;
+    const seen = word === lastWord ? (2 << (last & 7)) - 1 : 0xff;
+    words[window + word] = wordLap < 0 ? 0 : ((wordLap & LAP_MASK) << BLOCK_BITS) | seen;
   }
 }
 

@@ -30,6 +30,17 @@ describe('replay window', () => {
     }
   });
 
+  it('starts behind any counter as it would have come there', () => {
+    for (const last of [2, 7, 8, 8191, 8192, 20_005]) {
+      const direct = freshWindow(last);
+      const walked = freshWindow(0);
+      for (let counter = 1; counter <= last; counter++) {
+        expect(accept(walked, counter)).to.equal(true);
+      }
+      expect(direct).to.deep.equal(walked);
+    }
+  });
+
   it('a check claims nothing', () => {
     const words = freshWindow();
     expect(check(words, 1, 5)).to.equal(Replay.Fresh);

@@ -1,0 +1,54 @@
+/** Nothing is allocated per packet from tun to tun: no collection of garbage in a long run, a heap that does not grow. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import { nodeProviderName } from '../../../src/shared/crypto/nodeProvider.ts';
+import { providerNames, tryLoad } from '../../../src/shared/crypto/providers.ts';
+import type { WalkMeasurement } from './walkAllocation.child.ts';
+
+const child = fileURLToPath(new URL('walkAllocation.child.js', import.meta.url));
+const Packets = 400_000;
+/** One box per packet has 16. What is left is the runtime's own: a late compilation, the measurement. */
+const BytesMax = 2;
+
+describe('the whole data path allocates nothing per packet', function () {
+  this.timeout(120_000);
+
+  it('where an object for each packet would be seen', async () => {
+    const { bytesPerPacket, collections } = await measure('wasteful', 'node-evp');
+    expect(collections).to.be.greaterThan(0);
+    expect(bytesPerPacket * Packets + collections * 2 ** 20).to.be.greaterThan(BytesMax * Packets);
+  });
+
+  // The last resort of the providers is made of node's objects, several for each packet.
+  for (const provider of providerNames.filter((name) => name !== nodeProviderName && tryLoad(name).provider !== null)) {
+    it(`small packets with ${provider}`, async () => {
+      expectNothing(await measure('small', provider));
+    });
+  }
+
+  it('small packets of flows that the routine cache knows', async () => {
+    expectNothing(await measure('cached', 'node-evp'));
+  });
+
+  for (const kind of ['tcp', 'udp']) {
+    it(`${kind} super-packets, cut and joined again`, async () => {
+      const measured = await measure(kind, 'node-evp');
+      expectNothing(measured);
+      expect(measured.writes).to.equal(measured.packets / 32);
+    });
+  }
+});
+
+function expectNothing({ bytesPerPacket, collections, writes }: WalkMeasurement): void {
+  expect(writes).to.be.greaterThan(0);
+  expect(collections, `collections; ${bytesPerPacket} bytes per packet`).to.equal(0);
+  expect(bytesPerPacket).to.be.lessThan(BytesMax);
+}
+
+async function measure(kind: string, provider: string): Promise<WalkMeasurement> {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', child, kind, provider, `${Packets}`]);
+  return JSON.parse(stdout) as WalkMeasurement;
+}
