@@ -9,7 +9,7 @@ import { providerNames, tryLoad } from '../../../src/shared/crypto/providers.ts'
 import type { WalkMeasurement } from './walkAllocation.child.ts';
 
 const child = fileURLToPath(new URL('walkAllocation.child.js', import.meta.url));
-const Packets = 400_000;
+const Packets = 150_000;
 /** One box per packet has 16. What is left is the runtime's own: a late compilation, the measurement. */
 const BytesMax = 2;
 
@@ -17,9 +17,8 @@ describe('the whole data path allocates nothing per packet', function () {
   this.timeout(120_000);
 
   it('where an object for each packet would be seen', async () => {
-    const { bytesPerPacket, collections } = await measure('wasteful', 'node-evp');
-    expect(collections).to.be.greaterThan(0);
-    expect(bytesPerPacket * Packets + collections * 2 ** 20).to.be.greaterThan(BytesMax * Packets);
+    const measured = await measure('wasteful', 'node-evp');
+    expect(() => expectNothing(measured)).to.throw('per packet');
   });
 
   // The last resort of the providers is made of node's objects, several for each packet.
@@ -45,7 +44,7 @@ describe('the whole data path allocates nothing per packet', function () {
 function expectNothing({ bytesPerPacket, collections, writes }: WalkMeasurement): void {
   expect(writes).to.be.greaterThan(0);
   expect(collections, `collections; ${bytesPerPacket} bytes per packet`).to.equal(0);
-  expect(bytesPerPacket).to.be.lessThan(BytesMax);
+  expect(bytesPerPacket, 'bytes per packet').to.be.lessThan(BytesMax);
 }
 
 async function measure(kind: string, provider: string): Promise<WalkMeasurement> {
