@@ -14,7 +14,7 @@ import { ownerOf } from '../shared/memory/layout.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import { Arena } from '../shared/sys/arena.ts';
 import { socketMemory } from '../shared/sys/udpSocket.ts';
-import { SocketFamily } from '../shared/tunnel/socketAddress.ts';
+import { SOCKADDR_BYTES, SocketFamily } from '../shared/tunnel/socketAddress.ts';
 import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { openApi } from './api/open.ts';
 import type { ApiServer } from './api/server.ts';
@@ -35,7 +35,7 @@ import { Supervisor } from './supervisor.ts';
 import { TunnelRows } from './tunnelRows.ts';
 import { Underlay } from './underlay.ts';
 
-/** The primary's arena: one datagram, one socket address per tunnel. */
+/** The primary's arena: one datagram; and for each tunnel a socket address. */
 const ARENA_BYTES = 4 * 1024 * 1024;
 
 export interface NodeOptions {
@@ -96,7 +96,7 @@ export class Node {
     this.#resources = resources;
     this.#providers = providers;
     const family = udp.family === 4 ? SocketFamily.Ipv4 : SocketFamily.Ipv6;
-    const arena = new Arena(ARENA_BYTES);
+    const arena = new Arena(ARENA_BYTES + tables.tunnels.capacity * SOCKADDR_BYTES);
     const underlay = new Underlay(udp.fds[0], family, arena);
     const contexts = new TunnelContexts(
       arena,

@@ -41,7 +41,8 @@ describe('lighthouse and NAT', function () {
 
   it('three hosts behind three routers ping each other directly', async () => {
     const started = await startNet({
-      lighthouse: { routines: 2 },
+      // Room for more tunnels than the hosts of a full table need.
+      lighthouse: { routines: 2, config: { tunnels: { max: 150_000 } } },
       hosts: [
         { nat: 'restricted', node: {} },
         { nat: 'restricted', node: { routines: 2 } },
