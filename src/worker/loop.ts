@@ -67,17 +67,23 @@ export class Loop {
       if (count < 0) {
         throw new SysError('recvmmsg', -count, 'receiving from the UDP socket');
       }
+      // The kernel answers while it takes the packets: its ACKs and echoes wait already, and leave with this turn.
+      this.#sendWaiting();
     }
     this.#end();
   }
 
   #onTun(): void {
     this.#begin();
+    this.#sendWaiting();
+    this.#end();
+  }
+
+  #sendWaiting(): void {
     const count = this.#parts.outbound?.run(this.nowSeconds) ?? 0;
     if (count < 0) {
       throw new SysError('read', -count, 'reading from the tun device', 'was the device deleted?');
     }
-    this.#end();
   }
 
   #begin(): void {
