@@ -21,6 +21,9 @@ export interface Resources {
   close(): void;
 }
 
+/** A view of more memory than this cannot be made. */
+const SHARED_BYTES_MAX = 2 ** 32 - 4096;
+
 /** Throws SysError or Error with a remedy; nothing is left open then. */
 export async function openResources(config: Config): Promise<Resources> {
   const host = await resolveHost(config.listen.host);
@@ -53,6 +56,12 @@ export async function openResources(config: Config): Promise<Resources> {
       lighthouseHosts: config.lighthouse.amLighthouse ? config.lighthouse.maxHosts : 1,
     };
     const byteLength = sharedByteLength(capacities);
+    if (byteLength > SHARED_BYTES_MAX) {
+      const gibibytes = (byteLength / 2 ** 30).toFixed(1);
+      throw new Error(
+        `the shared memory would have ${gibibytes} GiB, over 4: lower tunnels.max, firewall.conntrack.max_connections or lighthouse.max_hosts`,
+      );
+    }
     const memory = createSharedMemory('weft', byteLength);
     open.push(memory.fd);
     const tables = initializeShared(memory.buffer, capacities);

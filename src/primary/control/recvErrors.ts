@@ -71,10 +71,9 @@ export class RecvErrors {
     const traffic = this.#context.store.takeTraffic(tunnel.slot);
     tunnel.carriedTraffic |= traffic;
     if ((traffic & Traffic.In) !== 0) {
-      tunnel.isConfirmed = true;
       tunnel.recvErrorCount = 0;
     }
-    if (!tunnel.isConfirmed && now.ms - tunnel.createdMs < UNCONFIRMED_MS) {
+    if (!tunnel.isInitiator && now.ms - tunnel.createdMs < UNCONFIRMED_MS) {
       return true;
     }
     if (tunnel.peer.sendsCertificateVersion) {

@@ -47,8 +47,6 @@ export class Tunnel {
   isPendingDeletion: boolean = false;
   /** Traffic marks taken from the store before the next check looks; a new tunnel counts as having sent. */
   carriedTraffic: number = Traffic.Out;
-  /** Inbound traffic was seen, or we initiated: the peer has proven its key. */
-  isConfirmed: boolean;
   lastUsedMs: number;
   lastSentCount: number = 0;
   lastRequeryMs: number;
@@ -72,7 +70,6 @@ export class Tunnel {
     this.answered = origin.answered;
     this.createdMs = origin.createdMs;
     this.endpoint = origin.endpoint;
-    this.isConfirmed = handshake.isInitiator;
     this.lastUsedMs = origin.createdMs;
     this.lastRequeryMs = origin.createdMs;
   }

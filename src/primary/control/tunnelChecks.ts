@@ -76,7 +76,6 @@ export class TunnelChecks {
   #keepAlive(now: Now, tunnel: Tunnel, hasSent: boolean, sendCount: number): void {
     const { outbox, identity } = this.#context;
     tunnel.isPendingDeletion = false;
-    tunnel.isConfirmed = true;
     tunnel.recvErrorCount = 0;
     this.#tunnels.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
     if (!hasSent) {
