@@ -8,7 +8,7 @@ import { Lab, type Namespace } from '../../src/primary/cli/demo/lab.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { Curve } from '../../src/shared/cert/certificate.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
-import type { ConfigTree, NodeKind } from '../support/nodes.ts';
+import { type ConfigTree, type NodeKind, UNDERLAY_PORT } from '../support/nodes.ts';
 import { Pair, RIGHT } from '../support/pair.ts';
 import { untilReachable } from '../support/traffic.ts';
 
@@ -36,8 +36,18 @@ export interface Contest {
   /** Processes of the tunnel at each end, the traffic generators not among them. */
   readonly clientPids: () => readonly number[];
   readonly serverPids: () => readonly number[];
+  /** How a host that is not one of the two reaches the server's node; null when it is no node of an overlay network. */
+  readonly target: Target | null;
   /** Ends the nodes in good order, so that they can write what they keep for their end, and removes everything. */
   readonly close: () => Promise<void>;
+}
+
+export interface Target {
+  readonly underlay: string;
+  readonly port: number;
+  /** Files of the authority that the node believes. */
+  readonly caCert: string;
+  readonly caKey: string;
 }
 
 /** Inside the tunnel, for every candidate alike. */
@@ -72,6 +82,12 @@ async function startNodes(candidate: NodeCandidate): Promise<Contest> {
     address: RIGHT,
     clientPids: () => pair.left.allPids(),
     serverPids: () => pair.right.allPids(),
+    target: {
+      underlay: '192.0.2.2',
+      port: UNDERLAY_PORT,
+      caCert: pair.pki.caCert,
+      caKey: pair.pki.caCert.replace(/\.crt$/, '.key'),
+    },
     close: async () => {
       await Promise.all([pair.left.stop(), pair.right.stop()]);
       pair.close();
@@ -82,7 +98,7 @@ async function startNodes(candidate: NodeCandidate): Promise<Contest> {
 function startCable(): Contest {
   const { lab, client, server } = joinedByCable();
   const close = async (): Promise<void> => lab.close();
-  return { lab, client, server, address: '192.0.2.2', clientPids: () => [], serverPids: () => [], close };
+  return { lab, client, server, address: '192.0.2.2', clientPids: () => [], serverPids: () => [], target: null, close };
 }
 
 function joinedByCable(): { readonly lab: Lab; readonly client: Namespace; readonly server: Namespace } {
@@ -122,7 +138,7 @@ async function startWireguard(): Promise<Contest> {
       lab.close();
     };
     const [clientPids, serverPids] = programs.map((program) => () => [program.pid]);
-    return { lab, client, server, address: ends[1].overlay, clientPids, serverPids, close };
+    return { lab, client, server, address: ends[1].overlay, clientPids, serverPids, target: null, close };
   } catch (error) {
     lab.close();
     throw error;

@@ -4,13 +4,17 @@
  */
 import { memoryOf, runSeconds } from '../support/procfs.ts';
 import { type PingResult, ping, type StreamOptions, type StreamResult, stream } from '../support/traffic.ts';
+import { growth, WorkerMetrics } from '../support/workerMetrics.ts';
 import type { Contest } from './contest.ts';
+import { measureHandshakes } from './handshakes.ts';
 
 export interface Plan {
   /** Of every stream. */
   readonly seconds: number;
   readonly datagramBytes: readonly number[];
   readonly pingCount: number;
+  /** Hosts that shake hands with the server's node. */
+  readonly handshakeCount: number;
 }
 
 export interface Measure {
@@ -39,6 +43,15 @@ export function measuresOf(plan: Plan): Measure[] {
     cost('CPU of both sides', 's/GB', 2),
     cost('memory of one node, RSS', 'MB', 0),
     cost('memory of one node, Pss', 'MB', 0),
+    cost('memory of the primary, RSS', 'MB', 0),
+    cost('memory of the primary, Pss', 'MB', 0),
+    cost('memory of the workers, RSS', 'MB', 0),
+    cost('memory of the workers, Pss', 'MB', 0),
+    cost('busier worker of the sending side, 8 flows', '%', 0),
+    cost('busier worker of the receiving side, 8 flows', '%', 0),
+    gain('handshakes answered', '1/s', 0),
+    cost('CPU of the responder per handshake', 'ms', 2),
+    cost('CPU of the initiator per handshake', 'ms', 2),
   ];
 }
 
@@ -56,6 +69,16 @@ export async function measure(contest: Contest, plan: Plan): Promise<Values> {
   }
   values['ping idle, median'] = median((await pings(contest, plan)).rttMs);
   await measureUnderLoad(contest, plan, values);
+  await measureShares(contest, plan, values);
+  const handshakes = await measureHandshakes(contest, plan.handshakeCount);
+  if (handshakes !== null) {
+    values['handshakes answered'] = handshakes.perSecond;
+    values['CPU of the responder per handshake'] = handshakes.responderMs;
+    if (contest.clientPids().length > 1) {
+      // The initiator is weft's in every case: it counts where weft is the candidate.
+      values['CPU of the initiator per handshake'] = handshakes.initiatorMs;
+    }
+  }
   return values;
 }
 
@@ -77,13 +100,45 @@ async function measureCpu(contest: Contest, plan: Plan, values: { [measure: stri
 async function measureUnderLoad(contest: Contest, plan: Plan, values: { [measure: string]: number }): Promise<void> {
   const streaming = run(contest, plan, {});
   values['ping under load, median'] = median((await pings(contest, plan)).rttMs);
-  const pids = contest.clientPids();
-  if (pids.length > 0) {
-    const { rssBytes, pssBytes } = memoryOf(pids);
-    values['memory of one node, RSS'] = rssBytes / 1e6;
-    values['memory of one node, Pss'] = pssBytes / 1e6;
+  const [primary, ...workers] = contest.clientPids();
+  const parts = {
+    'one node': primary === undefined ? [] : [primary, ...workers],
+    'the primary': workers.length === 0 ? [] : [primary],
+    'the workers': workers,
+  };
+  for (const [part, pids] of Object.entries(parts)) {
+    if (pids.length > 0) {
+      const { rssBytes, pssBytes } = memoryOf(pids);
+      values[`memory of ${part}, RSS`] = rssBytes / 1e6;
+      values[`memory of ${part}, Pss`] = pssBytes / 1e6;
+    }
   }
   await streaming;
+}
+
+/** How eight TCP streams through one tunnel are shared out, where a node has several workers. */
+async function measureShares(contest: Contest, plan: Plan, values: { [measure: string]: number }): Promise<void> {
+  const [[client, ...workers], [server]] = [contest.clientPids(), contest.serverPids()];
+  if (workers.length < 2) {
+    return;
+  }
+  const ends = [new WorkerMetrics(client), new WorkerMetrics(server)];
+  try {
+    const read = (): number[][] => [ends[0].read('messages.tx.message'), ends[1].read('messages.rx.message')];
+    const before = read();
+    await run(contest, plan, { streams: 8 });
+    const [sending, receiving] = read().map((counts, end) => percentOfBusiest(growth(before[end], counts)));
+    values['busier worker of the sending side, 8 flows'] = sending;
+    values['busier worker of the receiving side, 8 flows'] = receiving;
+  } finally {
+    for (const end of ends) {
+      end.close();
+    }
+  }
+}
+
+function percentOfBusiest(counts: readonly number[]): number {
+  return (Math.max(...counts) / counts.reduce((sum, count) => sum + count, 0)) * 100;
 }
 
 function run(contest: Contest, plan: Plan, options: StreamOptions): Promise<StreamResult> {

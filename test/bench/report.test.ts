@@ -8,7 +8,7 @@ import { type Results, renderJson, renderTable, rowsOf } from './report.ts';
 
 const results: Results = {
   header: { machine: 'a machine' },
-  measures: measuresOf({ seconds: 1, datagramBytes: [100, 1200], pingCount: 1 }),
+  measures: measuresOf({ seconds: 1, datagramBytes: [100, 1200], pingCount: 1, handshakeCount: 1 }),
   baseline: 'nebula',
   tracks: [
     {

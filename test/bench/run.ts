@@ -61,6 +61,7 @@ async function bench(): Promise<number> {
     seconds,
     datagramBytes: options.quick ? [100, 1200] : [100, 300, 600, 1200],
     pingCount: options.quick ? 100 : 300,
+    handshakeCount: options.quick ? 150 : 400,
   };
   const results = await contest(candidates, plan, Number(options.rounds ?? (options.quick ? 1 : 5)));
   const table = renderTable(results);
@@ -125,6 +126,7 @@ function allCandidates(others: readonly string[]): Candidate[] {
     { kind: 'weft', name: 'weft', routines: 1 },
     { kind: 'weft', name: 'weft 2 routines', routines: 2 },
     { kind: 'weft', name: 'weft no offloads', routines: 1, config: OFFLOADS_OFF },
+    { kind: 'weft', name: 'weft 2 routines no offloads', routines: 2, config: OFFLOADS_OFF },
     { kind: 'cable', name: 'bare cable' },
   ];
 }
