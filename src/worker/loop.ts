@@ -44,8 +44,9 @@ export class Loop {
   /** Starts to watch; the file descriptors stay the caller's. */
   constructor(parts: LoopParts) {
     this.#parts = parts;
-    this.#udpWatcher = new FdWatcher(parts.udpFd, (readable) => this.#onUdp(readable), parts.onFault);
-    this.#tunWatcher = parts.tunFd === null ? null : new FdWatcher(parts.tunFd, () => this.#onTun(), parts.onFault);
+    this.#udpWatcher = new FdWatcher(parts.udpFd, (readable) => this.#onUdp(readable), parts.onFault, false);
+    this.#tunWatcher =
+      parts.tunFd === null ? null : new FdWatcher(parts.tunFd, () => this.#onTun(), parts.onFault, false);
   }
 
   /** Runs `work` as a turn of its own: for messages of the primary that send packets. */
