@@ -46,7 +46,12 @@ export interface DataPlaneOptions {
   /** What the device takes; nothing without it. */
   readonly offload?: TunOffload;
   readonly flowLabels?: boolean;
+  /** One of its own without it. */
+  readonly arena?: Arena;
 }
+
+/** What a data plane takes of an arena. */
+export const DATA_PLANE_ARENA_BYTES: number = 32 * 1024 * 1024;
 
 const ANY = [{ port: 'any', proto: 'any', host: 'any' }];
 
@@ -72,7 +77,7 @@ export class DataPlane {
     this.host = options.host;
     this.underlay = options.underlay;
     this.tables = initializeShared(new ArrayBuffer(sharedByteLength(capacities)), capacities);
-    this.arena = new Arena(32 * 1024 * 1024);
+    this.arena = options.arena ?? new Arena(DATA_PLANE_ARENA_BYTES);
     this.metrics = this.tables.metrics.column(1);
     this.udp = new MemoryUdp(this.arena, options.peerUnderlay);
     this.tun = new MemoryTun(this.arena);
