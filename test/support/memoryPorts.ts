@@ -1,3 +1,4 @@
+/** Both ends of a data path in memory: a tun queue and a UDP socket that allocate nothing per packet. */
 import { parseAddress, writeMapped } from '../../src/shared/ip/address.ts';
 import type { Arena } from '../../src/shared/sys/arena.ts';
 import { SOCKADDR_BYTES, SocketFamily, writeSocketAddress } from '../../src/shared/tunnel/socketAddress.ts';

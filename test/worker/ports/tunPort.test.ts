@@ -259,7 +259,7 @@ describe('TunPort (root)', function () {
 
   it('makes a sender whose route is slow wait for writability, without losing a datagram', async () => {
     start(true);
-    run('tc qdisc add dev wsys2 root tbf rate 200mbit burst 64kb limit 20mb');
+    run('tc qdisc add dev wsys2 root tbf rate 20mbit burst 16kb limit 20mb');
     const from = openUdp('10.9.0.1', 50_000);
     const to = openUdp('10.9.0.1');
     const count = 600;
