@@ -2,8 +2,11 @@
  * Every number a node keeps, by name: counters of the data path and the control plane with the share of each process,
  * gauges, and the fill of each UDP socket. Names are Nebula's where it has the same metric. Pure reads.
  */
+
 import { firewallCounterNames } from '../shared/firewall/firewallCounters.ts';
 import { METRIC, METRIC_NAMES } from '../shared/memory/metrics.ts';
+import { unixSecondsOf } from './control/now.ts';
+import { certificateTtlSeconds } from './expiry.ts';
 import type { NodeView } from './inspection.ts';
 import type { FirewallInspection } from './inspectionFirewall.ts';
 
@@ -66,7 +69,7 @@ function nodeGauges(view: NodeView, firewall: FirewallInspection): GaugeValue[] 
   const pending = control.pending();
   const newest = identity.certificates[identity.certificates.length - 1];
   const values: readonly (readonly [name: string, value: number])[] = [
-    ['certificate.ttl_seconds', Math.floor(newest.notAfter - now.unixMs / 1000)],
+    ['certificate.ttl_seconds', certificateTtlSeconds(identity, unixSecondsOf(now))],
     ['certificate.initiating_version', identity.initiatingVersion],
     ['certificate.max_version', newest.version],
     ['firewall.conntrack.count', tables.conntrack.size()],

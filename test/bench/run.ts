@@ -25,7 +25,13 @@ import { describeRun, type Results, renderJson, renderTable } from './report.ts'
 const BASELINE = 'nebula';
 const OFFLOADS_OFF = { tun: { use_offloads: false }, listen: { udp_offloads: false } };
 
-process.exitCode = await bench();
+process.exitCode = await bench().catch((error: unknown) => {
+  if (!(error instanceof TypeError && 'code' in error && `${error.code}`.startsWith('ERR_PARSE_ARGS'))) {
+    throw error;
+  }
+  console.error(`bench: ${error.message}; the head of test/bench/run.ts lists the options`);
+  return 2;
+});
 
 async function bench(): Promise<number> {
   const { values: options } = parseArgs({

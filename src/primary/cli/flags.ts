@@ -5,8 +5,6 @@
  */
 import { formatDuration, parseDuration } from '../../shared/config/duration.ts';
 
-export type FlagKind = 'string' | 'bool' | 'uint' | 'duration';
-
 /** One flag. `fallback` is its value when absent; durations are milliseconds. */
 export type FlagSpec =
   | { readonly kind: 'string'; readonly fallback: string; readonly help: string }

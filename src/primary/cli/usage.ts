@@ -15,7 +15,7 @@ interface CommandLine {
 const COMMANDS: readonly CommandLine[] = [
   { call: 'run -config PATH', purpose: 'Run the node in the foreground. SIGHUP reloads, SIGTERM and SIGINT stop it.' },
   { call: 'check -config PATH', purpose: 'Read and check a configuration, print every problem, start nothing.' },
-  { call: 'cert ca|keygen|sign|print', purpose: 'Make and show certificates; see "weft cert -help".' },
+  { call: 'cert MODE', purpose: 'Make, show, check and renew certificates; see "weft cert -help".' },
   { call: 'status', purpose: 'Show a running node: device, workers, certificates.' },
   { call: 'hosts', purpose: 'Show the tunnels of a running node.' },
   { call: 'why SRC DST PROTO [PORTS]', purpose: 'Explain what a running node would do with a packet.' },

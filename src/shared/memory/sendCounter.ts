@@ -12,9 +12,6 @@
  * packets) the reservation is thrown away: unused counters do no harm, a counter used twice would.
  */
 
-/** Words of one counter cell. */
-export const SEND_COUNTER_WORDS = 2;
-
 /**
  * One counter as two words, high and low half. As a Number it would be boxed at nearly every call from 2^31 on; words,
  * being signed, never are.
