@@ -9,7 +9,7 @@ import { providerNames, tryLoad } from '../../../src/shared/crypto/providers.ts'
 import type { WalkMeasurement } from './walkAllocation.child.ts';
 
 const child = fileURLToPath(new URL('walkAllocation.child.js', import.meta.url));
-const Packets = 150_000;
+const Packets = 1_000_000;
 /** One box per packet has 16. What is left is the runtime's own: a late compilation, the measurement. */
 const BytesMax = 2;
 
