@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import { requireLab } from '../support/environment.ts';
+import { expectDatagrams } from '../support/expectDatagrams.ts';
 import { LEFT, Pair, type PairOptions, RIGHT } from '../support/pair.ts';
 import { Pki } from '../support/pki.ts';
 import { childPids, udpPorts } from '../support/procfs.ts';
@@ -111,7 +112,5 @@ async function expectStreams(pair: Pair, routines: number): Promise<void> {
     const tcp = await stream(lab, left.namespace, right.namespace, RIGHT, { seconds: 1, streams: routines, reverse });
     expect(tcp.bitsPerSecond, `TCP, reverse: ${reverse}`).to.be.greaterThan(20_000_000);
   }
-  const udp = await stream(lab, left.namespace, right.namespace, RIGHT, { seconds: 1, udpBitsPerSecond: 20_000_000 });
-  expect(udp.packets).to.be.greaterThan(1_500);
-  expect(udp.lostPackets / udp.packets, 'share of lost datagrams').to.be.lessThan(0.01);
+  await expectDatagrams(lab, { from: left, to: right, address: RIGHT, bitsPerSecond: 20_000_000 });
 }

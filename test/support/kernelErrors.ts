@@ -1,6 +1,7 @@
 /**
  * What the kernel of a namespace complains of: bad checksums and other faults of received TCP, UDP, ICMP and IP packets
- * (/proc/net/snmp and snmp6). A full socket buffer is not a fault of a packet: it is taken out of UDP's errors.
+ * (/proc/net/snmp and snmp6). A full socket buffer is not a fault of a packet: it is taken out of UDP's errors, and counted
+ * by itself.
  */
 import { readFileSync } from 'node:fs';
 
@@ -18,6 +19,15 @@ export function kernelErrors(pid: number): KernelErrors {
       return [name, protocol === undefined ? count : count - (all[`${protocol}RcvbufErrors`] ?? 0)];
     }),
   );
+}
+
+/**
+ * Packets that found a queue full in the network namespace of `pid`: of a UDP socket, or of a device. A batch that a socket
+ * was to receive as one (UDP_GRO) counts once.
+ */
+export function kernelDrops(pid: number): number {
+  const all = { ...readSnmp(pid), ...readSnmp6(pid) };
+  return (all.UdpRcvbufErrors ?? 0) + (all.Udp6RcvbufErrors ?? 0) + deviceDrops(pid);
 }
 
 /** The names of the counters that have grown, with by how much. */
@@ -50,4 +60,14 @@ function readSnmp6(pid: number): KernelErrors {
       return [name, Number(number)];
     }),
   );
+}
+
+/** Of all devices, both ways: columns 4 and 12 of /proc/net/dev, whose first two lines are headings. */
+function deviceDrops(pid: number): number {
+  const lines = readFileSync(`/proc/${pid}/net/dev`, 'latin1').trim().split('\n').slice(2);
+  const drops = lines.map((line) => {
+    const columns = line.split(':')[1].trim().split(/\s+/);
+    return Number(columns[3]) + Number(columns[11]);
+  });
+  return drops.reduce((sum, count) => sum + count, 0);
 }
