@@ -1,7 +1,8 @@
-/** What several modes read from their flags in the same way: lists, networks, curves, versions. */
-import { Curve } from '../../../shared/cert/certificate.ts';
+/** What several modes read from their flags in the same way: lists, networks, curves, versions, files of certificates. */
+import { type Certificate, Curve } from '../../../shared/cert/certificate.ts';
+import { parseCertificates } from '../../../shared/cert/certificateFile.ts';
 import { type Prefix, parsePrefix } from '../../../shared/ip/address.ts';
-import { usageError } from './io.ts';
+import { attempt, type CertIo, CommandError, readInput, usageError } from './io.ts';
 
 /** The items of a comma-separated list, trimmed, without empty ones. */
 export function listOf(text: string): string[] {
@@ -56,6 +57,21 @@ export function curveOf(text: string): Curve {
     default:
       throw usageError(`invalid curve: ${text}`);
   }
+}
+
+/** The certificates of a flag's file, at least one; `what` names them when they can not be parsed. */
+export async function readCertificates(
+  io: CertIo,
+  path: string,
+  flag: string,
+  what: string = flag,
+): Promise<Certificate[]> {
+  const file = await readInput(io, path, flag);
+  const certificates = attempt(`error while parsing ${what}`, () => parseCertificates(file));
+  if (certificates.length === 0) {
+    throw new CommandError(`error while parsing ${what}: the file is empty`);
+  }
+  return certificates;
 }
 
 /** Whole seconds of a duration flag. */

@@ -1,7 +1,6 @@
 /** `weft cert ca`: a new key and its self-signed certificate. */
 import { randomBytes } from 'node:crypto';
-import { type Certificate, Curve } from '../../../shared/cert/certificate.ts';
-import { CertificateError } from '../../../shared/cert/certificateError.ts';
+import { Curve } from '../../../shared/cert/certificate.ts';
 import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
 import type { EncryptionParameters } from '../../../shared/cert/encryptedKey.ts';
 import { formatEncryptedKey, formatKey, type Key } from '../../../shared/cert/keyFile.ts';
@@ -9,10 +8,10 @@ import { signCertificate } from '../../../shared/cert/signing.ts';
 import { ARGON2_MEMORY_KIB_MAX } from '../../../shared/crypto/argon2.ts';
 import { generateKeyPair } from '../../../shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../../shared/crypto/ed25519.ts';
-import type { Prefix } from '../../../shared/ip/address.ts';
 import { boolFlag, durationFlag, type FlagValues, stringFlag, uintFlag } from '../flags.ts';
 import { curveOf, listOf, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
 import {
+  attempt,
   type CertIo,
   CommandError,
   checkStreams,
@@ -74,7 +73,7 @@ async function run(flags: FlagValues<typeof FLAGS>, io: CertIo): Promise<void> {
   refuseOverwriting(flags['out-crt'], 'CA cert');
   const { key, publicKey } = newKey(curve);
   const now = unixSeconds(io);
-  const certificate = selfSigned(key, {
+  const fields = {
     version,
     name: flags.name,
     networks,
@@ -82,8 +81,12 @@ async function run(flags: FlagValues<typeof FLAGS>, io: CertIo): Promise<void> {
     groups: listOf(flags.groups),
     notBefore: now,
     notAfter: now + secondsOf(flags.duration),
+    isCa: true,
+    curve,
     publicKey,
-  });
+  };
+  const signingKey = { curve, privateKey: key.bytes };
+  const certificate = attempt('error while signing', () => signCertificate(fields, null, signingKey));
   const text = formatCertificate(certificate);
   const qrCode = flags['out-qr'] === '' ? null : qrCodePng(text);
   const keyFile = encryption === null ? formatKey('ca private', key) : await encrypted(io, key, encryption);
@@ -116,29 +119,6 @@ function newKey(curve: Curve): { readonly key: Key; readonly publicKey: Uint8Arr
   const pair = curve === Curve.P256 ? generateKeyPair(curve, seed) : ed25519KeyPair(seed);
   seed.fill(0);
   return { key: { curve, bytes: pair.privateKey }, publicKey: pair.publicKey };
-}
-
-interface CaFields {
-  readonly version: 1 | 2;
-  readonly name: string;
-  readonly networks: readonly Prefix[];
-  readonly unsafeNetworks: readonly Prefix[];
-  readonly groups: readonly string[];
-  readonly notBefore: number;
-  readonly notAfter: number;
-  readonly publicKey: Uint8Array;
-}
-
-function selfSigned(key: Key, fields: CaFields): Certificate {
-  try {
-    const signingKey = { curve: key.curve, privateKey: key.bytes };
-    return signCertificate({ ...fields, isCa: true, curve: key.curve }, null, signingKey);
-  } catch (error) {
-    if (error instanceof CertificateError) {
-      throw new CommandError(`error while signing: ${error.reason}`);
-    }
-    throw error;
-  }
 }
 
 async function encrypted(io: CertIo, key: Key, parameters: EncryptionParameters): Promise<Uint8Array> {

@@ -14,6 +14,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
+import { CertificateError } from '../../../shared/cert/certificateError.ts';
 
 /** What a mode needs of its process; tests pass their own. */
 export interface CertIo {
@@ -76,6 +77,18 @@ export async function readInput(io: CertIo, path: string, what: string): Promise
     return path === '-' ? await readAll(io.stdin) : readFileSync(path);
   } catch (error) {
     throw new CommandError(`error while reading ${what}: ${textOf(error)}`);
+  }
+}
+
+/** What `parse` gives; a fault that it finds ends the mode. `what` comes in front: "error while parsing crt: …". */
+export function attempt<Result>(what: string, parse: () => Result): Result {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof CertificateError) {
+      throw new CommandError(`${what}: ${error.reason}`);
+    }
+    throw error;
   }
 }
 

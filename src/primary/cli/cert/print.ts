@@ -4,13 +4,12 @@
  */
 import { isValidAt } from '../../../shared/cert/caPool.ts';
 import type { Certificate } from '../../../shared/cert/certificate.ts';
-import { CertificateError } from '../../../shared/cert/certificateError.ts';
-import { formatCertificate, parseCertificates } from '../../../shared/cert/certificateFile.ts';
+import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
 import { certificateJson, curveText } from '../../../shared/cert/certificateJson.ts';
 import { timeText } from '../../../shared/cert/rules.ts';
 import { boolFlag, type FlagValues, stringFlag } from '../flags.ts';
-import { requireText } from './arguments.ts';
-import { type CertIo, CommandError, printable, readInput, unixSeconds, writeOutput } from './io.ts';
+import { readCertificates, requireText } from './arguments.ts';
+import { type CertIo, printable, unixSeconds, writeOutput } from './io.ts';
 import { defineMode, type Mode } from './mode.ts';
 import { qrCodePng } from './qrCode.ts';
 
@@ -24,7 +23,7 @@ export const printMode: Mode = defineMode('print', 'prints details about a certi
 
 async function run(flags: FlagValues<typeof FLAGS>, io: CertIo): Promise<void> {
   requireText('path', flags.path);
-  const certificates = parse(await readInput(io, flags.path, 'path'));
+  const certificates = await readCertificates(io, flags.path, 'path', 'certificate');
   if (flags['out-qr'] !== '-') {
     io.stdout.write(
       flags.json ? `[${certificates.map(certificateJson).join(',')}]\n` : tablesOf(certificates, unixSeconds(io)),
@@ -34,22 +33,6 @@ async function run(flags: FlagValues<typeof FLAGS>, io: CertIo): Promise<void> {
     const qrCode = qrCodePng(certificates.map(formatCertificate).join(''));
     writeOutput(io, flags['out-qr'], qrCode, 'out-qr', 'overwrite');
   }
-}
-
-function parse(file: Uint8Array): Certificate[] {
-  let certificates: Certificate[];
-  try {
-    certificates = parseCertificates(file);
-  } catch (error) {
-    if (error instanceof CertificateError) {
-      throw new CommandError(`error while parsing certificate: ${error.reason}`);
-    }
-    throw error;
-  }
-  if (certificates.length === 0) {
-    throw new CommandError('error while parsing certificate: the file is empty');
-  }
-  return certificates;
 }
 
 function tablesOf(certificates: readonly Certificate[], now: number): string {

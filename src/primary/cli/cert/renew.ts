@@ -5,12 +5,20 @@
  */
 import { CaPool } from '../../../shared/cert/caPool.ts';
 import type { Certificate } from '../../../shared/cert/certificate.ts';
-import { CertificateError } from '../../../shared/cert/certificateError.ts';
 import { formatCertificate, parseCertificates } from '../../../shared/cert/certificateFile.ts';
 import { signatureCheckOf } from '../../../shared/cert/signing.ts';
 import { durationFlag, type FlagValues, stringFlag } from '../flags.ts';
-import { requireText, secondsOf } from './arguments.ts';
-import { type CertIo, CommandError, checkStreams, readInput, unixSeconds, usageError, writeOutput } from './io.ts';
+import { readCertificates, requireText, secondsOf } from './arguments.ts';
+import {
+  attempt,
+  type CertIo,
+  CommandError,
+  checkStreams,
+  readInput,
+  unixSeconds,
+  usageError,
+  writeOutput,
+} from './io.ts';
 import { defineMode, type Mode } from './mode.ts';
 import { readSigner } from './signer.ts';
 
@@ -47,18 +55,19 @@ async function run(flags: FlagValues<typeof FLAGS>, io: CertIo): Promise<void> {
     throw usageError('-duration and -within can not be negative');
   }
   checkStreams({ 'ca-key': flags['ca-key'], 'ca-crt': flags['ca-crt'], crt: flags.crt, ca: flags.ca }, {});
-  const old = parsed(await readInput(io, flags.crt, 'crt'), 'crt');
-  if (old.length === 0) {
-    throw new CommandError('error while parsing crt: the file is empty');
-  }
+  const old = await readCertificates(io, flags.crt, 'crt');
   const now = unixSeconds(io);
   if (flags.within > 0 && old.every((certificate) => certificate.notAfter - now > secondsOf(flags.within))) {
     return;
   }
-  const trusted = flags.ca === '' ? [] : parsed(await readInput(io, flags.ca, 'ca'), 'ca');
+  const caFile = flags.ca === '' ? new Uint8Array(0) : await readInput(io, flags.ca, 'ca');
+  const trusted = attempt('error while parsing ca', () => parseCertificates(caFile));
   const signer = await readSigner(io, flags['ca-key'], flags['ca-crt']);
   try {
-    const authorities = authoritiesOf([signer.certificate, ...trusted]);
+    const authorities = attempt(
+      'error while adding ca cert to pool',
+      () => new CaPool([signer.certificate, ...trusted]),
+    );
     const notAfter = flags.duration > 0 ? now + secondsOf(flags.duration) : signer.certificate.notAfter - 1;
     const renewed = old.map((certificate) => {
       checkOrigin(certificate, authorities);
@@ -85,27 +94,5 @@ function checkOrigin(certificate: Certificate, authorities: CaPool): void {
   }
   if (ca.curve !== certificate.curve || !signatureCheckOf(ca)(certificate)) {
     throw new CommandError(`refusing to renew ${label}: its issuer "${ca.name}" did not sign it`);
-  }
-}
-
-function authoritiesOf(certificates: readonly Certificate[]): CaPool {
-  try {
-    return new CaPool(certificates);
-  } catch (error) {
-    if (error instanceof CertificateError) {
-      throw new CommandError(`error while adding ca cert to pool: ${error.reason}`);
-    }
-    throw error;
-  }
-}
-
-function parsed(file: Uint8Array, what: string): Certificate[] {
-  try {
-    return parseCertificates(file);
-  } catch (error) {
-    if (error instanceof CertificateError) {
-      throw new CommandError(`error while parsing ${what}: ${error.reason}`);
-    }
-    throw error;
   }
 }

@@ -1,7 +1,6 @@
 /** `weft cert sign`: a host's certificate, with a new key or for a public key that the host made. */
 import { randomBytes } from 'node:crypto';
 import { Curve } from '../../../shared/cert/certificate.ts';
-import { CertificateError } from '../../../shared/cert/certificateError.ts';
 import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
 import { formatKey, parseKey } from '../../../shared/cert/keyFile.ts';
 import { generateKeyPair } from '../../../shared/crypto/dh.ts';
@@ -9,6 +8,7 @@ import type { Prefix } from '../../../shared/ip/address.ts';
 import { durationFlag, type FlagValues, stringFlag, uintFlag } from '../flags.ts';
 import { listOf, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
 import {
+  attempt,
   type CertIo,
   CommandError,
   checkStreams,
@@ -133,17 +133,10 @@ async function readOrMakeKey(
     return { publicKey: pair.publicKey, keyFile };
   }
   const file = await readInput(io, flags['in-pub'], 'in-pub');
-  try {
-    const key = parseKey(file, 'host public');
-    if (key.curve !== curve) {
-      const name = curve === Curve.P256 ? 'P256' : '25519';
-      throw new CommandError(`curve of in-pub does not match ca, which is on ${name}`);
-    }
-    return { publicKey: key.bytes, keyFile: null };
-  } catch (error) {
-    if (error instanceof CertificateError) {
-      throw new CommandError(`error while parsing in-pub: ${error.reason}`);
-    }
-    throw error;
+  const key = attempt('error while parsing in-pub', () => parseKey(file, 'host public'));
+  if (key.curve !== curve) {
+    const name = curve === Curve.P256 ? 'P256' : '25519';
+    throw new CommandError(`curve of in-pub does not match ca, which is on ${name}`);
   }
+  return { publicKey: key.bytes, keyFile: null };
 }

@@ -1,14 +1,13 @@
 /** The CA that signs: its key, decrypted if need be, and the certificate that belongs to it. For `sign` and `renew`. */
 import { isValidAt } from '../../../shared/cert/caPool.ts';
 import { type Certificate, Curve } from '../../../shared/cert/certificate.ts';
-import { CertificateError } from '../../../shared/cert/certificateError.ts';
 import { parseFirstCertificate } from '../../../shared/cert/certificateFile.ts';
 import { isEncryptedKey, type Key, parseEncryptedKey, parseKey } from '../../../shared/cert/keyFile.ts';
 import type { CertificateFields } from '../../../shared/cert/rules.ts';
 import { signCertificate } from '../../../shared/cert/signing.ts';
 import { publicKeyOf } from '../../../shared/crypto/dh.ts';
 import { ed25519PublicKey } from '../../../shared/crypto/ed25519.ts';
-import { type CertIo, CommandError, readInput, unixSeconds } from './io.ts';
+import { attempt, type CertIo, CommandError, readInput, unixSeconds } from './io.ts';
 import { readPassphrase } from './passphrase.ts';
 
 export class Signer {
@@ -22,15 +21,8 @@ export class Signer {
 
   /** Throws CommandError when a rule or a constraint of the CA is broken. */
   sign(fields: Omit<CertificateFields, 'issuer'>): Certificate {
-    try {
-      const signingKey = { curve: this.#key.curve, privateKey: this.#key.bytes };
-      return signCertificate(fields, this.certificate, signingKey);
-    } catch (error) {
-      if (error instanceof CertificateError) {
-        throw new CommandError(`error while signing: ${error.reason}`);
-      }
-      throw error;
-    }
+    const signingKey = { curve: this.#key.curve, privateKey: this.#key.bytes };
+    return attempt('error while signing', () => signCertificate(fields, this.certificate, signingKey));
   }
 
   wipe(): void {
@@ -58,24 +50,20 @@ export async function readSigner(io: CertIo, keyPath: string, certificatePath: s
 
 async function readCaKey(io: CertIo, path: string): Promise<Key> {
   const file = await readInput(io, path, 'ca-key');
+  const what = 'error while parsing ca-key';
   try {
-    if (!isEncryptedKey(file)) {
-      return parseKey(file, 'ca private');
+    if (!attempt(what, () => isEncryptedKey(file))) {
+      return attempt(what, () => parseKey(file, 'ca private'));
     }
     const passphrase = await readPassphrase(io, {
       notInteractive: 'ca-key is encrypted and must be decrypted interactively',
       empty: 'cannot open encrypted ca-key without passphrase',
     });
     try {
-      return parseEncryptedKey(file, passphrase);
+      return attempt(what, () => parseEncryptedKey(file, passphrase));
     } finally {
       passphrase.fill(0);
     }
-  } catch (error) {
-    if (error instanceof CertificateError) {
-      throw new CommandError(`error while parsing ca-key: ${error.reason}`);
-    }
-    throw error;
   } finally {
     file.fill(0);
   }
@@ -83,14 +71,7 @@ async function readCaKey(io: CertIo, path: string): Promise<Key> {
 
 async function readCaCertificate(io: CertIo, path: string): Promise<Certificate> {
   const file = await readInput(io, path, 'ca-crt');
-  try {
-    return parseFirstCertificate(file);
-  } catch (error) {
-    if (error instanceof CertificateError) {
-      throw new CommandError(`error while parsing ca-crt: ${error.reason}`);
-    }
-    throw error;
-  }
+  return attempt('error while parsing ca-crt', () => parseFirstCertificate(file));
 }
 
 /** The key must make the certificate's public key; of an Ed25519 key also the half that it carries along. */
