@@ -1,6 +1,5 @@
 /** Certificates made in memory with keys from a seeded generator, for tests of everything that reads them. */
-import { type Certificate, Curve } from '../../src/shared/cert/certificate.ts';
-import type { CertificateFields } from '../../src/shared/cert/rules.ts';
+import { type Certificate, type CertificateFields, Curve } from '../../src/shared/cert/certificate.ts';
 import { type SigningKey, signCertificate } from '../../src/shared/cert/signing.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../src/shared/crypto/ed25519.ts';

@@ -7,7 +7,8 @@ import type { Prefix } from '../ip/address.ts';
 export const Curve = { Curve25519: 0, P256: 1 } as const;
 export type Curve = (typeof Curve)[keyof typeof Curve];
 
-export interface Certificate {
+/** The fields of a certificate without what signing adds. */
+export interface CertificateFields {
   readonly version: 1 | 2;
   readonly name: string;
   /** Host certificates keep host bits: 10.1.2.3/16 is the host's address and its network. */
@@ -22,6 +23,9 @@ export interface Certificate {
   readonly issuer: string;
   readonly curve: Curve;
   readonly publicKey: Uint8Array;
+}
+
+export interface Certificate extends CertificateFields {
   readonly signature: Uint8Array;
   /** Lower-case hex SHA-256, as `pki.blocklist` and `ca_sha` name it. */
   readonly fingerprint: string;

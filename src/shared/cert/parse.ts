@@ -5,9 +5,9 @@
  */
 import { createHash } from 'node:crypto';
 import { twinSignature } from '../crypto/p256.ts';
-import { type Certificate, Curve } from './certificate.ts';
+import { type Certificate, type CertificateFields, Curve } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
-import { type CertificateFields, checkedFields } from './rules.ts';
+import { checkedFields } from './rules.ts';
 import { detailsVersion1, encodeVersion1, readVersion1 } from './version1.ts';
 import { encodeVersion2, type HandshakeKey, rawDetailsOf, readVersion2, signedBytesVersion2 } from './version2.ts';
 

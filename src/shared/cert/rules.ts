@@ -3,25 +3,8 @@
  * signing, and the constraints that a CA's own lists put on what it signs. Nebula protocol: certificates §1, §2, §6.
  */
 import { comparePrefixes, type Prefix, prefixContains } from '../ip/address.ts';
-import type { Certificate, Curve } from './certificate.ts';
+import type { Certificate, CertificateFields } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
-
-/** The fields of a certificate without what signing adds. */
-export interface CertificateFields {
-  readonly version: 1 | 2;
-  readonly name: string;
-  readonly networks: readonly Prefix[];
-  readonly unsafeNetworks: readonly Prefix[];
-  readonly groups: readonly string[];
-  /** Unix seconds, inclusive. */
-  readonly notBefore: number;
-  readonly notAfter: number;
-  readonly isCa: boolean;
-  /** Lower-case hex; empty for a CA. */
-  readonly issuer: string;
-  readonly curve: Curve;
-  readonly publicKey: Uint8Array;
-}
 
 /** Longest name in version 2, in UTF-8 bytes. */
 export const NAME_BYTES_MAX = 253;

@@ -4,10 +4,10 @@
  */
 import { ed25519Check, type SignatureCheck, signEd25519 } from '../crypto/ed25519.ts';
 import { p256Check, signP256 } from '../crypto/p256.ts';
-import { type Certificate, Curve } from './certificate.ts';
+import { type Certificate, type CertificateFields, Curve } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
 import { signedBytes, version1Certificate, version2Certificate } from './parse.ts';
-import { type CertificateFields, checkedFields, constraintFault } from './rules.ts';
+import { checkedFields, constraintFault } from './rules.ts';
 import { detailsVersion1 } from './version1.ts';
 import { detailsVersion2, signedBytesVersion2 } from './version2.ts';
 

@@ -10,9 +10,8 @@
  */
 import { addressFromBytes, type Prefix, prefixOf } from '../ip/address.ts';
 import { ProtobufReader, ProtobufWriter, WireType } from '../wire/protobuf.ts';
-import { Curve } from './certificate.ts';
+import { type CertificateFields, Curve } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
-import type { CertificateFields } from './rules.ts';
 
 /** Reads the encoding; `handshakeKey` is the public key of the handshake form, which must not contain one itself. */
 export function readVersion1(

@@ -12,9 +12,9 @@
  */
 import { addressFromBytes, type Prefix, prefixOf } from '../ip/address.ts';
 import { DerReader, derElement, derIntegerContent, readDerInteger } from '../wire/der.ts';
-import { Curve } from './certificate.ts';
+import { type CertificateFields, Curve } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
-import { type CertificateFields, NAME_BYTES_MAX } from './rules.ts';
+import { NAME_BYTES_MAX } from './rules.ts';
 
 /** What the handshake knows of a certificate without key and curve. */
 export interface HandshakeKey {

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { CaPool, isValidAt } from '../../../src/shared/cert/caPool.ts';
-import { type Certificate, Curve } from '../../../src/shared/cert/certificate.ts';
+import { type Certificate, type CertificateFields, Curve } from '../../../src/shared/cert/certificate.ts';
 import { CertificateError } from '../../../src/shared/cert/certificateError.ts';
 import { formatCertificate } from '../../../src/shared/cert/certificateFile.ts';
 import { parseCertificate, twinFingerprint, version1Certificate } from '../../../src/shared/cert/parse.ts';
-import { type CertificateFields, constraintFault } from '../../../src/shared/cert/rules.ts';
+import { constraintFault } from '../../../src/shared/cert/rules.ts';
 import { signCertificate } from '../../../src/shared/cert/signing.ts';
 import { twinSignature } from '../../../src/shared/crypto/p256.ts';
 import { makeCa, makeHost, NOW, prefixes } from '../../support/certificates.ts';

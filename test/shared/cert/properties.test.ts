@@ -2,12 +2,11 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { CaPool } from '../../../src/shared/cert/caPool.ts';
-import { type Certificate, Curve } from '../../../src/shared/cert/certificate.ts';
+import { type Certificate, type CertificateFields, Curve } from '../../../src/shared/cert/certificate.ts';
 import { CertificateError } from '../../../src/shared/cert/certificateError.ts';
 import { formatCertificate, parseFirstCertificate } from '../../../src/shared/cert/certificateFile.ts';
 import { handshakeForm, parseHandshakeCertificate } from '../../../src/shared/cert/handshakeForm.ts';
 import { parseCertificate } from '../../../src/shared/cert/parse.ts';
-import type { CertificateFields } from '../../../src/shared/cert/rules.ts';
 import { twinSignature } from '../../../src/shared/crypto/p256.ts';
 import { addressFromBytes, type Prefix, prefixOf } from '../../../src/shared/ip/address.ts';
 import { makeCa, makeHost, NOW } from '../../support/certificates.ts';

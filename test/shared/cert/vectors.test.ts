@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { CaPool } from '../../../src/shared/cert/caPool.ts';
-import { Curve } from '../../../src/shared/cert/certificate.ts';
+import { type CertificateFields, Curve } from '../../../src/shared/cert/certificate.ts';
 import { CertificateError } from '../../../src/shared/cert/certificateError.ts';
 import { formatCertificate, parseCertificates } from '../../../src/shared/cert/certificateFile.ts';
 import { handshakeForm, parseHandshakeCertificate } from '../../../src/shared/cert/handshakeForm.ts';
@@ -13,7 +13,6 @@ import {
   version1Certificate,
   version2Certificate,
 } from '../../../src/shared/cert/parse.ts';
-import type { CertificateFields } from '../../../src/shared/cert/rules.ts';
 import { signCertificate } from '../../../src/shared/cert/signing.ts';
 import { detailsVersion1 } from '../../../src/shared/cert/version1.ts';
 import { detailsVersion2, signedBytesVersion2 } from '../../../src/shared/cert/version2.ts';

@@ -1,9 +1,8 @@
 /** The CA that signs: its key, decrypted if need be, and the certificate that belongs to it. For `sign` and `renew`. */
 import { isValidAt } from '../../../shared/cert/caPool.ts';
-import { type Certificate, Curve } from '../../../shared/cert/certificate.ts';
+import { type Certificate, type CertificateFields, Curve } from '../../../shared/cert/certificate.ts';
 import { parseFirstCertificate } from '../../../shared/cert/certificateFile.ts';
 import { isEncryptedKey, type Key, parseEncryptedKey, parseKey } from '../../../shared/cert/keyFile.ts';
-import type { CertificateFields } from '../../../shared/cert/rules.ts';
 import { signCertificate } from '../../../shared/cert/signing.ts';
 import { publicKeyOf } from '../../../shared/crypto/dh.ts';
 import { ed25519PublicKey } from '../../../shared/crypto/ed25519.ts';
