@@ -11,7 +11,7 @@ import type { Certificate, Curve } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
 import { parseCertificates } from './certificateFile.ts';
 import { type Key, parseKey } from './keyFile.ts';
-import { timeText } from './rules.ts';
+import { prefixesText, timeText } from './rules.ts';
 
 export interface Identity {
   readonly curve: Curve;
@@ -93,10 +93,10 @@ export function changeFault(current: Identity, next: Identity): string | null {
   for (const certificate of current.certificates) {
     const successor =
       next.certificates.find((candidate) => candidate.version === certificate.version) ?? next.certificates[0];
-    if (textOf(successor.networks) !== textOf(certificate.networks)) {
+    if (prefixesText(successor.networks) !== prefixesText(certificate.networks)) {
       return (
         `the networks of the v${certificate.version} host certificate can not change without a restart: ` +
-        `${textOf(certificate.networks)} would become ${textOf(successor.networks)}`
+        `${prefixesText(certificate.networks)} would become ${prefixesText(successor.networks)}`
       );
     }
   }
@@ -309,8 +309,4 @@ function looksLikeContent(source: string): boolean {
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
-}
-
-function textOf(networks: readonly Prefix[]): string {
-  return networks.map((network) => network.text).join(', ');
 }

@@ -76,6 +76,11 @@ export function timeText(unixSeconds: number): string {
   return Number.isNaN(date.getTime()) ? `second ${unixSeconds}` : date.toISOString().replace('.000Z', 'Z');
 }
 
+/** For sentences: `10.1.0.0/16, fd00::/64`. */
+export function prefixesText(prefixes: readonly Prefix[]): string {
+  return prefixes.map((prefix) => prefix.text).join(', ');
+}
+
 function checkedVersion1(fields: CertificateFields): CertificateFields {
   const foreign = [...fields.networks, ...fields.unsafeNetworks].find((network) => network.address.family !== 4);
   if (foreign !== undefined) {
@@ -123,8 +128,4 @@ function firstOutside(prefixes: readonly Prefix[], allowed: readonly Prefix[]): 
     (prefix) => !allowed.some((range) => range.bits <= prefix.bits && prefixContains(range, prefix.address)),
   );
   return outside ?? null;
-}
-
-function prefixesText(prefixes: readonly Prefix[]): string {
-  return prefixes.map((prefix) => prefix.text).join(', ');
 }
