@@ -11,8 +11,6 @@ import { type Argon2Parameters, deriveKey } from '../crypto/argon2.ts';
 import { ProtobufReader, ProtobufWriter, WireType } from '../wire/protobuf.ts';
 import { CertificateError } from './certificateError.ts';
 
-export type EncryptionParameters = Argon2Parameters;
-
 const ALGORITHM = 'AES-256-GCM';
 const ARGON2_VERSION = 19;
 const NONCE_BYTES = 12;
@@ -23,7 +21,7 @@ const SALT_BYTES_MIN = 16;
 export function encryptKey(
   plaintext: Uint8Array,
   passphrase: Uint8Array,
-  parameters: EncryptionParameters,
+  parameters: Argon2Parameters,
   salt: Uint8Array,
   nonce: Uint8Array,
 ): Uint8Array {
@@ -67,7 +65,7 @@ export function decryptKey(content: Uint8Array, passphrase: Uint8Array): Uint8Ar
   }
 }
 
-function derivedKey(passphrase: Uint8Array, salt: Uint8Array, parameters: EncryptionParameters): Uint8Array {
+function derivedKey(passphrase: Uint8Array, salt: Uint8Array, parameters: Argon2Parameters): Uint8Array {
   try {
     return deriveKey(passphrase, salt, parameters, 32);
   } catch (error) {
@@ -76,7 +74,7 @@ function derivedKey(passphrase: Uint8Array, salt: Uint8Array, parameters: Encryp
 }
 
 interface Encrypted {
-  readonly parameters: EncryptionParameters;
+  readonly parameters: Argon2Parameters;
   readonly salt: Uint8Array;
   readonly sealed: Uint8Array;
 }
@@ -123,7 +121,7 @@ class MetadataReader {
     }
   }
 
-  checked(): { parameters: EncryptionParameters; salt: Uint8Array } {
+  checked(): { parameters: Argon2Parameters; salt: Uint8Array } {
     if (this.#algorithm !== ALGORITHM) {
       throw new CertificateError(`unsupported encryption algorithm: ${this.#algorithm}`);
     }

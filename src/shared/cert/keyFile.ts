@@ -2,9 +2,10 @@
  * Keys as PEM files. A host's key does Diffie-Hellman (X25519 or P-256); a CA's key signs (Ed25519 or ECDSA P-256) and
  * may be encrypted with a passphrase. The banner says which is which. Nebula protocol: certificates §4.
  */
+import type { Argon2Parameters } from '../crypto/argon2.ts';
 import { Curve } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
-import { decryptKey, type EncryptionParameters, encryptKey } from './encryptedKey.ts';
+import { decryptKey, encryptKey } from './encryptedKey.ts';
 import { firstPemBlock, formatPem } from './pem.ts';
 
 export type KeyKind = 'host private' | 'host public' | 'ca private' | 'ca public';
@@ -65,7 +66,7 @@ export function parseEncryptedKey(file: Uint8Array, passphrase: Uint8Array): Key
 export function formatEncryptedKey(
   key: Key,
   passphrase: Uint8Array,
-  parameters: EncryptionParameters,
+  parameters: Argon2Parameters,
   salt: Uint8Array,
   nonce: Uint8Array,
 ): Uint8Array {

@@ -2,10 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { Curve } from '../../../shared/cert/certificate.ts';
 import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
-import type { EncryptionParameters } from '../../../shared/cert/encryptedKey.ts';
 import { formatEncryptedKey, formatKey, type Key } from '../../../shared/cert/keyFile.ts';
 import { signCertificate } from '../../../shared/cert/signing.ts';
-import { ARGON2_MEMORY_KIB_MAX } from '../../../shared/crypto/argon2.ts';
+import { ARGON2_MEMORY_KIB_MAX, type Argon2Parameters } from '../../../shared/crypto/argon2.ts';
 import { generateKeyPair } from '../../../shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../../shared/crypto/ed25519.ts';
 import { boolFlag, durationFlag, type FlagValues, stringFlag, uintFlag } from '../flags.ts';
@@ -99,7 +98,7 @@ async function run(flags: FlagValues<typeof FLAGS>, io: CertIo): Promise<void> {
   }
 }
 
-function encryptionOf(flags: FlagValues<typeof FLAGS>): EncryptionParameters {
+function encryptionOf(flags: FlagValues<typeof FLAGS>): Argon2Parameters {
   const [memoryKib, parallelism] = [flags['argon-memory'], flags['argon-parallelism']];
   checkRange('argon-memory', memoryKib, 1, ARGON2_MEMORY_KIB_MAX);
   checkRange('argon-parallelism', parallelism, 1, 255);
@@ -121,7 +120,7 @@ function newKey(curve: Curve): { readonly key: Key; readonly publicKey: Uint8Arr
   return { key: { curve, bytes: pair.privateKey }, publicKey: pair.publicKey };
 }
 
-async function encrypted(io: CertIo, key: Key, parameters: EncryptionParameters): Promise<Uint8Array> {
+async function encrypted(io: CertIo, key: Key, parameters: Argon2Parameters): Promise<Uint8Array> {
   const passphrase = await readPassphrase(io, {
     notInteractive: 'out-key must be encrypted interactively',
     empty: 'no passphrase specified, remove -encrypt flag to write out-key in plaintext',
