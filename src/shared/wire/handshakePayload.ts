@@ -39,19 +39,19 @@ export function encodeHandshakePayload(payload: HandshakePayload): Uint8Array {
  * one that is depends on the side. `certificate` is a copy.
  */
 export function decodeHandshakePayload(bytes: Uint8Array): HandshakePayload | null {
-  const outer = new ProtobufReader(bytes);
+  const reader = new ProtobufReader(bytes);
   const details = new Details();
-  while (outer.next()) {
-    if (outer.field === OuterField.Details && outer.expect(WireType.Bytes)) {
-      if (!details.merge(bytes, outer.start, outer.end)) {
-        return null;
-      }
-    } else if (outer.field === OuterField.Hmac) {
-      outer.expect(WireType.Bytes);
+  while (reader.next()) {
+    if (reader.field === OuterField.Details && reader.expect(WireType.Bytes)) {
+      const outer = reader.enter();
+      details.merge(reader);
+      reader.leave(outer);
+    } else if (reader.field === OuterField.Hmac) {
+      reader.expect(WireType.Bytes);
     }
   }
   const isEmpty = details.initiatorIndex === 0 && details.responderIndex === 0 && details.timeNs === 0n;
-  return outer.fault !== 0 || isEmpty || details.certificate.length === 0 ? null : details;
+  return reader.fault !== 0 || isEmpty || details.certificate.length === 0 ? null : details;
 }
 
 class Details implements HandshakePayload {
@@ -61,37 +61,31 @@ class Details implements HandshakePayload {
   timeNs = 0n;
   certificateVersion = 0;
 
-  /** False when the message in bytes [start, end) is malformed. */
-  merge(bytes: Uint8Array, start: number, end: number): boolean {
-    const reader = new ProtobufReader(bytes, start, end);
+  /** Reads to the end of the embedded message. */
+  merge(reader: ProtobufReader): void {
     while (reader.next()) {
-      this.#take(reader);
-    }
-    return reader.fault === 0;
-  }
-
-  #take(reader: ProtobufReader): void {
-    switch (reader.field) {
-      case Field.Certificate:
-        this.certificate = new Uint8Array(reader.view());
-        break;
-      case Field.InitiatorIndex:
-        this.initiatorIndex = reader.u32();
-        break;
-      case Field.ResponderIndex:
-        this.responderIndex = reader.u32();
-        break;
-      case Field.Cookie:
-        reader.expect(WireType.Varint);
-        break;
-      case Field.Time:
-        this.timeNs = reader.expect(WireType.Varint) ? (BigInt(reader.high) << 32n) | BigInt(reader.low) : 0n;
-        break;
-      case Field.CertificateVersion:
-        this.certificateVersion = reader.u32();
-        break;
-      default:
-        break;
+      switch (reader.field) {
+        case Field.Certificate:
+          this.certificate = new Uint8Array(reader.view());
+          break;
+        case Field.InitiatorIndex:
+          this.initiatorIndex = reader.u32();
+          break;
+        case Field.ResponderIndex:
+          this.responderIndex = reader.u32();
+          break;
+        case Field.Cookie:
+          reader.expect(WireType.Varint);
+          break;
+        case Field.Time:
+          this.timeNs = reader.expect(WireType.Varint) ? (BigInt(reader.high) << 32n) | BigInt(reader.low) : 0n;
+          break;
+        case Field.CertificateVersion:
+          this.certificateVersion = reader.u32();
+          break;
+        default:
+          break;
+      }
     }
   }
 }
