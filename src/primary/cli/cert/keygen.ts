@@ -1,9 +1,8 @@
 /** `weft cert keygen`: a host's key pair, made where the private key will live, so that it never has to travel. */
-import { randomBytes } from 'node:crypto';
 import { formatKey } from '../../../shared/cert/keyFile.ts';
-import { generateKeyPair } from '../../../shared/crypto/dh.ts';
 import { type FlagValues, stringFlag } from '../flags.ts';
 import { curveOf, requireText } from './arguments.ts';
+import { newHostKey } from './hostKey.ts';
 import { type CertIo, checkStreams, writeOutput } from './io.ts';
 import { defineMode, type Mode } from './mode.ts';
 
@@ -25,12 +24,8 @@ async function run(flags: FlagValues<typeof FLAGS>, io: CertIo): Promise<void> {
   requireText('out-pub', flags['out-pub']);
   checkStreams({}, { 'out-key': flags['out-key'], 'out-pub': flags['out-pub'] });
   const curve = curveOf(flags.curve);
-  const seed = randomBytes(32);
-  const pair = generateKeyPair(curve, seed);
-  seed.fill(0);
-  const keyFile = formatKey('host private', { curve, bytes: pair.privateKey });
-  pair.privateKey.fill(0);
+  const { publicKey, keyFile } = newHostKey(curve);
   writeOutput(io, flags['out-key'], keyFile, 'out-key', 'overwrite');
   keyFile.fill(0);
-  writeOutput(io, flags['out-pub'], formatKey('host public', { curve, bytes: pair.publicKey }), 'out-pub', 'overwrite');
+  writeOutput(io, flags['out-pub'], formatKey('host public', { curve, bytes: publicKey }), 'out-pub', 'overwrite');
 }

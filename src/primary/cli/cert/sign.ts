@@ -1,12 +1,11 @@
 /** `weft cert sign`: a host's certificate, with a new key or for a public key that the host made. */
-import { randomBytes } from 'node:crypto';
 import { Curve } from '../../../shared/cert/certificate.ts';
 import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
-import { formatKey, parseKey } from '../../../shared/cert/keyFile.ts';
-import { generateKeyPair } from '../../../shared/crypto/dh.ts';
+import { parseKey } from '../../../shared/cert/keyFile.ts';
 import type { Prefix } from '../../../shared/ip/address.ts';
 import { durationFlag, type FlagValues, stringFlag, uintFlag } from '../flags.ts';
 import { listOf, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
+import { newHostKey } from './hostKey.ts';
 import {
   attempt,
   type CertIo,
@@ -125,12 +124,7 @@ async function readOrMakeKey(
 ): Promise<{ readonly publicKey: Uint8Array; readonly keyFile: Uint8Array | null }> {
   const { curve } = signer.certificate;
   if (flags['in-pub'] === '') {
-    const seed = randomBytes(32);
-    const pair = generateKeyPair(curve, seed);
-    const keyFile = formatKey('host private', { curve, bytes: pair.privateKey });
-    seed.fill(0);
-    pair.privateKey.fill(0);
-    return { publicKey: pair.publicKey, keyFile };
+    return newHostKey(curve);
   }
   const file = await readInput(io, flags['in-pub'], 'in-pub');
   const key = attempt('error while parsing in-pub', () => parseKey(file, 'host public'));
