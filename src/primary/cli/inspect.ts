@@ -21,7 +21,6 @@ export interface Question<Specs extends InspectFlags> {
   /** The words beside the flags. */
   readonly words: readonly string[];
   readonly client: () => ApiClient;
-  readonly io: Io;
 }
 
 /** What a command prints, and its exit code when that is not 0. */
@@ -63,7 +62,7 @@ export async function inspect<Specs extends InspectFlags>(
   const base: FlagValues<InspectFlags> = values;
   const client = (): ApiClient => new ApiClient(chooseSocket(base.socket));
   try {
-    const answer = await command.run({ values, words: rest, client, io });
+    const answer = await command.run({ values, words: rest, client });
     io.stdout.write(base.json ? `${JSON.stringify(answer.json, null, 2)}\n` : answer.text);
     return answer.exitCode ?? 0;
   } catch (error) {

@@ -7,14 +7,11 @@ import { formatAge, formatFields, formatTable } from './table.ts';
 import type { Io } from './usage.ts';
 
 export async function statusCommand(argv: readonly string[], io: Io): Promise<number> {
-  const command = {
-    call: 'weft status [-json] [-socket PATH]',
-    about: 'Shows version, device, workers and certificates of the running node.',
-    flags: INSPECT_FLAGS,
-  };
   return await inspect(
     {
-      ...command,
+      call: 'weft status [-json] [-socket PATH]',
+      about: 'Shows version, device, workers and certificates of the running node.',
+      flags: INSPECT_FLAGS,
       run: async ({ words, client }) => {
         noWords(words);
         const json = await client().get('/v1/status');
