@@ -15,6 +15,7 @@ import type {
   TunConfig,
   UnsafeRoute,
 } from './config.ts';
+import { INT_MAX } from './keyRows.ts';
 import { isList, isMap, parseEach, Reader } from './reader.ts';
 import { type Routines, resolveRoutineCacheTimeout, resolveRoutines } from './routines.ts';
 import {
@@ -30,7 +31,6 @@ import {
 import type { PlainMap } from './validate.ts';
 
 const BATCH_MAX = 1024;
-const INT_MAX = 0x7fff_ffff;
 const LEVELS: Readonly<Record<string, LogLevel>> = { warning: 'warn', fatal: 'error', panic: 'error' };
 const LEVEL_WORDS = ['trace', 'debug', 'info', 'warn', 'warning', 'error', 'fatal', 'panic'] as const;
 const RECV_ERROR_WORDS: readonly RecvErrorMode[] = ['always', 'never', 'private'];

@@ -114,12 +114,17 @@ export class Reader {
 
   #value(path: string): Plain | undefined {
     keyOf(path);
-    let value: Plain | undefined = this.#plain;
-    for (const step of path.split('.')) {
-      value = isMap(value) && Object.hasOwn(value, step) ? value[step] : undefined;
-    }
-    return value;
+    return lookup(this.#plain, path);
   }
+}
+
+/** What stands at a key path; undefined when nothing does. */
+export function lookup(plain: PlainMap, path: string): Plain | undefined {
+  let value: Plain | undefined = plain;
+  for (const step of path.split('.')) {
+    value = isMap(value) && Object.hasOwn(value, step) ? value[step] : undefined;
+  }
+  return value;
 }
 
 export function isMap(value: Plain | undefined): value is PlainMap {

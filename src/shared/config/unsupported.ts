@@ -3,9 +3,8 @@
  * happens instead. A key that only says what weft does anyway (`sshd.enabled: false`) is passed over in silence.
  * Whoever builds a feature removes its row here.
  */
-import type { Problem } from './problems.ts';
-import { warningAt } from './problems.ts';
-import { isList, isMap } from './reader.ts';
+import { type Problem, warningAt } from './problems.ts';
+import { isList, isMap, lookup } from './reader.ts';
 import { type Plain, parseFlag, parseText } from './scalars.ts';
 import { type PlainMap, placeOf } from './validate.ts';
 import type { MapNode } from './yamlTree.ts';
@@ -97,11 +96,3 @@ const FEATURES: readonly UnsupportedFeature[] = [
 
 /** The sections and keys of this file, for the test that compares it with the documentation. */
 export const unsupportedPaths: readonly string[] = FEATURES.map((feature) => feature.path);
-
-function lookup(plain: PlainMap, path: string): Plain | undefined {
-  let value: Plain | undefined = plain;
-  for (const step of path.split('.')) {
-    value = isMap(value) && Object.hasOwn(value, step) ? value[step] : undefined;
-  }
-  return value;
-}
