@@ -20,7 +20,7 @@ export interface SigningKey {
 /**
  * Signs a host certificate as `ca`, whose fingerprint becomes the issuer, or with `ca` null a CA by itself. Throws
  * CertificateError when a rule of the version or a constraint of the CA is broken. That `key` belongs to `ca` is for the
- * caller to check (`keyMatches`).
+ * caller to check.
  */
 export function signCertificate(
   fields: Omit<CertificateFields, 'issuer'>,
