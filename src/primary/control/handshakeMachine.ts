@@ -9,7 +9,8 @@
  */
 import type { CaPool } from '../../shared/cert/caPool.ts';
 import type { Certificate, Curve } from '../../shared/cert/certificate.ts';
-import { CertificateError, handshakeForm, parseHandshakeCertificate } from '../../shared/cert/handshakeForm.ts';
+import { CertificateError } from '../../shared/cert/certificateError.ts';
+import { handshakeForm, parseHandshakeCertificate } from '../../shared/cert/handshakeForm.ts';
 import type { Identity } from '../../shared/cert/identity.ts';
 import type { Cipher } from '../../shared/crypto/aead.ts';
 import type { DhKeyPair } from '../../shared/crypto/dh.ts';

@@ -54,7 +54,7 @@ export function curveText(curve: Curve): string {
 }
 
 /** A moment in the local time zone: `2026-11-22T10:00:00+01:00`, `Z` for UTC. */
-export function rfc3339(unixSeconds: number): string {
+function rfc3339(unixSeconds: number): string {
   const date = new Date(unixSeconds * 1000);
   const offsetMinutes = -date.getTimezoneOffset();
   const local = new Date((unixSeconds + offsetMinutes * 60) * 1000);

@@ -9,8 +9,6 @@ import { parseAny } from './parse.ts';
 import { encodeVersion1 } from './version1.ts';
 import { handshakeFormVersion2, rawDetailsOf } from './version2.ts';
 
-export { CertificateError } from './certificateError.ts';
-
 /** The bytes for the handshake payload. */
 export function handshakeForm(certificate: Certificate): Uint8Array {
   return certificate.version === 1

@@ -3,7 +3,7 @@
  * validates that each value is a whole number, and logs.
  */
 
-export const ROUTINES_MAX = 65536;
+const ROUTINES_MAX = 65536;
 
 export interface Routines {
   /** 1 to 65536. */
