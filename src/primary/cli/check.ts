@@ -7,6 +7,7 @@ import { formatDuration } from '../../shared/config/duration.ts';
 import { type LoadedConfig, loadConfig } from '../../shared/config/loader.ts';
 import { formatProblem, hasErrors, type Problem } from '../../shared/config/problems.ts';
 import { describeFlags, parseFlags, stringFlag } from './flags.ts';
+import { countText } from './table.ts';
 import type { Io } from './usage.ts';
 
 /** A check that needs more than the file, such as reading the certificates it names. */
@@ -46,7 +47,7 @@ export function checkPath(path: string, io: Io, validators: readonly Validator[]
   }
   if (config === null || hasErrors(problems)) {
     const errors = problems.filter((problem) => problem.severity === 'error').length;
-    io.stderr.write(`${path}: not usable, ${count(errors, 'error')}\n`);
+    io.stderr.write(`${path}: not usable, ${countText(errors, 'error')}\n`);
     return 1;
   }
   io.stdout.write(summary(path, loaded.files, config));
@@ -68,9 +69,9 @@ function summary(path: string, files: readonly string[], config: Config): string
     ['cipher', config.cipher],
     ['role', roleText(config)],
     ['static hosts', String(config.staticHostMap.length)],
-    ['inbound', `${count(config.firewall.inbound.length, 'rule')}, else ${config.firewall.inboundAction}`],
-    ['outbound', `${count(config.firewall.outbound.length, 'rule')}, else ${config.firewall.outboundAction}`],
-    ['capacity', `${count(config.tunnels.max, 'tunnel')}, ${count(conntrack.maxConnections, 'flow')}`],
+    ['inbound', `${countText(config.firewall.inbound.length, 'rule')}, else ${config.firewall.inboundAction}`],
+    ['outbound', `${countText(config.firewall.outbound.length, 'rule')}, else ${config.firewall.outboundAction}`],
+    ['capacity', `${countText(config.tunnels.max, 'tunnel')}, ${countText(conntrack.maxConnections, 'flow')}`],
     ['logging', `${config.logging.level}, ${config.logging.format}`],
     ['control', config.api.socket ?? 'off'],
   ];
@@ -82,7 +83,7 @@ function deviceText({ tun }: Config): string {
     return 'none';
   }
   const routes = tun.routes.length + tun.unsafeRoutes.length;
-  return `${tun.dev === '' ? 'named by the kernel' : tun.dev}, MTU ${tun.mtu}, ${count(routes, 'route')}`;
+  return `${tun.dev === '' ? 'named by the kernel' : tun.dev}, MTU ${tun.mtu}, ${countText(routes, 'route')}`;
 }
 
 function roleText({ lighthouse }: Config): string {
@@ -92,8 +93,4 @@ function roleText({ lighthouse }: Config): string {
   return lighthouse.hosts.length === 0
     ? 'host without lighthouse'
     : `host of ${lighthouse.hosts.map((host) => host.text).join(', ')}`;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

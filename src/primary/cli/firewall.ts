@@ -6,7 +6,7 @@ import type { CutSummary, FlowList, RuleList, RulesDifference } from '../inspect
 import { ApiClient, ApiClientError, chooseSocket } from './apiClient.ts';
 import { stringFlag, uintFlag } from './flags.ts';
 import { INSPECT_FLAGS, inspect, noWords, subcommandFault, UsageError } from './inspect.ts';
-import { formatAge, formatTable } from './table.ts';
+import { countText, formatAge, formatTable } from './table.ts';
 import type { Io } from './usage.ts';
 
 const CALLS: readonly string[] = [
@@ -153,7 +153,7 @@ function flowsText({ count, flows: shown }: FlowList): string {
     ]),
   );
   const more = count > shown.length ? `, the first ${shown.length} are shown` : '';
-  return `${table}${count} flow${count === 1 ? '' : 's'}${more}\n`;
+  return `${table}${countText(count, 'flow')}${more}\n`;
 }
 
 function differenceText(difference: RulesDifference): string {

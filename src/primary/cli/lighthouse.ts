@@ -2,7 +2,7 @@
 import type { LighthouseEntry, LighthouseList } from '../inspectionLighthouse.ts';
 import { uintFlag } from './flags.ts';
 import { INSPECT_FLAGS, inspect, noWords, subcommandFault, UsageError } from './inspect.ts';
-import { formatTable } from './table.ts';
+import { countText, formatTable } from './table.ts';
 import type { Io } from './usage.ts';
 
 const CALLS: readonly string[] = ['weft lighthouse list [flags]', 'weft lighthouse query [flags] ADDRESS'];
@@ -61,7 +61,7 @@ async function query(argv: readonly string[], io: Io): Promise<number> {
 function listText({ lighthouse, count, hosts }: LighthouseList): string {
   const whose = lighthouse ? 'in the table of this lighthouse' : 'known to this node, which is no lighthouse';
   const more = count > hosts.length ? `, the first ${hosts.length} are shown` : '';
-  return `${entriesText(hosts)}${count} host${count === 1 ? '' : 's'} ${whose}${more}\n`;
+  return `${entriesText(hosts)}${countText(count, 'host')} ${whose}${more}\n`;
 }
 
 function entriesText(entries: readonly LighthouseEntry[]): string {

@@ -43,6 +43,11 @@ export function formatAge(seconds: number): string {
   return minutes > 0 ? `${sign}${minutes}m${whole % 60}s` : `${sign}${whole}s`;
 }
 
+/** `1 rule`, `2 rules`. */
+export function countText(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
 function formatRow(row: readonly string[], columns: readonly Column[], widths: readonly number[]): string {
   const cells = row.map((cell, index) =>
     columns[index].isNumber === true ? cell.padStart(widths[index]) : cell.padEnd(widths[index]),
