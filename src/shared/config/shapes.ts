@@ -72,17 +72,14 @@ export function schemaOf(shape: Shape): JsonSchema {
     case 'list':
       return { type: 'array', expected: expectedOf(shape), items: schemaOf(shape.of) };
     case 'oneOrMany':
+    case 'oneOrObjects': {
+      const entry = shape.is === 'oneOrMany' ? shape.of : shape.objects;
       return {
         type: ['array', 'string', 'number', 'boolean'],
         expected: expectedOf(shape),
-        ...conditional({ type: 'array' }, { items: schemaOf(shape.of) }, schemaOf(shape.of)),
+        ...conditional({ type: 'array' }, { items: schemaOf(entry) }, schemaOf(shape.of)),
       };
-    case 'oneOrObjects':
-      return {
-        type: ['array', 'string', 'number', 'boolean'],
-        expected: expectedOf(shape),
-        ...conditional({ type: 'array' }, { items: schemaOf(shape.objects) }, schemaOf(shape.of)),
-      };
+    }
     case 'map': {
       const special = Object.entries(shape.special);
       const isSpecial = { enum: special.map(([key]) => key) };
