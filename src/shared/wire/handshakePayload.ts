@@ -21,7 +21,7 @@ export interface HandshakePayload {
 
 export function encodeHandshakePayload(payload: HandshakePayload): Uint8Array {
   const bytes = new Uint8Array(payload.certificate.length + OVERHEAD_BYTES_MAX);
-  const writer = new ProtobufWriter(bytes, 0);
+  const writer = new ProtobufWriter(bytes);
   const details = writer.begin(OuterField.Details);
   writer.write(Field.Certificate, payload.certificate);
   writer.u32(Field.InitiatorIndex, payload.initiatorIndex);

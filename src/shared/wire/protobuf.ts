@@ -1,12 +1,12 @@
 /**
- * Reads and writes the protobuf wire format (protobuf.dev, "Encoding") in place, for every message Nebula encodes so:
- * handshake payload, lighthouse and control messages, certificates version 1, encrypted keys.
+ * Reads and writes the protobuf wire format (protobuf.dev, "Encoding") in place: handshake payload, certificates version
+ * 1, encrypted keys. Lighthouse messages, which arrive per packet, have a codec of their own.
  *
- * Both classes are reusable and allocate nothing per field; a 64-bit value is two unsigned halves or a safe Number.
+ * Both classes allocate nothing per field; a 64-bit value is two unsigned halves or a safe Number.
  * Malformed input never throws: the fault sticks, `next()` turns false, and the caller looks at `fault` once at the end.
  * What a field means, which may repeat and what a missing one stands for is the business of the message's own codec.
  *
- *   reader.reset(bytes, 0, bytes.length);
+ *   const reader = new ProtobufReader(bytes);
  *   while (reader.next()) {
  *     if (reader.field === 1) index = reader.u32();   // every other field is skipped, whatever its type
  *   }
@@ -33,10 +33,10 @@ export type ProtobufFault = (typeof ProtobufFault)[keyof typeof ProtobufFault];
 
 const TWO_32 = 0x1_0000_0000;
 
-/** A cursor over the fields of one message. Embedded messages are read by a second reader, or by `enter()`/`leave()`. */
+/** A cursor over the fields of one message. Embedded messages are read between `enter()` and `leave()`. */
 export class ProtobufReader {
-  /** The message's bytes, borrowed until the next `reset`. */
-  bytes: Uint8Array;
+  /** The message's bytes, borrowed. */
+  readonly bytes: Uint8Array;
   /** Number of the field that `next()` stopped at. */
   field: number = 0;
   wireType: WireType = WireType.Varint;
@@ -47,23 +47,16 @@ export class ProtobufReader {
   start: number = 0;
   end: number = 0;
   /** 0, or the first `ProtobufFault`. */
-  fault: number = 0;
-  #offset = 0;
-  #limit = 0;
+  fault: number;
+  #offset: number;
+  #limit: number;
 
-  constructor(bytes: Uint8Array = new Uint8Array(0), start: number = 0, end: number = bytes.length) {
-    this.bytes = bytes;
-    this.reset(bytes, start, end);
-  }
-
-  /** Starts over at `start`; `end` is exclusive. Also forgets the fault. */
-  reset(bytes: Uint8Array, start: number, end: number): this {
+  /** `end` is exclusive. */
+  constructor(bytes: Uint8Array, start: number = 0, end: number = bytes.length) {
     this.bytes = bytes;
     this.#offset = start;
     this.#limit = end;
-    this.field = 0;
     this.fault = start < 0 || end > bytes.length || start > end ? ProtobufFault.Truncated : 0;
-    return this;
   }
 
   /** Steps to the next field and decodes its value; false at the end of the message and after a fault. */
@@ -234,21 +227,13 @@ export class ProtobufReader {
  * Proto3 leaves out zero values, so the scalar methods do; `begin`/`finish` and `bytes` always write.
  */
 export class ProtobufWriter {
-  bytes: Uint8Array;
+  readonly bytes: Uint8Array;
   /** Where the next byte goes. */
   offset: number = 0;
   overflowed: boolean = false;
 
-  constructor(bytes: Uint8Array = new Uint8Array(0), offset: number = 0) {
+  constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-    this.offset = offset;
-  }
-
-  reset(bytes: Uint8Array, offset: number): this {
-    this.bytes = bytes;
-    this.offset = offset;
-    this.overflowed = false;
-    return this;
   }
 
   /** A uint32, enum or bool field; nothing for zero. */

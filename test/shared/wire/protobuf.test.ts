@@ -148,14 +148,15 @@ describe('ProtobufReader', () => {
 
   it('keeps to its range of a larger buffer', () => {
     const bytes = hex('ffff 0801 ffff');
-    const reader = new ProtobufReader().reset(bytes, 2, 4);
+    const reader = new ProtobufReader(bytes, 2, 4);
     expect(reader.next()).to.equal(true);
     expect(reader.u32()).to.equal(1);
     expect(reader.next()).to.equal(false);
     expect(reader.fault).to.equal(0);
-    expect(reader.reset(bytes, 2, 3).next()).to.equal(false);
-    expect(reader.fault).to.equal(ProtobufFault.Truncated);
-    expect(reader.reset(bytes, 2, 99).fault).to.equal(ProtobufFault.Truncated);
+    const cut = new ProtobufReader(bytes, 2, 3);
+    expect(cut.next()).to.equal(false);
+    expect(cut.fault).to.equal(ProtobufFault.Truncated);
+    expect(new ProtobufReader(bytes, 2, 99).fault).to.equal(ProtobufFault.Truncated);
   });
 });
 
@@ -224,10 +225,9 @@ describe('ProtobufWriter', () => {
 describe('protobuf, random messages', () => {
   it('reads back what it wrote', () => {
     const random = new Random(0x70726f74);
-    const writer = new ProtobufWriter(new Uint8Array(4096));
-    const reader = new ProtobufReader();
+    const buffer = new Uint8Array(4096);
     for (let round = 0; round < 2000; round++) {
-      writer.reset(writer.bytes, 0);
+      const writer = new ProtobufWriter(buffer);
       const expected: string[] = [];
       for (let count = random.below(10); count > 0; count--) {
         const field = 1 + random.below(random.bool() ? 20 : 0x1fff_ffff);
@@ -245,7 +245,7 @@ describe('protobuf, random messages', () => {
         }
       }
       const found: string[] = [];
-      reader.reset(writer.bytes, 0, writer.offset);
+      const reader = new ProtobufReader(writer.bytes, 0, writer.offset);
       while (reader.next()) {
         found.push(
           reader.wireType === WireType.Varint
@@ -260,10 +260,9 @@ describe('protobuf, random messages', () => {
 
   it('ends on any bytes, inside of its range', () => {
     const random = new Random(0x66757a7a);
-    const reader = new ProtobufReader();
     for (let round = 0; round < 20000; round++) {
       const bytes = random.bytes(random.below(40));
-      reader.reset(bytes, 0, bytes.length);
+      const reader = new ProtobufReader(bytes);
       let fieldCount = 0;
       while (reader.next()) {
         fieldCount++;
