@@ -1,5 +1,5 @@
 /**
- * The file of the local API's socket: where it is, who may use it, and what to do with one that is already there.
+ * The file of the local API's socket: who may use it, and what to do with one that is already there.
  *
  * Only the user that runs the node may connect (mode 0600). A file whose node is dead is replaced; one behind which a
  * node answers is not.
@@ -8,20 +8,12 @@ import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 
-/** Where sockets are unless `api.socket` says otherwise. */
-export const SOCKET_DIRECTORY = '/run/weft';
-
 /** sun_path of unix(7), less its closing zero byte. */
 const PATH_BYTES_MAX = 107;
 const PROBE_MS_MAX = 2_000;
 
 /** The socket is not to be had; the message says why and what to do. */
 export class SocketFileError extends Error {}
-
-/** The path of a node whose configuration names none. `device` is `tun.dev`, empty when the kernel chooses the name. */
-export function defaultSocketPath(device: string): string {
-  return `${SOCKET_DIRECTORY}/${device === '' ? 'weft' : device}.sock`;
-}
 
 /** Makes the directory and removes what a dead node left at `path`. Throws SocketFileError when the path is no good. */
 export async function clearSocketPath(path: string): Promise<void> {

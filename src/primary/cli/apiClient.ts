@@ -6,7 +6,8 @@
 import { readdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { codeOf, SOCKET_DIRECTORY } from '../api/socketFile.ts';
+import { SOCKET_DIRECTORY } from '../../shared/config/socketPath.ts';
+import { codeOf } from '../api/socketFile.ts';
 
 export class ApiClientError extends Error {
   /** Details, one line each. */

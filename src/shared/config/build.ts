@@ -28,6 +28,7 @@ import {
   parsePermission,
   parsePrefixValue,
 } from './scalars.ts';
+import { defaultSocketPath } from './socketPath.ts';
 import type { PlainMap } from './validate.ts';
 
 const BATCH_MAX = 1024;
@@ -246,7 +247,7 @@ function buildLogging(read: Reader): Config['logging'] {
 
 function buildSocketPath(read: Reader): string | null {
   const written = read.optionalText('api.socket');
-  return written === null ? `/run/weft/${read.device('tun.dev') || 'weft'}.sock` : written || null;
+  return written === null ? defaultSocketPath(read.device('tun.dev')) : written || null;
 }
 
 function asRule(value: Plain): RawRule | null {
