@@ -61,7 +61,7 @@ export class Lab {
   /** A directory of its own for keys, certificates and configurations; removed by close(). */
   readonly directory: string;
   readonly #tag: string;
-  readonly #namespaces = new Map<string, Namespace>();
+  readonly #namespaces: Namespace[] = [];
   readonly #programs = new Set<Program>();
   #isClosed = false;
 
@@ -77,7 +77,7 @@ export class Lab {
   /** A namespace with its loopback device up. Duplicate address detection is off: IPv6 addresses work at once. */
   namespace(label: string): Namespace {
     const namespace = { label, name: `${this.#tag}-${label}` };
-    this.#namespaces.set(label, namespace);
+    this.#namespaces.push(namespace);
     ip('netns', 'add', namespace.name);
     ip('-n', namespace.name, 'link', 'set', 'lo', 'up');
     ip('netns', 'exec', namespace.name, 'sh', '-c', 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad');
@@ -95,7 +95,7 @@ export class Lab {
 
   /** Joins any number of namespaces by a bridge that stands in a namespace of its own. */
   lan(ports: readonly Port[], options: CableOptions = {}): void {
-    const hub = this.namespace(`hub${this.#namespaces.size}`).name;
+    const hub = this.namespace(`hub${this.#namespaces.length}`).name;
     const device = options.device ?? 'cable0';
     ip('-n', hub, 'link', 'add', 'bridge0', 'type', 'bridge');
     ip('-n', hub, 'link', 'set', 'bridge0', 'up');
@@ -139,7 +139,7 @@ export class Lab {
     for (const program of this.#programs) {
       program.killGroup();
     }
-    for (const namespace of this.#namespaces.values()) {
+    for (const namespace of this.#namespaces) {
       spawnSync('ip', ['netns', 'delete', namespace.name], { stdio: 'ignore' });
     }
     rmSync(this.directory, { recursive: true, force: true });
