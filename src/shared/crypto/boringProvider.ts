@@ -6,39 +6,18 @@
  * both directions.
  */
 import { arch } from 'node:os';
-import type { Arena } from '../sys/arena.ts';
-import { type LibraryFunctions, loadLibrary } from '../sys/library.ts';
-import {
-  AeadError,
-  type AeadKey,
-  type AeadProvider,
-  type AeadScratch,
-  Cipher,
-  checkKey,
-  keyBytes,
-  nonceBytes,
-  ScratchPool,
-  tagBytes,
-} from './aead.ts';
+import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
+import { AeadError, type AeadKey, Cipher, keyBytes, nonceBytes, tagBytes } from './aead.ts';
+import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
 
 export const boringProviderName = 'boringssl';
 
-/** The provider, or null with one reason per name tried. */
-export function loadBoringProvider(names: readonly string[] = boringNames()): {
-  provider: AeadProvider | null;
-  reasons: readonly string[];
-} {
-  const { library, reasons } = loadLibrary({ names, functions: signatures, deep: true });
-  if (library === null) {
-    return { provider: null, reasons };
-  }
-  const functions = library.functions;
-  const scratches = new ScratchPool();
-  const createKey = (cipher: Cipher, key: Uint8Array, arena: Arena): AeadKey => {
-    checkKey(boringProviderName, key);
-    return new BoringKey(functions, cipher, key, arena, scratches.of(arena));
-  };
-  return { provider: { name: boringProviderName, createKey }, reasons };
+export function loadBoringProvider(): LoadedProvider {
+  return loadLibraryProvider(
+    boringProviderName,
+    { names: boringNames(), functions: signatures, deep: true },
+    (functions, cipher, key, scratch) => new BoringKey(functions, cipher, key, scratch),
+  );
 }
 
 class BoringKey implements AeadKey {
@@ -47,15 +26,15 @@ class BoringKey implements AeadKey {
   readonly #lengthAddress: number;
   readonly #base: number;
   readonly #littleEndian: boolean;
-  readonly #seal: Call;
-  readonly #open: Call;
-  readonly #free: Call;
+  readonly #seal: LibraryCall;
+  readonly #open: LibraryCall;
+  readonly #free: LibraryCall;
   /** Null once destroyed. A number beside null stays boxed: V8 would otherwise box it anew for every call. */
   #context: number | null = null;
 
-  constructor(functions: Functions, cipher: Cipher, key: Uint8Array, arena: Arena, scratch: AeadScratch) {
+  constructor(functions: Functions, cipher: Cipher, key: Uint8Array, scratch: AeadScratch) {
     this.#scratch = scratch;
-    this.#base = arena.address;
+    this.#base = scratch.arenaAddress;
     this.#nonceAddress = scratch.nonceAddress;
     this.#lengthAddress = scratch.lengthAddress;
     this.#littleEndian = cipher === Cipher.ChaCha20Poly1305;
@@ -147,42 +126,27 @@ function boringNames(): readonly string[] {
   return ['libboringssl.so', 'libcrypto-awslc.so', `/usr/lib/${triplet}/android/libcrypto.so.0`];
 }
 
+/** Context; target, where its length is written, room there; then nonce, source and associated data with their lengths. */
+const packetParameters = [
+  'uintptr_t',
+  'uintptr_t',
+  'uintptr_t',
+  'size_t',
+  'uintptr_t',
+  'size_t',
+  'uintptr_t',
+  'size_t',
+  'uintptr_t',
+  'size_t',
+] as const;
+
 const signatures = {
   EVP_aead_aes_256_gcm: ['uintptr_t', []],
   EVP_aead_chacha20_poly1305: ['uintptr_t', []],
   EVP_AEAD_CTX_new: ['uintptr_t', ['uintptr_t', 'uintptr_t', 'size_t', 'size_t']],
   EVP_AEAD_CTX_free: ['void', ['uintptr_t']],
-  EVP_AEAD_CTX_seal: [
-    'int',
-    [
-      'uintptr_t',
-      'uintptr_t',
-      'uintptr_t',
-      'size_t',
-      'uintptr_t',
-      'size_t',
-      'uintptr_t',
-      'size_t',
-      'uintptr_t',
-      'size_t',
-    ],
-  ],
-  EVP_AEAD_CTX_open: [
-    'int',
-    [
-      'uintptr_t',
-      'uintptr_t',
-      'uintptr_t',
-      'size_t',
-      'uintptr_t',
-      'size_t',
-      'uintptr_t',
-      'size_t',
-      'uintptr_t',
-      'size_t',
-    ],
-  ],
+  EVP_AEAD_CTX_seal: ['int', packetParameters],
+  EVP_AEAD_CTX_open: ['int', packetParameters],
 } as const;
 
 type Functions = LibraryFunctions<typeof signatures>;
-type Call = (...values: (number | string | null)[]) => number;

@@ -2,42 +2,21 @@
  * AEAD by libgcrypt (libgcrypt.so.20, on nearly every Linux because systemd and apt need it).
  *
  * Four calls per packet: nonce, associated data, data, tag. One handle per key, re-used for every packet; the library
- * wipes it on close. Constants are those of gcrypt.h, whose ABI has been stable since 1.6 (2013). Loading runs foreign
- * code: `providers.ts` does the first load in a process where a crash costs nothing.
+ * wipes it on close. Constants are those of gcrypt.h, whose ABI has been stable since 1.6 (2013).
  */
-import type { Arena } from '../sys/arena.ts';
-import { type LibraryFunctions, loadLibrary, readCString } from '../sys/library.ts';
-import {
-  AeadError,
-  type AeadKey,
-  type AeadProvider,
-  type AeadScratch,
-  Cipher,
-  checkKey,
-  keyBytes,
-  nonceBytes,
-  ScratchPool,
-  tagBytes,
-} from './aead.ts';
+import { type LibraryCall, type LibraryFunctions, readCString } from '../sys/library.ts';
+import { AeadError, type AeadKey, Cipher, keyBytes, nonceBytes, tagBytes } from './aead.ts';
+import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
 
 export const gcryptProviderName = 'libgcrypt';
 
-/** The provider, or null with one reason per name tried. */
-export function loadGcryptProvider(names: readonly string[] = ['libgcrypt.so.20']): {
-  provider: AeadProvider | null;
-  reasons: readonly string[];
-} {
-  const { library, reasons } = loadLibrary({ names, functions: signatures, reject: rejectVersion });
-  if (library === null) {
-    return { provider: null, reasons };
-  }
-  const functions = library.functions;
-  const scratches = new ScratchPool();
-  const createKey = (cipher: Cipher, key: Uint8Array, arena: Arena): AeadKey => {
-    checkKey(gcryptProviderName, key);
-    return new GcryptKey(functions, cipher, key, arena, scratches.of(arena));
-  };
-  return { provider: { name: gcryptProviderName, createKey }, reasons };
+/** `names`: what the dynamic loader is asked for, in this order. */
+export function loadGcryptProvider(names: readonly string[] = ['libgcrypt.so.20']): LoadedProvider {
+  return loadLibraryProvider(
+    gcryptProviderName,
+    { names, functions: signatures, reject: rejectVersion },
+    (functions, cipher, key, scratch) => new GcryptKey(functions, cipher, key, scratch),
+  );
 }
 
 class GcryptKey implements AeadKey {
@@ -45,19 +24,19 @@ class GcryptKey implements AeadKey {
   readonly #nonceAddress: number;
   readonly #base: number;
   readonly #littleEndian: boolean;
-  readonly #setIv: Call;
-  readonly #authenticate: Call;
-  readonly #encrypt: Call;
-  readonly #decrypt: Call;
-  readonly #readTag: Call;
-  readonly #checkTag: Call;
-  readonly #close: Call;
+  readonly #setIv: LibraryCall;
+  readonly #authenticate: LibraryCall;
+  readonly #encrypt: LibraryCall;
+  readonly #decrypt: LibraryCall;
+  readonly #readTag: LibraryCall;
+  readonly #checkTag: LibraryCall;
+  readonly #close: LibraryCall;
   /** Null once destroyed. A number beside null stays boxed: V8 would otherwise box it anew for every call. */
   #handle: number | null = null;
 
-  constructor(functions: Functions, cipher: Cipher, key: Uint8Array, arena: Arena, scratch: AeadScratch) {
+  constructor(functions: Functions, cipher: Cipher, key: Uint8Array, scratch: AeadScratch) {
     this.#scratch = scratch;
-    this.#base = arena.address;
+    this.#base = scratch.arenaAddress;
     this.#nonceAddress = scratch.nonceAddress;
     this.#littleEndian = cipher === Cipher.ChaCha20Poly1305;
     this.#setIv = functions.gcry_cipher_setiv;
@@ -174,7 +153,6 @@ const signatures = {
 } as const;
 
 type Functions = LibraryFunctions<typeof signatures>;
-type Call = (...values: (number | string | null)[]) => number;
 
 const minimumVersion = '1.7.0';
 const ControlDisableSecureMemory = 37;

@@ -1,49 +1,25 @@
 /**
  * AEAD by OpenSSL's EVP interface: from the node binary itself, or from the system's libcrypto.so.3.
  *
- * One context per direction and key, made on first use; per packet only the nonce is set. About 0.5 µs of each packet
+ * Each key has one context per direction; per packet only the nonce is set. About 0.5 µs of each packet
  * is EVP's fixed cost (2-core x86-64, OpenSSL 3.0, 2026). libcrypto.so.3 is loaded with its own symbols bound first,
  * because node exports the same names.
  */
-import type { Arena } from '../sys/arena.ts';
-import { type LibraryFunctions, loadLibrary } from '../sys/library.ts';
-import {
-  AeadError,
-  type AeadKey,
-  type AeadProvider,
-  type AeadScratch,
-  Cipher,
-  checkKey,
-  ScratchPool,
-  tagBytes,
-} from './aead.ts';
+import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
+import { AeadError, type AeadKey, Cipher, tagBytes } from './aead.ts';
+import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
 
 /** `node-evp`: the OpenSSL in the node binary. `libcrypto`: the system's own. */
 export const opensslProviderNames = { node: 'node-evp', system: 'libcrypto' } as const;
 export type OpensslProviderName = (typeof opensslProviderNames)[keyof typeof opensslProviderNames];
 
-/** The provider, or null with one reason per name tried. */
-export function loadOpensslProvider(name: OpensslProviderName): {
-  provider: AeadProvider | null;
-  reasons: readonly string[];
-} {
+export function loadOpensslProvider(name: OpensslProviderName): LoadedProvider {
   const isNode = name === opensslProviderNames.node;
-  const { library, reasons } = loadLibrary({
-    names: isNode ? [null] : ['libcrypto.so.3'],
-    functions: signatures,
-    deep: !isNode,
-    reject: rejectVersion,
-  });
-  if (library === null) {
-    return { provider: null, reasons };
-  }
-  const functions = library.functions;
-  const scratches = new ScratchPool();
-  const createKey = (cipher: Cipher, key: Uint8Array, arena: Arena): AeadKey => {
-    checkKey(name, key);
-    return new EvpKey(name, functions, cipher, key, arena, scratches.of(arena));
-  };
-  return { provider: { name, createKey }, reasons };
+  return loadLibraryProvider(
+    name,
+    { names: isNode ? [null] : ['libcrypto.so.3'], functions: signatures, deep: !isNode, reject: rejectVersion },
+    (functions, cipher, key, scratch) => new EvpKey(name, functions, cipher, key, scratch),
+  );
 }
 
 class EvpKey implements AeadKey {
@@ -53,19 +29,19 @@ class EvpKey implements AeadKey {
   readonly #lengthAddress: number;
   readonly #base: number;
   readonly #littleEndian: boolean;
-  readonly #init: Call;
-  readonly #finish: Call;
-  readonly #update: Call;
-  readonly #control: Call;
-  readonly #free: Call;
+  readonly #init: LibraryCall;
+  readonly #finish: LibraryCall;
+  readonly #update: LibraryCall;
+  readonly #control: LibraryCall;
+  readonly #free: LibraryCall;
   /** Contexts, null once destroyed. A number beside null stays boxed: V8 would otherwise box it anew for every call. */
   #sealing: number | null = null;
   #opening: number | null = null;
 
-  constructor(name: string, functions: Functions, cipher: Cipher, key: Uint8Array, arena: Arena, scratch: AeadScratch) {
+  constructor(name: string, functions: Functions, cipher: Cipher, key: Uint8Array, scratch: AeadScratch) {
     this.#name = name;
     this.#scratch = scratch;
-    this.#base = arena.address;
+    this.#base = scratch.arenaAddress;
     this.#nonceAddress = scratch.nonceAddress;
     this.#lengthAddress = scratch.lengthAddress;
     this.#littleEndian = cipher === Cipher.ChaCha20Poly1305;
@@ -182,7 +158,6 @@ const signatures = {
 } as const;
 
 type Functions = LibraryFunctions<typeof signatures>;
-type Call = (...values: (number | string | null)[]) => number;
 
 const KeepDirection = -1;
 const ControlReadTag = 0x10;

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { type AeadProvider, Cipher } from './aead.ts';
 import { boringProviderName, loadBoringProvider } from './boringProvider.ts';
 import { gcryptProviderName, loadGcryptProvider } from './gcryptProvider.ts';
+import type { LoadedProvider } from './libraryProvider.ts';
 import { createNodeProvider, nodeProviderName } from './nodeProvider.ts';
 import { loadOpensslProvider, opensslProviderNames } from './opensslProvider.ts';
 import type { Speed } from './trial.ts';
@@ -108,7 +109,7 @@ export function loadProvider(name: ProviderName): AeadProvider {
 }
 
 /** Loads one provider in this process, or says why not. */
-export function tryLoad(name: ProviderName): { provider: AeadProvider | null; reasons: readonly string[] } {
+export function tryLoad(name: ProviderName): LoadedProvider {
   switch (name) {
     case gcryptProviderName:
       return loadGcryptProvider();

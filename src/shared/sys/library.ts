@@ -11,9 +11,9 @@ import koffi from 'koffi';
 export type Signatures = Readonly<Record<string, readonly [string, readonly string[]]>>;
 
 /** Every function takes and returns Numbers (strings where the signature says 'str'). */
-export type LibraryFunctions<S extends Signatures> = {
-  readonly [K in keyof S]: (...values: (number | string | null)[]) => number;
-};
+export type LibraryCall = (...values: (number | string | null)[]) => number;
+
+export type LibraryFunctions<S extends Signatures> = { readonly [K in keyof S]: LibraryCall };
 
 export interface LoadedLibrary<S extends Signatures> {
   /** File name that was found, or '' for the node binary itself. */
