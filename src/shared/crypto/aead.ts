@@ -68,6 +68,28 @@ export class AeadError extends Error {
   }
 }
 
+/**
+ * Writes a 64-bit counter into the nonce of 12 bytes at `offset`, whose first four stay zero: little endian for ChaCha,
+ * big endian for AES. Runs per packet: no allocation.
+ */
+export function writeNonce(cipher: Cipher, view: DataView, offset: number, high: number, low: number): void {
+  if (cipher === Cipher.ChaCha20Poly1305) {
+    view.setUint32(offset + 4, low, true);
+    view.setUint32(offset + 8, high, true);
+  } else {
+    view.setUint32(offset + 4, high);
+    view.setUint32(offset + 8, low);
+  }
+}
+
+/**
+ * node:crypto's name of a cipher. Typed as one of them, because the types of the two differ and their use does not: with
+ * `authTagLength` node treats both as AEAD ciphers.
+ */
+export function nodeCipherName(cipher: Cipher): 'aes-256-gcm' {
+  return (cipher === Cipher.Aes256Gcm ? 'aes-256-gcm' : 'chacha20-poly1305') as 'aes-256-gcm';
+}
+
 /** Refuses keys of a wrong length before they reach native code. */
 export function checkKey(provider: string, key: Uint8Array): void {
   if (key.length !== keyBytes) {

@@ -25,7 +25,7 @@ class BoringKey implements AeadKey {
   readonly #nonceAddress: number;
   readonly #lengthAddress: number;
   readonly #base: number;
-  readonly #littleEndian: boolean;
+  readonly #cipher: Cipher;
   readonly #seal: LibraryCall;
   readonly #open: LibraryCall;
   readonly #free: LibraryCall;
@@ -37,7 +37,7 @@ class BoringKey implements AeadKey {
     this.#base = scratch.arenaAddress;
     this.#nonceAddress = scratch.nonceAddress;
     this.#lengthAddress = scratch.lengthAddress;
-    this.#littleEndian = cipher === Cipher.ChaCha20Poly1305;
+    this.#cipher = cipher;
     this.#seal = functions.EVP_AEAD_CTX_seal;
     this.#open = functions.EVP_AEAD_CTX_open;
     this.#free = functions.EVP_AEAD_CTX_free;
@@ -64,7 +64,7 @@ class BoringKey implements AeadKey {
   ): void {
     const context = this.#context;
     const base = this.#base;
-    this.#scratch.writeCounter(this.#littleEndian, counterHigh, counterLow);
+    this.#scratch.writeNonce(this.#cipher, counterHigh, counterLow);
     const ok =
       context !== null &&
       this.#seal(
@@ -94,7 +94,7 @@ class BoringKey implements AeadKey {
   ): boolean {
     const context = this.#context;
     const address = this.#base + offset;
-    this.#scratch.writeCounter(this.#littleEndian, counterHigh, counterLow);
+    this.#scratch.writeNonce(this.#cipher, counterHigh, counterLow);
     return (
       context !== null &&
       this.#open(

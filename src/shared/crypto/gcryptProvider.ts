@@ -23,7 +23,7 @@ class GcryptKey implements AeadKey {
   readonly #scratch: AeadScratch;
   readonly #nonceAddress: number;
   readonly #base: number;
-  readonly #littleEndian: boolean;
+  readonly #cipher: Cipher;
   readonly #setIv: LibraryCall;
   readonly #authenticate: LibraryCall;
   readonly #encrypt: LibraryCall;
@@ -38,7 +38,7 @@ class GcryptKey implements AeadKey {
     this.#scratch = scratch;
     this.#base = scratch.arenaAddress;
     this.#nonceAddress = scratch.nonceAddress;
-    this.#littleEndian = cipher === Cipher.ChaCha20Poly1305;
+    this.#cipher = cipher;
     this.#setIv = functions.gcry_cipher_setiv;
     this.#authenticate = functions.gcry_cipher_authenticate;
     this.#encrypt = functions.gcry_cipher_encrypt;
@@ -115,7 +115,7 @@ class GcryptKey implements AeadKey {
   }
 
   #start(handle: number, adOffset: number, adLength: number, counterHigh: number, counterLow: number): number {
-    this.#scratch.writeCounter(this.#littleEndian, counterHigh, counterLow);
+    this.#scratch.writeNonce(this.#cipher, counterHigh, counterLow);
     const code = this.#setIv(handle, this.#nonceAddress, nonceBytes);
     return code !== 0 || adLength === 0 ? code : this.#authenticate(handle, this.#base + adOffset, adLength);
   }

@@ -6,7 +6,7 @@
  */
 import type { Arena } from '../sys/arena.ts';
 import { type LibraryFunctions, type LibraryRequest, loadLibrary, type Signatures } from '../sys/library.ts';
-import { type AeadKey, type AeadProvider, type Cipher, checkKey, keyBytes } from './aead.ts';
+import { type AeadKey, type AeadProvider, type Cipher, checkKey, keyBytes, writeNonce } from './aead.ts';
 
 /** A provider, or null with one reason per library name tried. */
 export interface LoadedProvider {
@@ -62,15 +62,9 @@ export class AeadScratch {
     this.#key = arena.allocate(keyBytes);
   }
 
-  /** Writes the 64-bit counter of the next call's nonce: little endian for ChaCha, big endian for AES. */
-  writeCounter(littleEndian: boolean, high: number, low: number): void {
-    if (littleEndian) {
-      this.#view.setUint32(this.#nonce + 4, low, true);
-      this.#view.setUint32(this.#nonce + 8, high, true);
-    } else {
-      this.#view.setUint32(this.#nonce + 4, high);
-      this.#view.setUint32(this.#nonce + 8, low);
-    }
+  /** Writes the nonce of the next call. */
+  writeNonce(cipher: Cipher, counterHigh: number, counterLow: number): void {
+    writeNonce(cipher, this.#view, this.#nonce, counterHigh, counterLow);
   }
 
   /** The address that the library wrote into the length word. */

@@ -3,9 +3,19 @@
  *
  * It builds a cipher object per packet (about 5 µs, ten times libgcrypt), so it is the last choice. Loads nothing.
  */
-import { createCipheriv, createDecipheriv, type DecipherGCM } from 'node:crypto';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
 import type { Arena } from '../sys/arena.ts';
-import { AeadError, type AeadKey, type AeadProvider, Cipher, checkKey, nonceBytes, tagBytes } from './aead.ts';
+import {
+  AeadError,
+  type AeadKey,
+  type AeadProvider,
+  type Cipher,
+  checkKey,
+  nodeCipherName,
+  nonceBytes,
+  tagBytes,
+  writeNonce,
+} from './aead.ts';
 
 export const nodeProviderName = 'node';
 
@@ -20,8 +30,8 @@ export function createNodeProvider(): AeadProvider {
 }
 
 class NodeKey implements AeadKey {
-  readonly #algorithm: 'aes-256-gcm' | 'chacha20-poly1305';
-  readonly #littleEndian: boolean;
+  readonly #cipher: Cipher;
+  readonly #algorithm: 'aes-256-gcm';
   readonly #key: Uint8Array;
   readonly #bytes: Uint8Array;
   readonly #nonce: Uint8Array = new Uint8Array(nonceBytes);
@@ -29,8 +39,8 @@ class NodeKey implements AeadKey {
   #isDestroyed = false;
 
   constructor(cipher: Cipher, key: Uint8Array, arena: Arena) {
-    this.#algorithm = cipher === Cipher.Aes256Gcm ? 'aes-256-gcm' : 'chacha20-poly1305';
-    this.#littleEndian = cipher === Cipher.ChaCha20Poly1305;
+    this.#cipher = cipher;
+    this.#algorithm = nodeCipherName(cipher);
     this.#key = Uint8Array.from(key);
     this.#bytes = arena.bytes;
   }
@@ -47,12 +57,9 @@ class NodeKey implements AeadKey {
     if (this.#isDestroyed) {
       throw new AeadError(nodeProviderName, 'seal with a destroyed key', null);
     }
-    this.#setNonce(counterHigh, counterLow);
+    writeNonce(this.#cipher, this.#nonceView, 0, counterHigh, counterLow);
     const bytes = this.#bytes;
-    // The names differ in type only: node treats both as AEAD ciphers with a 16-byte tag.
-    const cipher = createCipheriv(this.#algorithm as 'aes-256-gcm', this.#key, this.#nonce, {
-      authTagLength: tagBytes,
-    });
+    const cipher = createCipheriv(this.#algorithm, this.#key, this.#nonce, { authTagLength: tagBytes });
     cipher.setAAD(bytes.subarray(adOffset, adOffset + adLength));
     const sealed = cipher.update(bytes.subarray(source, source + length));
     cipher.final();
@@ -71,11 +78,9 @@ class NodeKey implements AeadKey {
     if (this.#isDestroyed) {
       return false;
     }
-    this.#setNonce(counterHigh, counterLow);
+    writeNonce(this.#cipher, this.#nonceView, 0, counterHigh, counterLow);
     const bytes = this.#bytes;
-    const decipher: DecipherGCM = createDecipheriv(this.#algorithm as 'aes-256-gcm', this.#key, this.#nonce, {
-      authTagLength: tagBytes,
-    });
+    const decipher = createDecipheriv(this.#algorithm, this.#key, this.#nonce, { authTagLength: tagBytes });
     decipher.setAAD(bytes.subarray(adOffset, adOffset + adLength));
     decipher.setAuthTag(bytes.subarray(offset + length, offset + length + tagBytes));
     const plain = decipher.update(bytes.subarray(offset, offset + length));
@@ -91,16 +96,5 @@ class NodeKey implements AeadKey {
   destroy(): void {
     this.#isDestroyed = true;
     this.#key.fill(0);
-  }
-
-  #setNonce(counterHigh: number, counterLow: number): void {
-    const view = this.#nonceView;
-    if (this.#littleEndian) {
-      view.setUint32(4, counterLow, true);
-      view.setUint32(8, counterHigh, true);
-    } else {
-      view.setUint32(4, counterHigh);
-      view.setUint32(8, counterLow);
-    }
   }
 }

@@ -28,7 +28,7 @@ class EvpKey implements AeadKey {
   readonly #nonceAddress: number;
   readonly #lengthAddress: number;
   readonly #base: number;
-  readonly #littleEndian: boolean;
+  readonly #cipher: Cipher;
   readonly #init: LibraryCall;
   readonly #finish: LibraryCall;
   readonly #update: LibraryCall;
@@ -44,7 +44,7 @@ class EvpKey implements AeadKey {
     this.#base = scratch.arenaAddress;
     this.#nonceAddress = scratch.nonceAddress;
     this.#lengthAddress = scratch.lengthAddress;
-    this.#littleEndian = cipher === Cipher.ChaCha20Poly1305;
+    this.#cipher = cipher;
     this.#init = functions.EVP_CipherInit_ex;
     this.#update = functions.EVP_CipherUpdate;
     this.#finish = functions.EVP_CipherFinal_ex;
@@ -122,7 +122,7 @@ class EvpKey implements AeadKey {
   }
 
   #start(context: number, adOffset: number, adLength: number, counterHigh: number, counterLow: number): boolean {
-    this.#scratch.writeCounter(this.#littleEndian, counterHigh, counterLow);
+    this.#scratch.writeNonce(this.#cipher, counterHigh, counterLow);
     if (this.#init(context, 0, 0, 0, this.#nonceAddress, KeepDirection) !== 1) {
       return false;
     }

@@ -3,9 +3,7 @@
  * only: the data path seals with its own keys through `crypto/aead`.
  */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { Cipher } from '../crypto/aead.ts';
-
-export const NOISE_TAG_BYTES = 16;
+import { type Cipher, nodeCipherName, nonceBytes, tagBytes, writeNonce } from '../crypto/aead.ts';
 
 export class CipherState {
   readonly #cipher: Cipher;
@@ -33,14 +31,11 @@ export class CipherState {
       return plaintext;
     }
     const nonce = this.#nonceBytes();
-    const cipher =
-      this.#cipher === Cipher.Aes256Gcm
-        ? createCipheriv('aes-256-gcm', this.#key, nonce)
-        : createCipheriv('chacha20-poly1305', this.#key, nonce, { authTagLength: NOISE_TAG_BYTES });
-    cipher.setAAD(ad, { plaintextLength: plaintext.length });
-    const body = Buffer.concat([cipher.update(plaintext), cipher.final()]);
+    const cipher = createCipheriv(nodeCipherName(this.#cipher), this.#key, nonce, { authTagLength: tagBytes });
+    cipher.setAAD(ad);
+    const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
     this.#nonce++;
-    return Buffer.concat([body, cipher.getAuthTag()]);
+    return ciphertext;
   }
 
   /** The plaintext, or null when the ciphertext is not authentic; then the nonce has not moved. */
@@ -48,16 +43,13 @@ export class CipherState {
     if (this.#key === null) {
       return ciphertext;
     }
-    const bodyBytes = ciphertext.length - NOISE_TAG_BYTES;
+    const bodyBytes = ciphertext.length - tagBytes;
     if (bodyBytes < 0) {
       return null;
     }
     const nonce = this.#nonceBytes();
-    const decipher =
-      this.#cipher === Cipher.Aes256Gcm
-        ? createDecipheriv('aes-256-gcm', this.#key, nonce, { authTagLength: NOISE_TAG_BYTES })
-        : createDecipheriv('chacha20-poly1305', this.#key, nonce, { authTagLength: NOISE_TAG_BYTES });
-    decipher.setAAD(ad, { plaintextLength: bodyBytes });
+    const decipher = createDecipheriv(nodeCipherName(this.#cipher), this.#key, nonce, { authTagLength: tagBytes });
+    decipher.setAAD(ad);
     decipher.setAuthTag(ciphertext.subarray(bodyBytes));
     try {
       const plaintext = Buffer.concat([decipher.update(ciphertext.subarray(0, bodyBytes)), decipher.final()]);
@@ -75,15 +67,10 @@ export class CipherState {
     return copy;
   }
 
-  /** Four zero bytes, then the counter: big endian for AESGCM, little endian for ChaChaPoly (Noise §12.3, §12.4). */
+  /** As Noise §12.3 and §12.4 say, which is the nonce of the data path too. */
   #nonceBytes(): Uint8Array {
-    const nonce = new Uint8Array(12);
-    const view = new DataView(nonce.buffer);
-    if (this.#cipher === Cipher.Aes256Gcm) {
-      view.setUint32(8, this.#nonce);
-    } else {
-      view.setUint32(4, this.#nonce, true);
-    }
+    const nonce = new Uint8Array(nonceBytes);
+    writeNonce(this.#cipher, new DataView(nonce.buffer), 0, 0, this.#nonce);
     return nonce;
   }
 }

@@ -10,9 +10,8 @@
  * for the real one. P-256 is Nebula's extension: the Noise specification does not name it.
  */
 import { Curve } from '../cert/certificate.ts';
-import { Cipher } from '../crypto/aead.ts';
+import { Cipher, tagBytes } from '../crypto/aead.ts';
 import { type DhKeyPair, publicKeyBytes, sharedSecret } from '../crypto/dh.ts';
-import { NOISE_TAG_BYTES } from './cipherState.ts';
 import { SymmetricState } from './symmetricState.ts';
 
 export interface HandshakeKeys {
@@ -124,7 +123,7 @@ export class HandshakeState {
         continue;
       }
       const isSealed = token === 's' && this.#symmetric.hasKey();
-      const end = offset + this.#publicKeyBytes + (isSealed ? NOISE_TAG_BYTES : 0);
+      const end = offset + this.#publicKeyBytes + (isSealed ? tagBytes : 0);
       if (end > message.length || !this.#readKey(token, new Uint8Array(message.subarray(offset, end)))) {
         return null;
       }
