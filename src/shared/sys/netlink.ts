@@ -33,7 +33,7 @@ export class Netlink {
   /** Throws SysError. */
   constructor() {
     this.#arena = new Arena(BufferBytes);
-    this.#fd = openRouteSocket(this.#arena, 0, SocketRaw | CloseOnExec);
+    this.#fd = openRouteSocket(this.#arena, 0, 0);
   }
 
   links(): Link[] {
@@ -60,7 +60,8 @@ export class Netlink {
   setLink(linkIndex: number, settings: LinkSettings): void {
     const { noIpv6LinkLocal, ...rest } = settings;
     if (noIpv6LinkLocal === true) {
-      this.#tryRequest(setLinkRequest(++this.#sequence, linkIndex, { noIpv6LinkLocal }), IgnoredWithoutIpv6);
+      const request = setLinkRequest(++this.#sequence, linkIndex, { noIpv6LinkLocal });
+      this.#request(request, 'changing the network', IgnoredWithoutIpv6);
     }
     this.#request(setLinkRequest(++this.#sequence, linkIndex, rest), `changing link ${linkIndex}`);
   }
@@ -73,7 +74,7 @@ export class Netlink {
   /** Removing an address that is not there changes nothing. Throws SysError. */
   removeAddress(address: LinkAddress): void {
     const request = removeAddressRequest(++this.#sequence, address);
-    this.#tryRequest(request, [Errno.EADDRNOTAVAIL], `removing address ${address.prefix.text}`);
+    this.#request(request, `removing address ${address.prefix.text}`, [Errno.EADDRNOTAVAIL]);
   }
 
   /** Adds a route, or replaces the one to the same destination with the same metric. Throws SysError. */
@@ -84,7 +85,7 @@ export class Netlink {
   /** Deleting a route that is not there changes nothing. Throws SysError. */
   deleteRoute(route: Route): void {
     const request = deleteRouteRequest(++this.#sequence, route);
-    this.#tryRequest(request, [Errno.ESRCH], `deleting route to ${route.destination.text}`);
+    this.#request(request, `deleting route to ${route.destination.text}`, [Errno.ESRCH]);
   }
 
   close(): void {
@@ -94,12 +95,8 @@ export class Netlink {
     }
   }
 
-  #request(request: Uint8Array, doing: string): void {
-    this.#tryRequest(request, [], doing);
-  }
-
   /** Sends a change and waits for its acknowledgement; errors named in `ignored` count as done. */
-  #tryRequest(request: Uint8Array, ignored: readonly number[], doing: string = 'changing the network'): void {
+  #request(request: Uint8Array, doing: string, ignored: readonly number[] = []): void {
     this.#send(request);
     for (;;) {
       const bytes = this.#receive();
@@ -159,10 +156,11 @@ export class Netlink {
 }
 
 /**
- * A bound rtnetlink socket that is subscribed to the `groups` (a mask). `arena` lends its first bytes. The caller closes
- * the fd. Throws SysError.
+ * A bound rtnetlink socket that is subscribed to the `groups` (a mask); `flags` is `NonBlocking` or 0. `arena` lends its
+ * first bytes. The caller closes the fd. Throws SysError.
  */
-export function openRouteSocket(arena: Arena, groups: number, type: number): number {
+export function openRouteSocket(arena: Arena, groups: number, flags: number): number {
+  const type = SocketRaw | CloseOnExec | flags;
   const fd = check(libc.socket(FamilyNetlink, type, ProtocolRoute), 'socket', 'opening a netlink socket');
   try {
     // The kernel's own error texts, without an echo of the request; older kernels go without. A receive that lasts is
@@ -199,8 +197,8 @@ const BufferBytes = 65536;
 const ReceiveTimeoutSeconds = 10;
 const FamilyNetlink = 16;
 const ProtocolRoute = 0;
-export const SocketRaw = 3;
-export const CloseOnExec = 0o2000000;
+const SocketRaw = 3;
+const CloseOnExec = 0o2000000;
 export const NonBlocking = 0o4000;
 const SolSocket = 1;
 const SoReceiveTimeout = 20;

@@ -7,7 +7,7 @@
  */
 import { Arena } from './arena.ts';
 import { check, Errno, lastErrno, libc, SysError } from './libc.ts';
-import { CloseOnExec, NonBlocking, openRouteSocket, SocketRaw } from './netlink.ts';
+import { NonBlocking, openRouteSocket } from './netlink.ts';
 import { splitMessages } from './netlinkBytes.ts';
 import { MessageType } from './netlinkMessages.ts';
 import { FdWatcher } from './poll.ts';
@@ -26,7 +26,7 @@ export class NetlinkMonitor {
   /** Starts watching; does not keep the process alive. `onError` gets what cannot be handled here. Throws SysError. */
   constructor(onChange: (change: NetworkChange) => void, onError: (error: unknown) => void) {
     this.#arena = new Arena(BufferBytes);
-    this.#fd = openRouteSocket(this.#arena, Groups, SocketRaw | CloseOnExec | NonBlocking);
+    this.#fd = openRouteSocket(this.#arena, Groups, NonBlocking);
     this.#onChange = onChange;
     this.#watcher = new FdWatcher(this.#fd, () => this.#read(), onError);
     this.#watcher.unref();
