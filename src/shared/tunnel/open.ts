@@ -11,7 +11,13 @@ import type { Arena } from '../sys/arena.ts';
 import { HEADER_BYTES, headerCounterHigh, headerCounterLow, TAG_BYTES } from '../wire/header.ts';
 import type { TunnelContext } from './tunnelContext.ts';
 
-export const OpenFault = { Duplicate: -1, TooOld: -2, NotAuthentic: -3, TooShort: -4 } as const;
+/** Those of the replay window are its own numbers. */
+export const OpenFault = {
+  Duplicate: Replay.Duplicate,
+  TooOld: Replay.TooOld,
+  NotAuthentic: -3,
+  TooShort: -4,
+} as const;
 
 /** Counters from here on (2^52) are beyond what any tunnel of this node or its peers lives to use. */
 const COUNTER_HIGH_MAX = 2 ** 20;
@@ -41,14 +47,14 @@ export function openPacket(
   const window = tunnels.window(context.slot);
   const seen = checkCounter(tunnels.windows, window, high, low);
   if (seen !== Replay.Fresh) {
-    return seen === Replay.Duplicate ? OpenFault.Duplicate : OpenFault.TooOld;
+    return seen;
   }
   if (!context.receiveKey.open(offset, HEADER_BYTES, offset + HEADER_BYTES, bodyBytes, high, low)) {
     return OpenFault.NotAuthentic;
   }
   const claimed = claimCounter(tunnels.windows, window, high, low);
   if (claimed < 0) {
-    return claimed === Replay.Duplicate ? OpenFault.Duplicate : OpenFault.TooOld;
+    return claimed;
   }
   lostCounts[0] += claimed;
   return bodyBytes;
