@@ -44,6 +44,14 @@ export class Arena implements PacketMemory {
     return offset;
   }
 
+  /** Writes a pointer to arena offset `offset` at arena offset `field`. Runs per packet: no allocation. */
+  writePointer(field: number, offset: number): void {
+    const { view } = this;
+    const target = this.address + offset;
+    view.setUint32(field, target % TWO_POW_32, true);
+    view.setUint32(field + 4, Math.floor(target / TWO_POW_32), true);
+  }
+
   /** Bytes handed out so far, alignment included. */
   get usedBytes(): number {
     return this.#used;
@@ -61,3 +69,5 @@ export class Arena implements PacketMemory {
     return (memory && instantiateSum(memory)) ?? ((offset, length) => sumBytes(view, offset, length));
   }
 }
+
+const TWO_POW_32 = 2 ** 32;

@@ -12,9 +12,3 @@ export const scratch: Arena = new Arena(4096);
 export function clearScratch(byteLength: number): void {
   scratch.bytes.fill(0, 0, byteLength);
 }
-
-/** Writes a pointer or a 64-bit length. */
-export function writeWord(view: DataView, offset: number, value: number): void {
-  view.setUint32(offset, value % 2 ** 32, true);
-  view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
-}

@@ -9,7 +9,7 @@
  */
 import type { IpAddress } from '../ip/address.ts';
 import { check, Errno, lastErrno, libc, SysError } from './libc.ts';
-import { clearScratch, scratch, writeWord } from './scratch.ts';
+import { clearScratch, scratch } from './scratch.ts';
 import { BPF_INSTRUCTION_BYTES, steeringProgram } from './steering.ts';
 
 export interface UdpRequest {
@@ -90,7 +90,7 @@ export function attachSteering(fds: readonly number[]): void {
   scratch.bytes.set(program, programOffset);
   // struct sock_fprog: length in instructions 2, padding 6, pointer 8.
   scratch.view.setUint16(0, program.length / BPF_INSTRUCTION_BYTES, true);
-  writeWord(scratch.view, 8, scratch.address + programOffset);
+  scratch.writePointer(8, programOffset);
   check(
     libc.setsockopt(fds[0], SolSocket, SoAttachReusePortBpf, scratch.address, programOffset),
     'setsockopt(SO_ATTACH_REUSEPORT_CBPF)',

@@ -15,7 +15,6 @@ export const CONTROL_BYTES = 24;
 const SOCKADDR_STRIDE = 32;
 const IOVEC_BYTES = 16;
 const CONTROL_HEADER_BYTES = 16;
-const TWO_POW_32 = 2 ** 32;
 
 export const UDP_LEVEL = 17;
 
@@ -36,11 +35,11 @@ export class Messages {
     this.#controls = arena.allocate(count * CONTROL_BYTES, 64);
     for (let index = 0; index < count; index++) {
       const header = this.header(index);
-      this.#writePointer(header, this.name(index));
+      arena.writePointer(header, this.name(index));
       arena.view.setUint32(header + 8, nameBytes, true);
-      this.#writePointer(header + 16, this.#iovecs + index * IOVEC_BYTES);
+      arena.writePointer(header + 16, this.#iovecs + index * IOVEC_BYTES);
       arena.view.setUint32(header + 24, 1, true);
-      this.#writePointer(header + 32, this.#control(index));
+      arena.writePointer(header + 32, this.#control(index));
     }
   }
 
@@ -55,7 +54,7 @@ export class Messages {
 
   setBuffer(index: number, offset: number, length: number): void {
     const iovec = this.#iovecs + index * IOVEC_BYTES;
-    this.#writePointer(iovec, offset);
+    this.#arena.writePointer(iovec, offset);
     this.#arena.view.setUint32(iovec + 8, length, true);
   }
 
@@ -104,12 +103,5 @@ export class Messages {
 
   #control(index: number): number {
     return this.#controls + index * CONTROL_BYTES;
-  }
-
-  #writePointer(field: number, offset: number): void {
-    const { address, view } = this.#arena;
-    const target = address + offset;
-    view.setUint32(field, target % TWO_POW_32, true);
-    view.setUint32(field + 4, Math.floor(target / TWO_POW_32), true);
   }
 }

@@ -175,11 +175,8 @@ export class TunPort {
   }
 
   #writePiece(entry: number, offset: number, length: number): void {
-    const { address, view } = this.#arena;
-    const start = address + offset;
-    view.setUint32(entry, start % TWO_POW_32, true);
-    view.setUint32(entry + 4, Math.floor(start / TWO_POW_32), true);
-    view.setUint32(entry + 8, length, true);
+    this.#arena.writePointer(entry, offset);
+    this.#arena.view.setUint32(entry + 8, length, true);
   }
 
   /** A tun write is not retried: the packet is one of many, and the flow above notices the loss. */
@@ -196,7 +193,6 @@ export class TunPort {
 }
 
 const IOVEC_BYTES = 16;
-const TWO_POW_32 = 2 ** 32;
 const RETRIES_MAX = 16;
 /** The IP header of every packet is aligned to this, for word-wise checksums; the virtio header lies before it. */
 const PACKET_ALIGN = 16;
