@@ -43,12 +43,10 @@ class BoringKey implements AeadKey {
     this.#free = functions.EVP_AEAD_CTX_free;
     const gcm = cipher === Cipher.Aes256Gcm;
     const algorithm = gcm ? functions.EVP_aead_aes_256_gcm() : functions.EVP_aead_chacha20_poly1305();
-    let context = 0;
-    scratch.withKey(key, (address) => {
-      context = functions.EVP_AEAD_CTX_new(algorithm, address, keyBytes, tagBytes);
-    });
-    this.#context = context;
-    if (context === 0) {
+    this.#context = scratch.withKey(key, (address) =>
+      functions.EVP_AEAD_CTX_new(algorithm, address, keyBytes, tagBytes),
+    );
+    if (this.#context === 0) {
       throw new AeadError(boringProviderName, 'EVP_AEAD_CTX_new', null);
     }
   }

@@ -52,10 +52,7 @@ class GcryptKey implements AeadKey {
     succeed(functions.gcry_cipher_open(scratch.lengthAddress, algorithm, mode, 0), 'gcry_cipher_open');
     const handle = scratch.writtenAddress();
     this.#handle = handle;
-    let code = 0;
-    scratch.withKey(key, (address) => {
-      code = functions.gcry_cipher_setkey(handle, address, keyBytes);
-    });
+    const code = scratch.withKey(key, (address) => functions.gcry_cipher_setkey(handle, address, keyBytes));
     if (code !== 0) {
       this.destroy();
     }

@@ -73,11 +73,11 @@ export class AeadScratch {
     return view.getUint32(this.#length, true) + view.getUint32(this.#length + 4, true) * 0x1_0000_0000;
   }
 
-  /** Runs `use` with the address of a copy of the key, and wipes the copy. */
-  withKey(key: Uint8Array, use: (address: number) => void): void {
+  /** What `use` answers to the address of a copy of the key, which is then wiped. */
+  withKey<T>(key: Uint8Array, use: (address: number) => T): T {
     this.#bytes.set(key, this.#key);
     try {
-      use(this.arenaAddress + this.#key);
+      return use(this.arenaAddress + this.#key);
     } finally {
       this.#bytes.fill(0, this.#key, this.#key + keyBytes);
     }
