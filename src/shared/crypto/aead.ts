@@ -1,7 +1,7 @@
 /**
  * The contract of the packet ciphers: keys that seal and open packets inside an arena.
  *
- * `datapath/seal` and `datapath/open` (and the primary for its own packets) hold one AeadKey per tunnel and direction;
+ * `tunnel/tunnelContext.ts` holds one AeadKey per tunnel and direction for `tunnel/seal.ts` and `tunnel/open.ts`;
  * `providers.ts` chooses who implements it. Memory is named by arena offset, the nonce by its counter, so a call needs
  * no object. Who may use which counter is not decided here: a counter must never be sealed twice with one key.
  */

@@ -1,9 +1,9 @@
 /**
  * AEAD by OpenSSL's EVP interface: from the node binary itself, or from the system's libcrypto.so.3.
  *
- * Each key has one context per direction; per packet only the nonce is set. About 0.5 µs of each packet
- * is EVP's fixed cost (2-core x86-64, OpenSSL 3.0, 2026). libcrypto.so.3 is loaded with its own symbols bound first,
- * because node exports the same names.
+ * Each key has one context per direction; per packet only the nonce is set. About 0.5 µs of each packet is EVP's fixed
+ * cost (2-core x86-64, OpenSSL 3.0, 2026). libcrypto.so.3 is loaded with its own symbols bound first, because node
+ * exports the same names.
  */
 import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
 import { AeadError, type AeadKey, Cipher, tagBytes } from './aead.ts';
