@@ -10,7 +10,7 @@
 import koffi from 'koffi';
 import { SysError } from './sysError.ts';
 
-export { Errno, SysError } from './sysError.ts';
+export { Errno, NeedsNetAdmin, SysError } from './sysError.ts';
 
 /** Architectures that share the struct layouts, constants and ioctl numbers used in this folder. */
 const SupportedArchitectures = ['x64', 'arm64', 'riscv64', 'loong64'];

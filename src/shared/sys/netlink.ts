@@ -5,7 +5,7 @@
  * are built and read by `netlinkMessages.ts`. Changing anything needs CAP_NET_ADMIN; reading needs nothing.
  */
 import { Arena } from './arena.ts';
-import { check, Errno, lastErrno, libc, SysError } from './libc.ts';
+import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from './libc.ts';
 import { type MessageSpan, splitMessages } from './netlinkBytes.ts';
 import {
   addAddressRequest,
@@ -185,7 +185,7 @@ export function openRouteSocket(arena: Arena, groups: number, flags: number): nu
 
 function remedyOf(errno: number, text: string): string {
   if (errno === Errno.EPERM) {
-    return 'this needs root or CAP_NET_ADMIN';
+    return NeedsNetAdmin;
   }
   return text === '' ? '' : `the kernel says: ${text}`;
 }

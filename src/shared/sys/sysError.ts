@@ -10,6 +10,9 @@ import { getSystemErrorMap } from 'node:util';
 /** Errno numbers of Linux that the program looks at by name. EBADFD is what a tun fd says when its device is gone. */
 export const Errno = { ...constants.errno, EBADFD: 77, ENOTUNIQ: 76 } as const;
 
+/** Remedy for what the kernel refuses to a process without the capability. */
+export const NeedsNetAdmin = 'this needs root or CAP_NET_ADMIN';
+
 /** A system call that failed. `name` is the errno's name (`EBUSY`), so logs and tests can match on it. */
 export class SysError extends Error {
   readonly call: string;

@@ -6,7 +6,7 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { check, Errno, lastErrno, libc, SysError } from './libc.ts';
+import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from './libc.ts';
 import { clearScratch, scratch } from './scratch.ts';
 
 export interface TunRequest {
@@ -118,7 +118,7 @@ function openDevice(devicePath: string): number {
     'open',
     errno,
     `opening ${devicePath}`,
-    isForbidden ? NeedsPrivilege : 'is the tun module loaded (modprobe tun) and the device visible in this container?',
+    isForbidden ? NeedsNetAdmin : 'is the tun module loaded (modprobe tun) and the device visible in this container?',
   );
 }
 
@@ -141,7 +141,7 @@ function attachRemedy(errno: number): string {
       return 'a device of this name exists: another node uses it, or it was made beforehand; choose another tun.dev';
     case Errno.EPERM:
     case Errno.EACCES:
-      return NeedsPrivilege;
+      return NeedsNetAdmin;
     case Errno.E2BIG:
       return 'the kernel does not allow so many queues; lower routines';
     default:
@@ -162,7 +162,7 @@ function ensureDeviceNode(devicePath: string): void {
   if (libc.mknod(devicePath, CharacterDevice | 0o600, TunDeviceNumber) === -1) {
     const errno = lastErrno();
     if (errno !== Errno.EEXIST) {
-      throw new SysError('mknod', errno, `${devicePath} is missing and cannot be made`, NeedsPrivilege);
+      throw new SysError('mknod', errno, `${devicePath} is missing and cannot be made`, NeedsNetAdmin);
     }
   }
 }
@@ -174,7 +174,6 @@ function closeAll(fds: readonly number[]): void {
 }
 
 const DevicePath = '/dev/net/tun';
-const NeedsPrivilege = 'this needs root or CAP_NET_ADMIN';
 const NameBytesMax = 15;
 /** MAX_TAP_QUEUES of the kernel. */
 const QueuesMax = 256;

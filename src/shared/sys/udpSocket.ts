@@ -8,7 +8,7 @@
  * `net/core/sock_reuseport.c`: a socket that got the option after its bind founds the group when the second one joins.)
  */
 import type { IpAddress } from '../ip/address.ts';
-import { check, Errno, lastErrno, libc, SysError } from './libc.ts';
+import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from './libc.ts';
 import { clearScratch, scratch } from './scratch.ts';
 import { BPF_INSTRUCTION_BYTES, steeringProgram } from './steering.ts';
 
@@ -197,7 +197,7 @@ function tryOption(fd: number, level: number, name: number, value: number): bool
 function setOption(fd: number, level: number, name: number, value: number, label: string): void {
   if (!tryOption(fd, level, name, value)) {
     const errno = lastErrno();
-    const remedy = errno === Errno.EPERM ? 'this needs root or CAP_NET_ADMIN' : '';
+    const remedy = errno === Errno.EPERM ? NeedsNetAdmin : '';
     throw new SysError(`setsockopt(${label})`, errno, 'preparing a UDP socket', remedy);
   }
 }
