@@ -6,8 +6,8 @@
 import { createPublicKey, verify } from 'node:crypto';
 import nacl from 'tweetnacl';
 
-export const ED25519_PRIVATE_KEY_BYTES = 64;
-export const ED25519_PUBLIC_KEY_BYTES = 32;
+const ED25519_PRIVATE_KEY_BYTES = 64;
+const ED25519_PUBLIC_KEY_BYTES = 32;
 
 /** Checks one signature under a key that was prepared before; false for anything malformed. */
 export type SignatureCheck = (message: Uint8Array, signature: Uint8Array) => boolean;

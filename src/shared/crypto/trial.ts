@@ -14,9 +14,6 @@ export interface Speed {
   readonly largeNs: number;
 }
 
-/** Plaintext sizes that are timed. */
-export const trialSizes = { smallBytes: 100, largeBytes: 1300 } as const;
-
 /** What is wrong with the provider's implementation of a cipher, or null: vectors first, then against `oracle`. */
 export function checkProvider(provider: AeadProvider, cipher: Cipher, oracle: AeadProvider): string | null {
   const arena = new Arena(65536);
@@ -38,14 +35,14 @@ export function checkProvider(provider: AeadProvider, cipher: Cipher, oracle: Ae
 export function timeProvider(provider: AeadProvider, cipher: Cipher, nowNs: () => number): Speed {
   const arena = new Arena(65536);
   const key = provider.createKey(cipher, new Uint8Array(32).fill(7), arena);
-  sealAndOpen(key, WarmUpPackets, trialSizes.smallBytes);
+  sealAndOpen(key, WarmUpPackets, SmallBytes);
   let smallNs = Number.POSITIVE_INFINITY;
   let largeNs = Number.POSITIVE_INFINITY;
   for (let round = 0; round < Rounds; round++) {
     const startNs = nowNs();
-    sealAndOpen(key, RoundPackets, trialSizes.smallBytes);
+    sealAndOpen(key, RoundPackets, SmallBytes);
     const middleNs = nowNs();
-    sealAndOpen(key, RoundPackets, trialSizes.largeBytes);
+    sealAndOpen(key, RoundPackets, LargeBytes);
     smallNs = Math.min(smallNs, (middleNs - startNs) / (2 * RoundPackets));
     largeNs = Math.min(largeNs, (nowNs() - middleNs) / (2 * RoundPackets));
   }
@@ -130,6 +127,10 @@ const Text = 4096;
 const Other = 16384;
 const Third = 32768;
 const MaxLength = 9001;
+
+/** Plaintext sizes that are timed. */
+const SmallBytes = 100;
+const LargeBytes = 1300;
 
 const WarmUpPackets = 1500;
 const RoundPackets = 16;

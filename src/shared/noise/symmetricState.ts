@@ -6,7 +6,7 @@ import { createHash, createHmac } from 'node:crypto';
 import type { Cipher } from '../crypto/aead.ts';
 import { CipherState } from './cipherState.ts';
 
-export const HASH_BYTES = 32;
+const HASH_BYTES = 32;
 
 export class SymmetricState {
   #cipherState: CipherState;

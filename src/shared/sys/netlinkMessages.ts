@@ -72,12 +72,11 @@ export const MessageType = {
   GetRoute: 26,
 } as const;
 
-/** Request flags: `Replace` and `Exclusive` say what to do when the object exists already. */
-export const RequestFlag = {
+/** Request flags: `Replace` says what to do when the object exists already. */
+const RequestFlag = {
   Ack: 0x4,
   Dump: 0x300,
   Replace: 0x100,
-  Exclusive: 0x200,
   Create: 0x400,
 } as const;
 

@@ -17,7 +17,6 @@ interface Handle {
   start(options: { readable: boolean; writable: boolean }, callback: unknown): void;
   stop(): void;
   close(): void;
-  ref(): void;
   unref(): void;
 }
 
