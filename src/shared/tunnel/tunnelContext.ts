@@ -133,18 +133,21 @@ export class TunnelContexts {
     const cipher = this.tunnels.cipher(slot) as Cipher;
     const sendKey = this.tunnels.copySendKey(slot);
     const receiveKey = this.tunnels.copyReceiveKey(slot);
-    if (this.tunnels.generation(slot) !== generation) {
-      return null;
+    try {
+      if (this.tunnels.generation(slot) !== generation) {
+        return null;
+      }
+      const provider = this.#providers(cipher);
+      const keys: [AeadKey, AeadKey] = [
+        provider.createKey(cipher, sendKey, this.arena),
+        provider.createKey(cipher, receiveKey, this.arena),
+      ];
+      const context = new TunnelContext(this.tunnels, slot, generation, keys, this.#addresses + slot * SOCKADDR_BYTES);
+      this.#contexts[slot] = context;
+      return context;
+    } finally {
+      sendKey.fill(0);
+      receiveKey.fill(0);
     }
-    const provider = this.#providers(cipher);
-    const keys: [AeadKey, AeadKey] = [
-      provider.createKey(cipher, sendKey, this.arena),
-      provider.createKey(cipher, receiveKey, this.arena),
-    ];
-    sendKey.fill(0);
-    receiveKey.fill(0);
-    const context = new TunnelContext(this.tunnels, slot, generation, keys, this.#addresses + slot * SOCKADDR_BYTES);
-    this.#contexts[slot] = context;
-    return context;
   }
 }
