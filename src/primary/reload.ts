@@ -93,16 +93,17 @@ export function applyReload(
   if (identity !== oldIdentity) {
     targets.applyIdentity(identity);
   }
+  const config = withoutRestart(old, next, plan.restartNeeded);
   const applied: string[] = identity === oldIdentity ? [] : ['identity'];
   for (const step of STEPS) {
     const isTouched = step.keys.some((key) => touches(plan.changed, key));
     if (isTouched || step.dependsOn?.(identity) !== step.dependsOn?.(oldIdentity)) {
-      step.apply(next, identity, targets);
+      step.apply(config, identity, targets);
       applied.push(step.name);
     }
   }
   log.info('Configuration reloaded', { changed: plan.changed, steps: applied });
-  return { config: withoutRestart(old, next, plan.restartNeeded), identity };
+  return { config, identity };
 }
 
 /** `next` with the old values of the keys that cannot change while the node runs: what is in force. */

@@ -17,23 +17,32 @@ function identity(issue: IssueOptions = {}, networks: readonly string[] = NETWOR
 interface Told extends Reloaded {
   /** What was applied, in order. */
   readonly applied: readonly string[];
+  /** The configurations that discovery and control plane were given. */
+  readonly given: readonly Config[];
   readonly lines: readonly string[];
 }
 
 function reload(from: readonly [Config, Identity], to: readonly [Config, Identity]): Told {
   const applied: string[] = [];
+  const given: Config[] = [];
   const lines: string[] = [];
   const settings = { level: 'info', format: 'text', disableTimestamp: true } as const;
   const log = createLogger({ ...settings, write: (line) => lines.push(line) });
   const targets: ReloadTargets = {
     log,
     applyIdentity: () => applied.push('identity'),
-    applyControl: () => applied.push('control'),
-    applyDiscovery: (_config, { certificates }) => applied.push(`discovery ${certificates.length}`),
+    applyControl: (config) => {
+      given.push(config);
+      applied.push('control');
+    },
+    applyDiscovery: (config, { certificates }) => {
+      given.push(config);
+      applied.push(`discovery ${certificates.length}`);
+    },
     applyRules: () => applied.push('rules'),
     applyDevice: (_config, { networks }) => applied.push(`device ${networks.map(({ text }) => text).join(' ')}`),
   };
-  return { ...applyReload(from[0], to[0], from[1], to[1], targets), applied, lines };
+  return { ...applyReload(from[0], to[0], from[1], to[1], targets), applied, given, lines };
 }
 
 describe('a reload', () => {
@@ -67,5 +76,15 @@ describe('a reload', () => {
     const told = reload([configOf('cipher: aes'), identity()], [configOf('cipher: chachapoly'), identity()]);
     expect(told.config.cipher).to.equal('aes');
     expect(told.lines.join('')).to.match(/need a restart.*cipher/);
+  });
+
+  it('keeps those values from the parts as well that another key of the section is applied to', () => {
+    const next = configOf('  am_lighthouse: true\n  interval: 20\nlisten: {port: 4242}');
+    const told = reload([configOf(), identity()], [next, identity()]);
+    expect(told.applied).to.deep.equal(['identity', 'discovery 1', 'control']);
+    expect(told.given.map(({ lighthouse }) => [lighthouse.amLighthouse, lighthouse.intervalMs])).to.deep.equal([
+      [false, 20_000],
+      [false, 20_000],
+    ]);
   });
 });
