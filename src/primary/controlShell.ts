@@ -30,7 +30,7 @@ export interface ControlCompanion {
   /** An opened lighthouse message from the peer of a tunnel. */
   onLighthouseMessage(now: Now, slot: number, generation: number, body: Uint8Array): void;
   /** An answer of this lighthouse to a host (16 bytes) without a tunnel. */
-  onLighthouseAnswer(now: Now, address: Uint8Array, body: Uint8Array): void;
+  onLighthouseAnswer(address: Uint8Array, body: Uint8Array): void;
 }
 
 export interface ControlShellParts {
@@ -119,7 +119,7 @@ export class ControlShell {
         companion.onLighthouseMessage(now, punt.slot, punt.generation, punt.body);
         break;
       case 'lighthouseAnswer':
-        companion.onLighthouseAnswer(now, punt.address, punt.body);
+        companion.onLighthouseAnswer(punt.address, punt.body);
         break;
     }
   }

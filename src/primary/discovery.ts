@@ -135,31 +135,15 @@ export class Discovery implements ControlCompanion {
   onEffect(now: Now, effect: Effect): void {
     const { control, act } = this.#parts;
     this.#peers.onEffect(now, effect);
-    switch (effect.kind) {
-      case 'hostUp':
-        this.#answers.onHostUp(effect.addresses, effect.slot);
-        this.#names.onHostUp(effect.addresses[0]);
-        break;
-      case 'hostFailed':
-        this.#answers.onHostFailed(effect.address);
-        break;
-      case 'connect':
-        control.onMiss(now, effect.address);
-        break;
-      case 'remotesChanged':
-        control.onRemotesChanged(now, effect.address);
-        break;
-      case 'test':
-        control.test(now, effect.address);
-        break;
-      case 'resolve': {
-        const { id } = effect.request;
-        void this.#resolver
-          .resolve(effect.request)
-          .then((answer) => act((answeredNow) => this.#peers.onResolved(answeredNow, id, answer)));
-        break;
-      }
-      default:
+    this.#answers.onEffect(effect);
+    control.onEffect(now, effect);
+    if (effect.kind === 'hostUp') {
+      this.#names.onHostUp(effect.addresses[0]);
+    } else if (effect.kind === 'resolve') {
+      const { id } = effect.request;
+      void this.#resolver
+        .resolve(effect.request)
+        .then((answer) => act((answeredNow) => this.#peers.onResolved(answeredNow, id, answer)));
     }
   }
 
@@ -171,10 +155,7 @@ export class Discovery implements ControlCompanion {
   }
 
   /** What this lighthouse's worker has to say to a host without a tunnel: it waits until there is one. */
-  onLighthouseAnswer(now: Now, address: Uint8Array, body: Uint8Array): void {
-    const host = addressFromBytes(address);
-    if (this.#answers.keep(host, body)) {
-      this.#parts.control.onMiss(now, host);
-    }
+  onLighthouseAnswer(address: Uint8Array, body: Uint8Array): void {
+    this.#answers.keep(addressFromBytes(address), body);
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { IpAddress } from '../shared/ip/address.ts';
 import { MessageType } from '../shared/wire/header.ts';
-import type { Outbox } from './control/effects.ts';
+import type { Effect, Outbox } from './control/effects.ts';
 
 const ANSWERS_PER_HOST_MAX = 8;
 const HOSTS_MAX = 1024;
@@ -17,27 +17,32 @@ export class LighthouseAnswers {
     this.#outbox = outbox;
   }
 
-  /** Keeps an answer; false when there is no room, and it is dropped. */
-  keep(host: IpAddress, body: Uint8Array): boolean {
+  /** Keeps an answer and has a tunnel made to its host; without room it is dropped. */
+  keep(host: IpAddress, body: Uint8Array): void {
     const known = this.#waiting.get(host.text) ?? [];
     if (known.length >= ANSWERS_PER_HOST_MAX || (known.length === 0 && this.#waiting.size >= HOSTS_MAX)) {
       this.#outbox.count('lighthouse.answers_dropped');
-      return false;
+      return;
     }
     this.#waiting.set(host.text, [...known, body]);
-    return true;
+    this.#outbox.push({ kind: 'connect', address: host });
   }
 
-  onHostUp(addresses: readonly IpAddress[], slot: number): void {
+  /** A host that is up gets what waits for it; for one that cannot be reached it is dropped. */
+  onEffect(effect: Effect): void {
+    if (effect.kind === 'hostUp') {
+      this.#send(effect.addresses, effect.slot);
+    } else if (effect.kind === 'hostFailed') {
+      this.#waiting.delete(effect.address.text);
+    }
+  }
+
+  #send(addresses: readonly IpAddress[], slot: number): void {
     for (const address of addresses) {
       for (const body of this.#waiting.get(address.text) ?? []) {
         this.#outbox.push({ kind: 'sendSealed', slot, type: MessageType.Lighthouse, subtype: 0, body, endpoint: null });
       }
       this.#waiting.delete(address.text);
     }
-  }
-
-  onHostFailed(address: IpAddress): void {
-    this.#waiting.delete(address.text);
   }
 }

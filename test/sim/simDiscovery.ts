@@ -106,33 +106,16 @@ export class SimDiscovery implements SimCompanion {
   }
 
   onEffect(now: Now, effect: Effect): void {
-    const { control } = this.#node;
     this.#peers.onEffect(now, effect);
-    switch (effect.kind) {
-      case 'hostUp':
-        this.lighthouse?.answers.onHostUp(effect.addresses, effect.slot);
-        break;
-      case 'hostFailed':
-        this.lighthouse?.answers.onHostFailed(effect.address);
-        break;
-      case 'connect':
-        control.onMiss(now, effect.address);
-        break;
-      case 'remotesChanged':
-        control.onRemotesChanged(now, effect.address);
-        break;
-      case 'test':
-        control.test(now, effect.address);
-        break;
-      case 'resolve':
-        this.#lookups.schedule(now.ms + LOOKUP_MS, effect.request);
-        break;
-      default:
+    this.lighthouse?.answers.onEffect(effect);
+    this.#node.control.onEffect(now, effect);
+    if (effect.kind === 'resolve') {
+      this.#lookups.schedule(now.ms + LOOKUP_MS, effect.request);
     }
   }
 
   onLighthouseMessage(now: Now, row: MemoryRow, body: Uint8Array): void {
-    if (this.lighthouse?.handle(now, row, body) === true) {
+    if (this.lighthouse?.handle(row, body) === true) {
       return;
     }
     const tunnel = this.#node.control.tunnelAt(row.slot, row.generation);

@@ -3,7 +3,6 @@
  * simulated node's tunnels as `worker/datapath/lighthouseRequests.ts` joins them to a worker's.
  */
 import { Outbox } from '../../src/primary/control/effects.ts';
-import type { Now } from '../../src/primary/control/now.ts';
 import { LighthouseAnswers } from '../../src/primary/lighthouseAnswers.ts';
 import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
 import { LIGHTHOUSE_METRIC_NAMES } from '../../src/shared/memory/lighthouseMetrics.ts';
@@ -33,7 +32,6 @@ export class SimLighthouse implements LighthousePeers, LighthouseSink {
   readonly #node: SimNode;
   readonly #output = new Uint8Array(2 * LIGHTHOUSE_OUTPUT_BYTES);
   readonly #handlers: readonly LighthouseHandler[];
-  #now: Now = { ms: 0, unixMs: 0 };
 
   constructor(node: SimNode, capacity: number) {
     const table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(capacity)), 0, capacity);
@@ -58,8 +56,7 @@ export class SimLighthouse implements LighthousePeers, LighthouseSink {
   }
 
   /** False when the message is for the node's own client. */
-  handle(now: Now, row: MemoryRow, body: Uint8Array): boolean {
-    this.#now = now;
+  handle(row: MemoryRow, body: Uint8Array): boolean {
     const sender = lighthousePeer(row.slot, row.record.certificate);
     return this.#handlers[row.slot % WORKERS].handle(body, 0, body.length, sender) !== LighthouseVerdict.Punt;
   }
@@ -81,10 +78,7 @@ export class SimLighthouse implements LighthousePeers, LighthouseSink {
       this.reply(slot, offset, length);
       return;
     }
-    const host = addressOfWords(a0, a1, a2, a3);
-    if (this.answers.keep(host, this.#copy(offset, length))) {
-      this.#node.control.onMiss(this.#now, host);
-    }
+    this.answers.keep(addressOfWords(a0, a1, a2, a3), this.#copy(offset, length));
   }
 
   #copy(offset: number, length: number): Uint8Array {

@@ -85,6 +85,22 @@ export class ControlPlane {
     }
   }
 
+  /** What discovery wants from the control plane; other effects are ignored. */
+  onEffect(now: Now, effect: Effect): void {
+    switch (effect.kind) {
+      case 'connect':
+        this.onMiss(now, effect.address);
+        break;
+      case 'remotesChanged':
+        this.onRemotesChanged(now, effect.address);
+        break;
+      case 'test':
+        this.#test(now, effect.address);
+        break;
+      default:
+    }
+  }
+
   /** The lighthouse client or a resolver has endpoints for an address: tries them if a handshake waits for it. */
   onRemotesChanged(now: Now, address: IpAddress): void {
     this.#handshakes.trigger(now, address);
@@ -132,16 +148,6 @@ export class ControlPlane {
     this.#roaming.onRoam(now, slot, generation, from);
   }
 
-  /** Sends a test request through the tunnel of an address, starting a handshake when there is none (punch-back). */
-  test(now: Now, address: IpAddress): void {
-    const primary = this.#tunnels.hosts.primary(address);
-    if (primary === null) {
-      this.#handshakes.start(now, address);
-    } else {
-      this.#tunnels.test(primary, null);
-    }
-  }
-
   /**
    * New certificates, CAs or blocklist. Every tunnel is held against them at its next check: peers that no longer
    * verify are closed, tunnels with an outdated certificate of ours are replaced. Pending handshakes go on with theirs.
@@ -187,5 +193,15 @@ export class ControlPlane {
   /** The primary tunnel of an address, for parts that must know the peer (lighthouse client, relays). */
   primary(address: IpAddress): Tunnel | null {
     return this.#tunnels.hosts.primary(address);
+  }
+
+  /** Sends a test request through the tunnel of an address, starting a handshake when there is none (punch-back). */
+  #test(now: Now, address: IpAddress): void {
+    const primary = this.#tunnels.hosts.primary(address);
+    if (primary === null) {
+      this.#handshakes.start(now, address);
+    } else {
+      this.#tunnels.test(primary, null);
+    }
   }
 }

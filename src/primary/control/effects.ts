@@ -44,7 +44,7 @@ export type Effect =
   | { readonly kind: 'connect'; readonly address: IpAddress }
   /** There are new endpoints for this address: a handshake that waits tries them (ControlPlane.onRemotesChanged). */
   | { readonly kind: 'remotesChanged'; readonly address: IpAddress }
-  /** Send a test request, through a new tunnel if need be (ControlPlane.test). */
+  /** Send a test request, through a new tunnel if need be (ControlPlane.onEffect). */
   | { readonly kind: 'test'; readonly address: IpAddress }
   /** Look up names; the answer names `request`, and comes even when nothing was found. */
   | { readonly kind: 'resolve'; readonly request: ResolveRequest }
