@@ -60,7 +60,7 @@ export class Node {
   readonly #device: Device | null;
   readonly #expiry: ExpiryReporter;
   readonly #keys: KeyCustody;
-  readonly #remotes: Remotes;
+  readonly #remotes: Remotes = new Remotes();
   readonly #startedMs: number = performance.now();
   /** By worker. */
   readonly #deaths: number[];
@@ -106,13 +106,11 @@ export class Node {
       family,
     );
     this.#rows = new TunnelRows(tables);
-    const remotes = new Remotes();
     const { hosts, store } = lighthouseTableOf(config, tables, this.#rows, log);
-    this.#remotes = remotes;
     this.#deaths = udp.fds.map(() => 0);
     this.#control = new ControlPlane({
       store,
-      remotes,
+      remotes: this.#remotes,
       remoteFilter: remoteAllowListOf(config),
       random: (byteCount) => randomBytes(byteCount),
       cipher: cipherOf(config),
@@ -123,7 +121,7 @@ export class Node {
       config,
       identity,
       control: this.#control,
-      remotes,
+      remotes: this.#remotes,
       hosts,
       port: udp.port,
       log,
@@ -196,12 +194,11 @@ export class Node {
   }
 
   async #run(): Promise<void> {
-    const { config } = { config: this.#config };
     try {
       this.#api = await openApi(this.#view(), this.#log);
-      this.#device?.configure(config, this.#identity);
+      this.#device?.configure(this.#config, this.#identity);
       await this.#supervisor.start();
-      this.#device?.activate(config, this.#identity);
+      this.#device?.activate(this.#config, this.#identity);
     } catch (error) {
       await this.#api?.close();
       await this.#supervisor.stop();
@@ -211,10 +208,9 @@ export class Node {
     this.#keeper.start();
     this.#expiry.follow(this.#identity);
     this.#shell.act((now) => this.#discovery.start(now));
-    if (config.firewall.conntrack.routineCacheTimeoutMs > 0) {
-      this.#log.info('Using routine-local conntrack cache', {
-        durationMs: config.firewall.conntrack.routineCacheTimeoutMs,
-      });
+    const { routineCacheTimeoutMs } = this.#config.firewall.conntrack;
+    if (routineCacheTimeoutMs > 0) {
+      this.#log.info('Using routine-local conntrack cache', { durationMs: routineCacheTimeoutMs });
     }
   }
 
