@@ -6,7 +6,7 @@
  * Two kinds of live peers send it as well, and keep their tunnel: releases before 1.10 whose replay window refused a
  * duplicate (all before 1.9.7), and an initiator that has not read our message 2 yet.
  */
-import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
+import { type Endpoint, type IpAddress, isPrivate } from '../../shared/ip/address.ts';
 import type { Context } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { Now } from './now.ts';
@@ -92,13 +92,4 @@ export class RecvErrors {
     }
     return true;
   }
-}
-
-/** RFC 1918 and RFC 4193. */
-export function isPrivate(address: IpAddress): boolean {
-  const [first, second] = address.bytes;
-  if (address.family === 6) {
-    return (first & 0xfe) === 0xfc;
-  }
-  return first === 10 || (first === 172 && (second & 0xf0) === 16) || (first === 192 && second === 168);
 }

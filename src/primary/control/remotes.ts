@@ -14,6 +14,7 @@ import {
   compareAddresses,
   type Endpoint,
   type IpAddress,
+  isPrivate,
   type Prefix,
   prefixContains,
 } from '../../shared/ip/address.ts';
@@ -260,12 +261,7 @@ export function sortEndpoints(endpoints: readonly Endpoint[], preferredRanges: r
 /** The order of what matters more than the address itself, as one number: smaller is better. */
 function rankOf(address: IpAddress, preferredRanges: readonly Prefix[]): number {
   const preferred = preferredRanges.some((range) => prefixContains(range, address)) ? 0 : 4;
-  return preferred + (address.family === 6 ? 0 : isPrivate(address.bytes) ? 2 : 1);
-}
-
-/** RFC 1918. */
-function isPrivate(bytes: Uint8Array): boolean {
-  return bytes[0] === 10 || (bytes[0] === 172 && (bytes[1] & 0xf0) === 16) || (bytes[0] === 192 && bytes[1] === 168);
+  return preferred + (address.family === 6 ? 0 : isPrivate(address) ? 2 : 1);
 }
 
 class Entry {

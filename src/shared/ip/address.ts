@@ -102,6 +102,15 @@ export function prefixContains(prefix: Prefix, address: IpAddress): boolean {
   return true;
 }
 
+/** RFC 1918 and RFC 4193. */
+export function isPrivate(address: IpAddress): boolean {
+  const [first, second] = address.bytes;
+  if (address.family === 6) {
+    return (first & 0xfe) === 0xfc;
+  }
+  return first === 10 || (first === 172 && (second & 0xf0) === 16) || (first === 192 && second === 168);
+}
+
 /** Orders IPv4 before IPv6, then numerically: the order of certificate version 2 and of the tie-break between hosts. */
 export function compareAddresses(a: IpAddress, b: IpAddress): number {
   if (a.family !== b.family) {
