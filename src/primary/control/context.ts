@@ -5,7 +5,7 @@
 
 import type { Identity } from '../../shared/cert/identity.ts';
 import type { Cipher } from '../../shared/crypto/aead.ts';
-import type { IpAddress, Prefix } from '../../shared/ip/address.ts';
+import { type IpAddress, type Prefix, prefixContains } from '../../shared/ip/address.ts';
 import { Outbox } from './effects.ts';
 import { LocalIndexes } from './localIndexes.ts';
 import type { Now } from './now.ts';
@@ -90,6 +90,11 @@ export class Context {
 
   isLighthouse(address: IpAddress): boolean {
     return this.settings.lighthouses.some((lighthouse) => lighthouse.text === address.text);
+  }
+
+  /** Whether the operator prefers this underlay address to others (`preferred_ranges`). */
+  isPreferred(address: IpAddress): boolean {
+    return this.settings.preferredRanges.some((range) => prefixContains(range, address));
   }
 
   /**

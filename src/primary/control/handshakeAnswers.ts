@@ -11,7 +11,7 @@
  */
 import type { Certificate } from '../../shared/cert/certificate.ts';
 import { generateKeyPair, PRIVATE_KEY_BYTES } from '../../shared/crypto/dh.ts';
-import { type Endpoint, type IpAddress, prefixContains } from '../../shared/ip/address.ts';
+import { type Endpoint, prefixContains } from '../../shared/ip/address.ts';
 import type { Context } from './context.ts';
 import { type HandshakePeer, Responder } from './handshakeMachine.ts';
 import { type Now, unixSecondsOf } from './now.ts';
@@ -107,17 +107,15 @@ export class HandshakeAnswers {
 
   /** The peer repeats itself because our answer was lost or is under way: nothing new is made. */
   #answerAgain(tunnel: Tunnel, answer: Uint8Array, from: Endpoint): void {
-    const { outbox, remoteFilter, settings } = this.#context;
+    const { outbox, remoteFilter } = this.#context;
     if (!remoteFilter.allowsAll(tunnel.vpnAddresses, from.address)) {
       outbox.count('handshakes.rejected.remote_not_allowed');
       return;
     }
     outbox.count('handshakes.answered_again');
     outbox.push({ kind: 'sendDatagram', endpoint: from, bytes: answer });
-    const isPreferred = (address: IpAddress): boolean =>
-      settings.preferredRanges.some((range) => prefixContains(range, address));
-    const current = tunnel.endpoint;
-    if (current !== null && isPreferred(from.address) && !isPreferred(current.address)) {
+    const current = tunnel.endpoint?.address ?? null;
+    if (current !== null && this.#context.isPreferred(from.address) && !this.#context.isPreferred(current)) {
       this.#tunnels.move(tunnel, from);
       this.#tunnels.test(tunnel, null);
     }

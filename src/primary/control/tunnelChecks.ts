@@ -9,7 +9,7 @@
  * (Nebula protocol: connection manager). Timing: nothing inbound for one check interval while we send, then one
  * deletion interval: 15 s by default.
  */
-import { type Endpoint, type IpAddress, prefixContains } from '../../shared/ip/address.ts';
+import type { Endpoint } from '../../shared/ip/address.ts';
 import type { Context } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
 import { type Now, unixSecondsOf } from './now.ts';
@@ -165,14 +165,14 @@ export class TunnelChecks {
   }
 
   #betterEndpoints(tunnel: Tunnel): readonly Endpoint[] {
-    const { remotes, settings } = this.#context;
-    const isPreferred = (address: IpAddress): boolean =>
-      settings.preferredRanges.some((range) => prefixContains(range, address));
-    const all = remotes.list(tunnel.vpnAddress);
+    const context = this.#context;
+    const all = context.remotes.list(tunnel.vpnAddress);
     if (tunnel.endpoint === null) {
       return all;
     }
-    return isPreferred(tunnel.endpoint.address) ? [] : all.filter((endpoint) => isPreferred(endpoint.address));
+    return context.isPreferred(tunnel.endpoint.address)
+      ? []
+      : all.filter((endpoint) => context.isPreferred(endpoint.address));
   }
 
   /** Why the peer's certificate no longer holds, or null: time, another set of CAs and the blocklist change that. */
