@@ -8,7 +8,6 @@ import { addressFromBytes, type IpAddress } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import { RateLimit } from '../shared/log/rateLimit.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
-import { RemoteAllowList } from './control/allowList.ts';
 import type { ControlPlane } from './control/controlPlane.ts';
 import { type Effect, Outbox } from './control/effects.ts';
 import type { Now } from './control/now.ts';
@@ -36,11 +35,6 @@ export interface DiscoveryParts {
   readonly log: Logger;
   /** Runs an event of the outside world as the control plane's: results of lookups, changed addresses. */
   readonly act: (event: (now: Now) => void) => void;
-}
-
-/** `lighthouse.remote_allow_list` and `remote_allow_ranges`, compiled. Validated before. */
-export function remoteAllowListOf(config: Config): RemoteAllowList {
-  return RemoteAllowList.compile(config.lighthouse.remoteAllowList, config.lighthouse.remoteAllowRanges);
 }
 
 /** On a lighthouse: its table, and a tunnel store that enters every tunnel there; else the store as it is. */

@@ -8,6 +8,11 @@ import { LocalAllowList, RemoteAllowList } from './control/allowList.ts';
 import { CalculatedRemotes } from './control/calculatedRemotes.ts';
 import type { PeerDiscoverySettings } from './control/peerDiscovery.ts';
 
+/** `lighthouse.remote_allow_list` and `remote_allow_ranges`, compiled. */
+export function remoteAllowListOf(config: Config): RemoteAllowList {
+  return RemoteAllowList.compile(config.lighthouse.remoteAllowList, config.lighthouse.remoteAllowRanges);
+}
+
 /** `port` is the UDP port that the node is bound to. */
 export function peerDiscoverySettingsOf(config: Config, identity: Identity, port: number): PeerDiscoverySettings {
   const { lighthouse, punchy, staticMap } = config;
@@ -20,7 +25,7 @@ export function peerDiscoverySettingsOf(config: Config, identity: Identity, port
       relays: [],
     },
     ownNetworks: identity.networks,
-    remoteAllowList: RemoteAllowList.compile(lighthouse.remoteAllowList, lighthouse.remoteAllowRanges),
+    remoteAllowList: remoteAllowListOf(config),
     localAllowList: LocalAllowList.compile(lighthouse.localAllowList),
     preferredRanges: config.preferredRanges,
     staticHosts: config.staticHostMap,
