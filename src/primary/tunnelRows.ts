@@ -5,6 +5,7 @@
  */
 
 import { type Endpoint, type IpAddress, writeMapped } from '../shared/ip/address.ts';
+import { addressWords } from '../shared/ip/networkWords.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import type { TunnelRecord, TunnelStore } from './control/tunnelStore.ts';
@@ -24,7 +25,6 @@ export class TunnelRows implements TunnelStore {
   #retired: RetiredSlot[] = [];
   #ordinal = 0;
   readonly #scratch = new Uint8Array(16);
-  readonly #view = new DataView(this.#scratch.buffer);
 
   constructor(tables: SharedTables) {
     this.#tables = tables;
@@ -88,18 +88,15 @@ export class TunnelRows implements TunnelStore {
   }
 
   setHost(address: IpAddress, slot: number): void {
-    this.#words(address);
-    const view = this.#view;
-    const isSet = this.#tables.hosts.set(view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12), slot);
-    if (!isSet) {
+    const [a0, a1, a2, a3] = addressWords([address]);
+    if (!this.#tables.hosts.set(a0, a1, a2, a3, slot)) {
       this.#tables.metrics.column(0)[METRIC['hostmap.refused']]++;
     }
   }
 
   clearHost(address: IpAddress): void {
-    this.#words(address);
-    const view = this.#view;
-    this.#tables.hosts.remove(view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12));
+    const [a0, a1, a2, a3] = addressWords([address]);
+    this.#tables.hosts.remove(a0, a1, a2, a3);
   }
 
   setEndpoint(slot: number, endpoint: Endpoint | null): void {
@@ -117,10 +114,6 @@ export class TunnelRows implements TunnelStore {
 
   sendCount(slot: number): number {
     return this.#tables.tunnels.lastSentCounter(slot);
-  }
-
-  #words(address: IpAddress): void {
-    writeMapped(address, this.#scratch, 0);
   }
 
   /** Frees retired slots whose readers have moved on. */
