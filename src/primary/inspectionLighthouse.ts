@@ -24,8 +24,7 @@ export interface LighthouseList {
 export function lighthouseList(view: NodeView, limit: number): LighthouseList {
   const { lighthouse, remotes } = view;
   if (lighthouse !== null) {
-    const hosts = lighthouse.list();
-    return { lighthouse: true, count: hosts.length, hosts: hosts.slice(0, limit).map(entryOf) };
+    return { lighthouse: true, count: lighthouse.count, hosts: lighthouse.list(limit).map(entryOf) };
   }
   const peers = remotes.peers();
   const hosts = peers.slice(0, limit).flatMap((addresses) => knownEntry(view, addresses[0]) ?? []);

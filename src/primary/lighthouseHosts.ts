@@ -122,9 +122,9 @@ export class LighthouseHosts {
     return row < 0 ? null : this.#describe(row);
   }
 
-  /** Every known host. */
-  list(): LighthouseHost[] {
-    return [...this.#rows.values()].map((row) => this.#describe(row)).filter((host) => host !== null);
+  /** Known hosts, up to `limit` of them. */
+  list(limit: number): LighthouseHost[] {
+    return [...this.#rows.values()].slice(0, limit).flatMap((row) => this.#describe(row) ?? []);
   }
 
   #describe(row: number): LighthouseHost | null {

@@ -94,7 +94,7 @@ describe('shared/memory/lighthouseTable', () => {
     const { hosts } = fixture(8);
     hosts.learn(ip('10.0.0.1'), ep('192.0.2.1:1'));
     hosts.remove(ip('10.0.0.1'));
-    expect(hosts.list()).to.deep.equal([]);
+    expect(hosts.list(8)).to.deep.equal([]);
   });
 
   it('refuses and counts hosts beyond its capacity, and takes them when there is room again', () => {
