@@ -18,6 +18,7 @@ import { type CompletedHandshake, HandshakeFault, Initiator } from './handshakeM
 import { type Now, unixSecondsOf } from './now.ts';
 import { peerFields } from './peerFields.ts';
 import { PendingHandshake, type PendingView, type StartedHandshake } from './pendingHandshake.ts';
+import { RecentKeys } from './recentKeys.ts';
 import { Timers } from './timers.ts';
 import type { Tunnels } from './tunnels.ts';
 
@@ -36,8 +37,8 @@ export class Handshakes {
   readonly #timers = new Timers<PendingHandshake>();
   readonly #byAddress = new Map<string, PendingHandshake>();
   readonly #byIndex = new Map<number, PendingHandshake>();
-  /** By address, until when no handshake begins; oldest first. */
-  readonly #refused = new Map<string, number>();
+  /** Addresses with which no handshake begins for a while. */
+  readonly #refused = new RecentKeys(REFUSAL_WAIT_MS, PENDING_MAX);
 
   constructor(context: Context, tunnels: Tunnels) {
     this.#context = context;
@@ -78,7 +79,7 @@ export class Handshakes {
     this.#byAddress.set(address.text, pending);
     outbox.count('handshake_manager.initiated');
     outbox.push({ kind: 'queryLighthouse', address });
-    pending.notBeforeMs = this.#refused.get(address.text) ?? 0;
+    pending.notBeforeMs = this.#refused.untilMs(address.text);
     this.#schedule(pending, Math.max(pending.notBeforeMs, now.ms + pending.tryIntervalMs));
     this.trigger(now, address);
   }
@@ -169,7 +170,7 @@ export class Handshakes {
       this.#refuseWrongHost(now, pending, handshake, from, fields);
       return;
     }
-    this.#refused.delete(pending.address.text);
+    this.#refused.forget(pending.address.text);
     const durationMs = now.ms - pending.startedMs;
     outbox.log('info', 'Handshake message received', { ...fields, handshake: STAGE_2, durationMs });
     outbox.count('handshakes.completed');
@@ -267,15 +268,7 @@ export class Handshakes {
 
   /** The answer was of no use, and the next one may be the same. */
   #refuse(now: Now, pending: PendingHandshake): void {
-    const address = pending.address.text;
-    this.#refused.delete(address);
-    for (const [oldest, untilMs] of this.#refused) {
-      if (untilMs > now.ms && this.#refused.size < PENDING_MAX) {
-        break;
-      }
-      this.#refused.delete(oldest);
-    }
-    this.#refused.set(address, now.ms + REFUSAL_WAIT_MS);
+    this.#refused.note(now.ms, pending.address.text);
     this.#giveUp(pending);
   }
 

@@ -24,6 +24,7 @@ import {
 import type { Outbox } from './effects.ts';
 import type { Now } from './now.ts';
 import type { Punching } from './punching.ts';
+import { RecentKeys } from './recentKeys.ts';
 import type { Remotes } from './remotes.ts';
 import { Timers } from './timers.ts';
 
@@ -75,8 +76,8 @@ export class LighthouseClient {
   readonly #waiting: Map<string, Map<string, IpAddress>> = new Map();
   /** By lighthouse: slot of the tunnel that the last update went through. */
   readonly #toldSlots: Map<string, number> = new Map();
-  /** Addresses asked for, until when answers are believed. */
-  readonly #asked: Map<string, number> = new Map();
+  /** Addresses asked for: answers are believed. */
+  readonly #asked = new RecentKeys(ASKED_MS, ASKED_MAX);
   readonly #message = new LighthouseMessage();
   readonly #decoder = new LighthouseDecoder();
 
@@ -130,7 +131,7 @@ export class LighthouseClient {
     if (this.#settings.amLighthouse || this.isLighthouse(address)) {
       return;
     }
-    this.#noteAsked(now, address);
+    this.#asked.note(now.ms, address.text);
     for (const lighthouse of this.#settings.lighthouses) {
       const tunnel = this.#parts.tunnelTo(lighthouse);
       if (tunnel !== null) {
@@ -208,8 +209,7 @@ export class LighthouseClient {
 
   #onReply(now: Now, sender: LighthouseTunnel, target: IpAddress): void {
     const { outbox, remotes } = this.#parts;
-    const askedUntilMs = this.#asked.get(target.text) ?? Number.NEGATIVE_INFINITY;
-    if (askedUntilMs < now.ms && !remotes.has(target)) {
+    if (this.#asked.untilMs(target.text) < now.ms && !remotes.has(target)) {
       outbox.count('lighthouse.drop.unasked');
       return;
     }
@@ -319,18 +319,6 @@ export class LighthouseClient {
     }
     queries.set(address.text, address);
     return true;
-  }
-
-  #noteAsked(now: Now, address: IpAddress): void {
-    // Anew at the end: the map's order is that of the last question, and the oldest go first.
-    this.#asked.delete(address.text);
-    this.#asked.set(address.text, now.ms + ASKED_MS);
-    for (const [oldest, untilMs] of this.#asked) {
-      if (untilMs >= now.ms && this.#asked.size <= ASKED_MAX) {
-        break;
-      }
-      this.#asked.delete(oldest);
-    }
   }
 }
 

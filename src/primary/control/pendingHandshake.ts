@@ -26,8 +26,8 @@ export class PendingHandshake {
   readonly tryIntervalMs: number;
   readonly retries: number;
   attemptCount = 0;
-  /** No attempt is made earlier; 0 unless the host's last answer was refused. */
-  notBeforeMs = 0;
+  /** No attempt is made earlier; in the past unless the host's last answer was refused. */
+  notBeforeMs: number = Number.NEGATIVE_INFINITY;
   initiator: StartedHandshake | null = null;
   endpoints: readonly Endpoint[] = [];
   /** The endpoints of the last attempt, as one text; empty before there were any. */
