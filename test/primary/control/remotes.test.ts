@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { RemoteAllowList } from '../../../src/primary/control/allowList.ts';
-import { Remotes, type RemotesPolicy, sortEndpoints } from '../../../src/primary/control/remotes.ts';
+import { sortEndpoints } from '../../../src/primary/control/endpointOrder.ts';
+import { Remotes, type RemotesPolicy } from '../../../src/primary/control/remotes.ts';
 import {
   addressFromBytes,
   type Endpoint,
