@@ -102,7 +102,7 @@ export interface RulesDifference {
   readonly cut: readonly CutSummary[];
 }
 
-export const cutFlowsMax = 10_000;
+const cutFlowsMax = 10_000;
 
 interface FirewallState {
   readonly own: OwnIdentity;

@@ -125,7 +125,7 @@ export function hostSummary(view: NodeView, tunnel: Tunnel, isPrimary: boolean):
   };
 }
 
-export function certificateSummary(certificate: Certificate, unixMs: number): CertificateSummary {
+function certificateSummary(certificate: Certificate, unixMs: number): CertificateSummary {
   return {
     name: certificate.name,
     version: certificate.version,

@@ -29,7 +29,7 @@ export const PENDING_MAX = 4096;
  * A host that answers with a certificate we refuse answers at once, and every packet for it would start the next
  * handshake: hundreds of key agreements a second, on both sides, for as long as something is sent there.
  */
-export const REFUSAL_WAIT_MS = 1000;
+const REFUSAL_WAIT_MS = 1000;
 
 export class Handshakes {
   readonly #context: Context;

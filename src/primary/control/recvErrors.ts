@@ -16,15 +16,15 @@ import { Traffic } from './tunnelStore.ts';
 import { Farewell, type Tunnels } from './tunnels.ts';
 
 /** How many in a row, without an authentic packet between them, an old release may send before it is believed, */
-export const TOLERATED_FROM_OLD_PEER = 3;
+const TOLERATED_FROM_OLD_PEER = 3;
 /** ... and for how long: a burst of duplicates brings several before the answer to our test can be here. */
-export const TOLERATED_MS = 500;
+const TOLERATED_MS = 500;
 
 /** A network that duplicates packets duplicates tests as well: they must not multiply. */
 const TEST_INTERVAL_MS = 100;
 
 /** How long the initiator may take to read our message 2 while our first packets already arrive. */
-export const UNCONFIRMED_MS = 2000;
+const UNCONFIRMED_MS = 2000;
 
 export class RecvErrors {
   readonly #context: Context;

@@ -9,7 +9,7 @@ import { tunnelFields } from './peerFields.ts';
 import type { Tunnels } from './tunnels.ts';
 
 /** For so long a tunnel does not go back to where it came from: packets on two paths would toss it to and fro. */
-export const ROAM_BACK_MS = 2000;
+const ROAM_BACK_MS = 2000;
 
 export class Roaming {
   readonly #context: Context;
