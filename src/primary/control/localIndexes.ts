@@ -15,7 +15,6 @@ export interface IndexBoard {
 export class LocalIndexes {
   readonly #taken = new Set<number>();
   readonly #random: (byteCount: number) => Uint8Array;
-
   readonly #board: IndexBoard;
 
   constructor(random: (byteCount: number) => Uint8Array, board: IndexBoard) {

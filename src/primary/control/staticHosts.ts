@@ -45,10 +45,6 @@ export class StaticHosts {
     return this.#timers.nextMs;
   }
 
-  has(vpnAddress: IpAddress): boolean {
-    return this.#parts.remotes.isStatic(vpnAddress);
-  }
-
   /** Takes the entries of a new configuration: rebuilds all, starts a round for each entry with a name. */
   apply(now: Now, settings: StaticHostsSettings): void {
     const { remotes, ownAddress } = this.#parts;
