@@ -105,7 +105,7 @@ export class ControlShell {
         control.onRoam(now, punt.slot, punt.generation, endpointFrom(punt.address, punt.port));
         break;
       case 'close':
-        control.onClose(now, punt.slot, punt.generation);
+        control.onClose(punt.slot, punt.generation);
         break;
       case 'miss':
         control.onMiss(now, addressFromBytes(punt.address));

@@ -132,7 +132,7 @@ export class Node {
       fds: udp.fds.map((fd, worker) => ({ tun: tun?.fds[worker] ?? null, udp: fd, memory: resources.memory.fd })),
       log,
       settings: (worker) => this.#workerSettings(worker),
-      onReport: (_worker, punts) => this.#shell.onReport(punts),
+      onReport: (punts) => this.#shell.onReport(punts),
       onDeath: (worker) => this.#release(worker),
       onHopeless: (worker, reason) => {
         void this.stop().then(() => options.onHopeless(`worker ${worker} does not start: ${reason}`));
@@ -182,7 +182,7 @@ export class Node {
 
   /** Tells every peer, then ends workers, device and sockets. */
   async stop(): Promise<void> {
-    this.#shell.act((now) => this.#control.closeAll(now));
+    this.#shell.act(() => this.#control.closeAll());
     this.#shell.close();
     this.#keeper.close();
     this.#expiry.close();
@@ -278,7 +278,7 @@ export class Node {
   #reloadTargets(): ReloadTargets {
     return {
       log: this.#log,
-      applyIdentity: (identity) => this.#shell.act((now) => this.#control.reloadIdentity(now, identity)),
+      applyIdentity: (identity) => this.#shell.act(() => this.#control.reloadIdentity(identity)),
       applyControl: (config) => this.#control.reloadSettings(controlSettingsOf(config), remoteAllowListOf(config)),
       applyDiscovery: (config, identity) => this.#shell.act((now) => this.#discovery.reload(now, config, identity)),
       applyRules: () => {

@@ -23,7 +23,7 @@ export interface SupervisorOptions {
   readonly log: Logger;
   /** The current settings of a worker; asked for at every start. */
   readonly settings: (worker: number) => WorkerSettings;
-  readonly onReport: (worker: number, punts: readonly Punt[]) => void;
+  readonly onReport: (punts: readonly Punt[]) => void;
   /** A worker is gone: whatever it held in shared memory is to be released. */
   readonly onDeath: (worker: number) => void;
   /** A worker could not be kept alive, so flows on its socket are lost: the node gives up. */
@@ -150,7 +150,7 @@ export class Supervisor {
   #receive(worker: number, message: ToPrimary): void {
     const member = this.#members[worker];
     if (message.type === 'report') {
-      this.#options.onReport(worker, message.punts);
+      this.#options.onReport(message.punts);
     } else if (message.type === 'awake') {
       this.send(worker, { type: 'start', settings: this.#options.settings(worker) });
     } else if (message.type === 'failed') {

@@ -142,7 +142,7 @@ describe('simulation: handshakes', () => {
     // The first tunnel is gone from b's memory, so the replay meets only the comparison of times.
     for (const { tunnel } of b.control.hosts()) {
       if (tunnel !== primary) {
-        b.control.onClose(world.now, tunnel.slot, tunnel.generation);
+        b.control.onClose(tunnel.slot, tunnel.generation);
       }
     }
     b.settle(world.now);

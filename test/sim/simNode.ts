@@ -133,7 +133,7 @@ export class SimNode {
 
   reloadIdentity(now: Now, identity: Identity): void {
     this.identity = identity;
-    this.control.reloadIdentity(now, identity);
+    this.control.reloadIdentity(identity);
     this.settle(now);
   }
 
@@ -315,7 +315,7 @@ export class SimNode {
         this.companion?.onLighthouseMessage(now, row, body);
         break;
       case MessageType.CloseTunnel:
-        this.control.onClose(now, row.slot, row.generation);
+        this.control.onClose(row.slot, row.generation);
         break;
       default:
         // Relay control messages: a worker counts and drops them.

@@ -144,7 +144,7 @@ describe('simulation: the life of tunnels', () => {
     a.addStaticHost(c.vpnAddress, c.endpoint);
     world.ping(a, c);
     world.run(100);
-    a.control.closeAll(world.now);
+    a.control.closeAll();
     a.settle(world.now);
     world.run(100);
     expect([tunnelCount(a), tunnelCount(b), tunnelCount(c)]).to.deep.equal([0, 0, 0]);

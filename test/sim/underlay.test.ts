@@ -57,8 +57,8 @@ describe('simulation: peers that move', () => {
     const { world, a, b } = connected(403);
     const { slot, generation } = b.control.primary(a.vpnAddress)!;
     b.control.onRoam(world.now, slot, generation + 2, at('203.0.113.1:1'));
-    b.control.onClose(world.now, slot, generation - 2);
-    b.control.onClose(world.now, slot + 1, generation);
+    b.control.onClose(slot, generation - 2);
+    b.control.onClose(slot + 1, generation);
     expect(b.control.drain()).to.deep.equal([]);
     expect(b.control.primary(a.vpnAddress)?.endpoint?.text).to.equal(a.endpoint.text);
   });

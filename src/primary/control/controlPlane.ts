@@ -135,7 +135,7 @@ export class ControlPlane {
   }
 
   /** The peer closed the tunnel, authentically. */
-  onClose(_now: Now, slot: number, generation: number): void {
+  onClose(slot: number, generation: number): void {
     const tunnel = this.#tunnels.hosts.bySlot(slot, generation);
     if (tunnel !== null) {
       this.#context.outbox.log('info', 'Close tunnel received, tearing down.', tunnelFields(tunnel));
@@ -152,7 +152,7 @@ export class ControlPlane {
    * New certificates, CAs or blocklist. Every tunnel is held against them at its next check: peers that no longer
    * verify are closed, tunnels with an outdated certificate of ours are replaced. Pending handshakes go on with theirs.
    */
-  reloadIdentity(_now: Now, identity: Identity): void {
+  reloadIdentity(identity: Identity): void {
     this.#context.identity = identity;
   }
 
@@ -171,7 +171,7 @@ export class ControlPlane {
   }
 
   /** Ends all tunnels with a message to their peers, and all pending handshakes: the node stops. */
-  closeAll(_now: Now): void {
+  closeAll(): void {
     this.#handshakes.clear();
     this.#tunnels.closeAll();
   }
