@@ -73,6 +73,24 @@ describe('simulation: lighthouses', function () {
     expect(all.unreachable(all.newPairs(60), 120_000)).to.deep.equal([]);
   });
 
+  it('a host that a lighthouse has answers for but no tunnel to gets both', () => {
+    const all = new DiscoveryWorld({ seed: 780, hostCount: 20, discovery: { intervalMs: 0 } });
+    const [lighthouse] = all.lighthouses;
+    const host = all.hosts.find((node) => node.options.nat === undefined)!;
+    lighthouse.remotes.learn(host.vpnAddress, host.vpnAddress, host.endpoint);
+    expect(lighthouse.control.primary(host.vpnAddress)).to.equal(null);
+    const { answers } = all.discoveryOf(lighthouse).lighthouse!;
+    for (let answer = 0; answer < 9; answer++) {
+      answers.keep(host.vpnAddress, Uint8Array.of(0xff));
+    }
+    lighthouse.settle(all.world.now);
+    all.world.run(1000);
+    expect(lighthouse.control.primary(host.vpnAddress)).to.not.equal(null);
+    expect([host.counted('lighthouse.drop.malformed'), lighthouse.counted('lighthouse.answers_dropped')]).to.deep.equal(
+      [8, 1],
+    );
+  });
+
   it('a host with a new address tells the lighthouses at once, and who talks to it goes on', () => {
     const all = new DiscoveryWorld({ seed: 780, hostCount: 20 });
     const host = all.hosts.find((node) => node.options.nat === undefined)!;
