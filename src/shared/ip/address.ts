@@ -48,7 +48,7 @@ export function addressFromBytes(
   if (length !== 4 && length !== 16) {
     throw new RangeError(`an IP address has 4 or 16 bytes, not ${length}`);
   }
-  if (length === 16 && isMapped(source, offset)) {
+  if (length === 16 && isMappedBytes(source, offset)) {
     return addressFromBytes(source, offset + 12, 4);
   }
   // Not `slice`: of a Buffer that would be a view, and change with it.
@@ -66,6 +66,16 @@ export function writeMapped(address: IpAddress, target: Uint8Array, offset: numb
   target[offset + 10] = 0xff;
   target[offset + 11] = 0xff;
   target.set(address.bytes, offset + 12);
+}
+
+/** Whether the 16-byte form at `offset` is an IPv4 address. */
+export function isMappedBytes(bytes: Uint8Array, offset: number): boolean {
+  for (let index = 0; index < 10; index++) {
+    if (bytes[offset + index] !== 0) {
+      return false;
+    }
+  }
+  return bytes[offset + 10] === 0xff && bytes[offset + 11] === 0xff;
 }
 
 /** Parses `address/bits`; null when malformed or when bits exceed the family's width. */
@@ -226,15 +236,6 @@ function formatIpv6(bytes: Uint8Array): string {
     return hex.join(':');
   }
   return `${hex.slice(0, bestStart).join(':')}::${hex.slice(bestStart + bestLength).join(':')}`;
-}
-
-function isMapped(bytes: Uint8Array, offset: number): boolean {
-  for (let index = 0; index < 10; index++) {
-    if (bytes[offset + index] !== 0) {
-      return false;
-    }
-  }
-  return bytes[offset + 10] === 0xff && bytes[offset + 11] === 0xff;
 }
 
 function maskByte(bits: number, index: number): number {

@@ -7,6 +7,7 @@
  * The family is in host order, port and address in network order (ip(7), ipv6(7)). Addresses come and go as 16 bytes,
  * IPv4 as ::ffff:a.b.c.d. Runs per packet: no allocation.
  */
+import { isMappedBytes } from '../ip/address.ts';
 import type { Arena } from '../sys/arena.ts';
 
 /** Room for either form, and a multiple of 8. */
@@ -32,7 +33,7 @@ export function writeSocketAddress(
   view.setUint16(offset, family, true);
   view.setUint16(offset + 2, port);
   if (family === SocketFamily.Ipv4) {
-    if (!isMappedIpv4(address, addressOffset)) {
+    if (!isMappedBytes(address, addressOffset)) {
       return false;
     }
     for (let index = 0; index < 4; index++) {
@@ -79,13 +80,4 @@ export function isSameSocketAddress(arena: Arena, a: number, b: number, family: 
     view.getUint32(a + 12) === view.getUint32(b + 12) &&
     view.getUint32(a + 8) === view.getUint32(b + 8)
   );
-}
-
-function isMappedIpv4(address: Uint8Array, offset: number): boolean {
-  for (let index = 0; index < 10; index++) {
-    if (address[offset + index] !== 0) {
-      return false;
-    }
-  }
-  return address[offset + 10] === 0xff && address[offset + 11] === 0xff;
 }
