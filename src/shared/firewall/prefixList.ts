@@ -5,14 +5,14 @@
  * `find` allocates nothing.
  */
 import type { Prefix } from '../ip/address.ts';
-import { networkWords } from '../ip/networkWords.ts';
+import { findNetwork, networkWords } from '../ip/networkWords.ts';
 import type { PacketTuple } from '../ip/packetTuple.ts';
 
 export class PrefixList {
   readonly isEmpty: boolean;
   /** Network and mask in turn. */
   readonly #words4: Int32Array;
-  /** Four words of network, four of mask. */
+  /** As `networkWords` makes them. */
   readonly #words6: Int32Array;
   readonly #values4: Int32Array;
   readonly #values6: Int32Array;
@@ -54,18 +54,8 @@ export class PrefixList {
   }
 
   #find6(word0: number, word1: number, word2: number, word3: number, none: number): number {
-    const words = this.#words6;
-    for (let at = 0; at < words.length; at += 8) {
-      if (
-        (word3 & words[at + 7]) === words[at + 3] &&
-        (word2 & words[at + 6]) === words[at + 2] &&
-        (word1 & words[at + 5]) === words[at + 1] &&
-        (word0 & words[at + 4]) === words[at]
-      ) {
-        return this.#values6[at >> 3];
-      }
-    }
-    return none;
+    const at = findNetwork(this.#words6, word0, word1, word2, word3);
+    return at < 0 ? none : this.#values6[at];
   }
 }
 
