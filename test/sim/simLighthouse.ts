@@ -5,11 +5,11 @@
 import { Outbox } from '../../src/primary/control/effects.ts';
 import { LighthouseAnswers } from '../../src/primary/lighthouseAnswers.ts';
 import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
+import { addressOfWords } from '../../src/shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC_NAMES } from '../../src/shared/memory/lighthouseMetrics.ts';
 import { LighthouseTable } from '../../src/shared/memory/lighthouseTable.ts';
 import { WorkerTurns } from '../../src/shared/memory/workerTurns.ts';
 import { MessageType, Subtype } from '../../src/shared/wire/header.ts';
-import { addressOfWords } from '../../src/shared/wire/lighthouseMessage.ts';
 import { EndpointFilter } from '../../src/worker/datapath/endpointFilter.ts';
 import {
   LIGHTHOUSE_OUTPUT_BYTES,

@@ -2,7 +2,10 @@
  * Addresses and networks as 32-bit words, for comparisons per packet: flat typed arrays, no allocation, IPv4 as
  * ::ffff:a.b.c.d. Lists are short (a node's own networks, its unsafe routes), so they are searched in order.
  */
-import { type IpAddress, type Prefix, writeMapped } from './address.ts';
+import { addressFromBytes, type IpAddress, type Prefix, writeMapped } from './address.ts';
+
+/** The second-last word of an IPv4 address written as ::ffff:a.b.c.d. */
+export const MAPPED_WORD = 0xffff;
 
 /** Words of one network: 4 of the network, 4 of its mask. */
 const NETWORK_WORDS = 8;
@@ -15,6 +18,21 @@ export function addressWords(addresses: readonly IpAddress[]): Int32Array {
   }
   const view = new DataView(bytes.buffer);
   return Int32Array.from({ length: addresses.length * 4 }, (_, word) => view.getInt32(word * 4));
+}
+
+/** The address that four words spell. Cold: allocates. */
+export function addressOfWords(a0: number, a1: number, a2: number, a3: number): IpAddress {
+  const view = new DataView(new ArrayBuffer(16));
+  view.setInt32(0, a0);
+  view.setInt32(4, a1);
+  view.setInt32(8, a2);
+  view.setInt32(12, a3);
+  return addressFromBytes(new Uint8Array(view.buffer));
+}
+
+/** Whether an address with these three first words is an IPv4 address. */
+export function isMappedWords(a0: number, a1: number, a2: number): boolean {
+  return a0 === 0 && a1 === 0 && a2 === MAPPED_WORD;
 }
 
 /** Eight words a network; host bits are cleared. */
@@ -39,7 +57,7 @@ export function networkWords(networks: readonly Prefix[]): Int32Array {
  * IPv6 network such as ::/0 covers ::ffff:0:0/96 as a number, but contains no IPv4 address.
  */
 export function findNetwork(words: Int32Array, d0: number, d1: number, d2: number, d3: number): number {
-  const isIpv4 = d0 === 0 && d1 === 0 && (d2 | 0) === 0xffff;
+  const isIpv4 = isMappedWords(d0, d1, d2);
   for (let base = 0; base < words.length; base += NETWORK_WORDS) {
     if (
       (d3 & words[base + 7]) === words[base + 3] &&

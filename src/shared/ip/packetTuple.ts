@@ -9,6 +9,7 @@
  * `DataView.getInt32` reads them), because V8 keeps those unboxed; `x >>> 0` gives the unsigned value. An IPv6 packet
  * that itself carries an IPv4-mapped address is refused: it could otherwise pass for the IPv4 host of that name.
  */
+import { isMappedWords, MAPPED_WORD } from './networkWords.ts';
 
 /** Why a packet has no tuple. Negative, so that 0 means parsed. */
 export const PacketFault = {
@@ -37,9 +38,6 @@ export const packetFaultTexts: Readonly<Record<PacketFault, string>> = {
 
 /** IP protocol numbers that the firewall tells apart. */
 export const IpProtocol = { Icmp: 1, Tcp: 6, Udp: 17, Icmpv6: 58 } as const;
-
-/** The second-last word's value in an IPv4 address written as ::ffff:a.b.c.d. */
-export const mappedWord = 0xffff;
 
 /** One packet's addresses, ports and protocol. Every field is a number that fits 32 bits signed. */
 export class PacketTuple {
@@ -117,10 +115,10 @@ function parseIpv4(
   tuple.ipHeaderLength = headerLength;
   tuple.local0 = 0;
   tuple.local1 = 0;
-  tuple.local2 = mappedWord;
+  tuple.local2 = MAPPED_WORD;
   tuple.remote0 = 0;
   tuple.remote1 = 0;
-  tuple.remote2 = mappedWord;
+  tuple.remote2 = MAPPED_WORD;
   const source = view.getInt32(offset + 12);
   const destination = view.getInt32(offset + 16);
   tuple.local3 = incoming ? destination : source;
@@ -237,8 +235,8 @@ function readIpv6Addresses(view: DataView, offset: number, incoming: boolean, tu
   tuple.remote2 = view.getInt32(remote + 8);
   tuple.remote3 = view.getInt32(remote + 12);
   const isMapped =
-    (tuple.local0 === 0 && tuple.local1 === 0 && tuple.local2 === mappedWord) ||
-    (tuple.remote0 === 0 && tuple.remote1 === 0 && tuple.remote2 === mappedWord);
+    isMappedWords(tuple.local0, tuple.local1, tuple.local2) ||
+    isMappedWords(tuple.remote0, tuple.remote1, tuple.remote2);
   return isMapped ? PacketFault.Ipv6MappedAddress : 0;
 }
 

@@ -4,7 +4,8 @@
  * Only `conntrackTable.ts` uses this. A row is 16 words (one cache line): generation, addresses, ports, protocol, then
  * the value. Nothing here locks; `readRow` allocates nothing either.
  */
-import { mappedWord, PacketTuple } from '../ip/packetTuple.ts';
+import { isMappedWords } from '../ip/networkWords.ts';
+import { PacketTuple } from '../ip/packetTuple.ts';
 
 /** One row as the command line and the primary read it. */
 export class FlowRecord {
@@ -78,8 +79,7 @@ function readKey(words: Int32Array, row: number, tuple: PacketTuple): void {
   tuple.remotePort = words[row + PORTS] & 0xffff;
   tuple.protocol = words[row + PROTOCOL] & 0xff;
   tuple.isFragment = (words[row + PROTOCOL] & FRAGMENT) !== 0;
-  const isIpv4 = tuple.local0 === 0 && tuple.local1 === 0 && tuple.local2 === mappedWord;
-  tuple.version = isIpv4 ? 4 : 6;
+  tuple.version = isMappedWords(tuple.local0, tuple.local1, tuple.local2) ? 4 : 6;
   tuple.ipHeaderLength = 0;
 }
 

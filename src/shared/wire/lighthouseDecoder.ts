@@ -7,7 +7,8 @@
  * out of its range or a group makes the whole message faulty. Unknown fields are skipped; a repeated scalar keeps its
  * last value; details that come in several pieces are merged, as protobuf has it.
  */
-import { type LighthouseMessage, LighthouseType, MAPPED_WORD } from './lighthouseMessage.ts';
+import { MAPPED_WORD } from '../ip/networkWords.ts';
+import { type LighthouseMessage, LighthouseType } from './lighthouseMessage.ts';
 import { ProtobufFault, WireType } from './protobuf.ts';
 
 export const LighthouseFault = {

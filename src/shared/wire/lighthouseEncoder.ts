@@ -6,7 +6,8 @@
  * `beginDetails` and `finishMessage`, since most of a reply lies ready, encoded, in the shared table. Every function
  * takes the offset to write at and returns the one behind. Who owns the buffer provides `LIGHTHOUSE_BYTES_MAX` bytes.
  */
-import { isMappedWords, type LighthouseMessage } from './lighthouseMessage.ts';
+import { isMappedWords } from '../ip/networkWords.ts';
+import type { LighthouseMessage } from './lighthouseMessage.ts';
 
 /** One endpoint or relay, encoded with tag and length. */
 export const V4_ENDPOINT_BYTES_MAX = 12;

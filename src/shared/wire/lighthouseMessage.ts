@@ -11,8 +11,8 @@
  *
  * Addresses are four signed 32-bit words in network order, IPv4 as ::ffff:a.b.c.d, as in the shared tables.
  */
-import { addressFromBytes, type Endpoint, endpointOf, type IpAddress } from '../ip/address.ts';
-import { addressWords } from '../ip/networkWords.ts';
+import { type Endpoint, endpointOf, type IpAddress } from '../ip/address.ts';
+import { addressOfWords, addressWords, MAPPED_WORD } from '../ip/networkWords.ts';
 
 export const LighthouseType = {
   HostQuery: 1,
@@ -26,9 +26,6 @@ export type LighthouseType = (typeof LighthouseType)[keyof typeof LighthouseType
 
 /** How many endpoints per family, and how many relays, of one message are looked at. */
 export const LIGHTHOUSE_LIST_MAX = 10;
-
-/** The second-highest word of an IPv4 address in the 16-byte form. */
-export const MAPPED_WORD = 0xffff;
 
 export class LighthouseMessage {
   type: number = 0;
@@ -112,11 +109,6 @@ export class LighthouseMessage {
   }
 }
 
-/** Whether four words are an IPv4 address. */
-export function isMappedWords(a0: number, a1: number, a2: number): boolean {
-  return a0 === 0 && a1 === 0 && a2 === MAPPED_WORD;
-}
-
 /** The endpoints of a message as values: IPv4 first, each family in the order sent. Port 0 reaches nobody: left out. */
 export function endpointsOf(message: LighthouseMessage): Endpoint[] {
   const endpoints: Endpoint[] = [];
@@ -151,16 +143,6 @@ export function addEndpoint(message: LighthouseMessage, endpoint: Endpoint): voi
   } else {
     message.addV6(words[0], words[1], words[2], words[3], endpoint.port);
   }
-}
-
-/** The address that four words spell; allocates. */
-export function addressOfWords(a0: number, a1: number, a2: number, a3: number): IpAddress {
-  const view = new DataView(new ArrayBuffer(16));
-  view.setInt32(0, a0);
-  view.setInt32(4, a1);
-  view.setInt32(8, a2);
-  view.setInt32(12, a3);
-  return addressFromBytes(new Uint8Array(view.buffer));
 }
 
 function addressAt(words: Int32Array, base: number): IpAddress {

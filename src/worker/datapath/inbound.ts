@@ -5,7 +5,7 @@
  * One call of `run` handles one batch and returns. A bad packet is a counter: nothing is allocated, thrown or logged
  * for it. What needs the control plane is punted. (Nebula protocol: receive pipeline.)
  */
-import { findNetwork } from '../../shared/ip/networkWords.ts';
+import { findNetwork, MAPPED_WORD } from '../../shared/ip/networkWords.ts';
 import { type PacketTuple, parsePacket } from '../../shared/ip/packetTuple.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
@@ -317,7 +317,7 @@ export class Inbound {
     const { view } = this.#parts.arena;
     const networks = this.#rules.ownNetworks;
     if (this.#parts.family === SocketFamily.Ipv4) {
-      return findNetwork(networks, 0, 0, 0xffff, view.getInt32(source + 4)) >= 0;
+      return findNetwork(networks, 0, 0, MAPPED_WORD, view.getInt32(source + 4)) >= 0;
     }
     return (
       findNetwork(

@@ -10,7 +10,7 @@
  *   update  → the sender's own row is replaced; ack
  *   answers to this node's own queries → `Punt`, they are the primary's
  */
-import { containsAddress, findNetwork } from '../../shared/ip/networkWords.ts';
+import { containsAddress, findNetwork, isMappedWords } from '../../shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC } from '../../shared/memory/lighthouseMetrics.ts';
 import type { LighthouseTable } from '../../shared/memory/lighthouseTable.ts';
 import { LighthouseDecoder } from '../../shared/wire/lighthouseDecoder.ts';
@@ -20,7 +20,7 @@ import {
   LIGHTHOUSE_BYTES_MAX,
   writeTargetV1,
 } from '../../shared/wire/lighthouseEncoder.ts';
-import { isMappedWords, LighthouseMessage, LighthouseType } from '../../shared/wire/lighthouseMessage.ts';
+import { LighthouseMessage, LighthouseType } from '../../shared/wire/lighthouseMessage.ts';
 import type { EndpointFilter } from './endpointFilter.ts';
 import type { LighthousePeer } from './lighthousePeer.ts';
 

@@ -6,7 +6,13 @@
  * fields, compared words are numbers, nothing is allocated. Built anew on reload.
  */
 import { addressFromBytes, type IpAddress, type Prefix, parseAddress, parsePrefix } from '../../shared/ip/address.ts';
-import { addressWords, containsAddress, findNetwork, networkWords } from '../../shared/ip/networkWords.ts';
+import {
+  addressWords,
+  containsAddress,
+  findNetwork,
+  isMappedWords,
+  networkWords,
+} from '../../shared/ip/networkWords.ts';
 import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
 import type { RouteSetting } from '../../shared/ipc/messages.ts';
 import type { HostTable } from '../../shared/memory/hostTable.ts';
@@ -183,7 +189,7 @@ function broadcastOf(network: Prefix): IpAddress[] {
 }
 
 function isMulticast(d0: number, d1: number, d2: number, d3: number): boolean {
-  if (d0 === 0 && d1 === 0 && (d2 | 0) === 0xffff) {
+  if (isMappedWords(d0, d1, d2)) {
     return d3 >>> 28 === 0xe;
   }
   return d0 >>> 24 === 0xff;

@@ -1,12 +1,11 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { type Endpoint, type IpAddress, parseAddress, parseEndpoint } from '../../../src/shared/ip/address.ts';
-import { addressWords } from '../../../src/shared/ip/networkWords.ts';
+import { addressOfWords, addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { LighthouseDecoder, LighthouseFault } from '../../../src/shared/wire/lighthouseDecoder.ts';
 import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
 import {
   addEndpoint,
-  addressOfWords,
   endpointsOf,
   LighthouseMessage,
   LighthouseType,
