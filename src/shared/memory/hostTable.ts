@@ -6,6 +6,7 @@
  * leaves no tombstone. Another slot for a known address, and a removal, are one store. An entry that is written for a
  * new address has an odd generation meanwhile, and a reader that saw the generation change has not found its address.
  */
+import { bucketCount, hashOfAddress } from './buckets.ts';
 
 const BUCKET_ENTRIES = 8;
 const ENTRY_WORDS = 8;
@@ -23,11 +24,11 @@ export class HostTable {
   readonly #mask: number;
 
   static byteLength(capacity: number): number {
-    return bucketCount(capacity) * (BUCKET_WORDS + 1) * 4;
+    return bucketCount(capacity, BUCKET_ENTRIES) * (BUCKET_WORDS + 1) * 4;
   }
 
   constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
-    const buckets = bucketCount(capacity);
+    const buckets = bucketCount(capacity, BUCKET_ENTRIES);
     this.#entries = new Int32Array(buffer, byteOffset, buckets * BUCKET_WORDS);
     this.#overflow = new Int32Array(buffer, byteOffset + buckets * BUCKET_WORDS * 4, buckets);
     this.#mask = buckets - 1;
@@ -161,13 +162,6 @@ export class HostTable {
   }
 
   #home(a0: number, a1: number, a2: number, a3: number): number {
-    let mixed = Math.imul(a3, 0x9e3779b1) ^ Math.imul(a2, 0x85ebca6b) ^ Math.imul(a1, 0xc2b2ae35) ^ a0;
-    mixed ^= mixed >>> 15;
-    mixed = Math.imul(mixed, 0x2c1b3c6d);
-    return (mixed ^ (mixed >>> 13)) & this.#mask;
+    return hashOfAddress(a0, a1, a2, a3) & this.#mask;
   }
-}
-
-function bucketCount(capacity: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(2, (capacity * 4) / BUCKET_ENTRIES)));
 }

@@ -6,6 +6,7 @@
  * An index is announced while its handshake waits for the answer: the peer may send under it before the tunnel is here.
  * An entry is a hint: the reader checks that the row it names carries the same local index (`tunnelTable.ts`).
  */
+import { bucketCount } from './buckets.ts';
 
 const BUCKET_ENTRIES = 16;
 const ENTRY_WORDS = 2;
@@ -20,12 +21,13 @@ export class IndexTable {
   readonly #shift: number;
 
   static byteLength(capacity: number): number {
-    return bucketCount(capacity) * BUCKET_WORDS * 4;
+    return bucketCount(capacity, BUCKET_ENTRIES) * BUCKET_WORDS * 4;
   }
 
   constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
-    const buckets = bucketCount(capacity);
+    const buckets = bucketCount(capacity, BUCKET_ENTRIES);
     this.#words = new Int32Array(buffer, byteOffset, buckets * BUCKET_WORDS);
+    // Below 32, as there are 2 buckets at least.
     this.#shift = 32 - Math.log2(buckets);
   }
 
@@ -114,9 +116,4 @@ export class IndexTable {
     }
     return -1;
   }
-}
-
-/** A quarter full at capacity, so that full buckets are rare; at least 2, so that the shift stays below 32. */
-function bucketCount(capacity: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(2, (capacity * 4) / BUCKET_ENTRIES)));
 }

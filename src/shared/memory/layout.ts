@@ -5,6 +5,7 @@
  * table; pages are backed when touched, so generous capacities cost nothing. Every region starts on its own cache line.
  */
 import { firewallCounterCells } from '../firewall/firewallCounters.ts';
+import { alignToLine } from './buckets.ts';
 import { ConntrackTable } from './conntrackTable.ts';
 import { HostTable } from './hostTable.ts';
 import { IndexTable } from './indexTable.ts';
@@ -18,7 +19,6 @@ export const LAYOUT_VERSION = 1;
 
 const MAGIC = 0x74666577;
 const HEADER_BYTES = 4096;
-const ALIGN_BYTES = 64;
 
 export interface Capacities {
   readonly workers: number;
@@ -44,7 +44,7 @@ export interface SharedTables {
 }
 
 /** Columns of two workers share no cache line. */
-const FIREWALL_COLUMN_BYTES: number = Math.ceil((firewallCounterCells() * 8) / ALIGN_BYTES) * ALIGN_BYTES;
+const FIREWALL_COLUMN_BYTES: number = alignToLine(firewallCounterCells() * 8);
 
 /** A peer has one index per tunnel and rarely more than a few addresses. */
 const HOSTS_PER_TUNNEL = 2;
@@ -108,17 +108,13 @@ type Region = 'turns' | 'metrics' | 'firewall' | 'indexes' | 'hosts' | 'tunnels'
 function place(capacities: Capacities): Record<Region, number> {
   const { workers, tunnels: tunnelCount, flows } = capacities;
   const turns = HEADER_BYTES;
-  const metrics = align(turns + WorkerTurns.byteLength(workers));
-  const firewall = align(metrics + Metrics.byteLength(workers + 1));
-  const indexes = align(firewall + workers * FIREWALL_COLUMN_BYTES);
-  const hosts = align(indexes + IndexTable.byteLength(tunnelCount));
-  const tunnels = align(hosts + HostTable.byteLength(tunnelCount * HOSTS_PER_TUNNEL));
-  const conntrack = align(tunnels + TunnelTable.byteLength(tunnelCount));
-  const lighthouse = align(conntrack + ConntrackTable.byteLength(flows));
-  const end = align(lighthouse + LighthouseTable.byteLength(capacities.lighthouseHosts));
+  const metrics = alignToLine(turns + WorkerTurns.byteLength(workers));
+  const firewall = alignToLine(metrics + Metrics.byteLength(workers + 1));
+  const indexes = alignToLine(firewall + workers * FIREWALL_COLUMN_BYTES);
+  const hosts = alignToLine(indexes + IndexTable.byteLength(tunnelCount));
+  const tunnels = alignToLine(hosts + HostTable.byteLength(tunnelCount * HOSTS_PER_TUNNEL));
+  const conntrack = alignToLine(tunnels + TunnelTable.byteLength(tunnelCount));
+  const lighthouse = alignToLine(conntrack + ConntrackTable.byteLength(flows));
+  const end = alignToLine(lighthouse + LighthouseTable.byteLength(capacities.lighthouseHosts));
   return { turns, metrics, firewall, indexes, hosts, tunnels, conntrack, lighthouse, end };
-}
-
-function align(offset: number): number {
-  return Math.ceil(offset / ALIGN_BYTES) * ALIGN_BYTES;
 }

@@ -8,6 +8,7 @@
  * Entries of a full bucket stand in the next ones; a bucket is packed, so its last entry tells whether it is full.
  * Removals move entries; `moves` is odd meanwhile, and a reader that found nothing looks again if it changed.
  */
+import { bucketCount } from './buckets.ts';
 
 const BUCKET_ENTRIES = 8;
 /** In front of the buckets, on a line of its own: word 0 counts moves, word 1 entries in use. */
@@ -27,11 +28,11 @@ export class LighthouseKeys {
   readonly #mask: number;
 
   static byteLength(capacity: number): number {
-    return MOVES_WORDS * 4 + bucketCount(capacity) * BUCKET_ENTRIES * 9;
+    return MOVES_WORDS * 4 + bucketCount(capacity, BUCKET_ENTRIES) * BUCKET_ENTRIES * 9;
   }
 
   constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
-    const buckets = bucketCount(capacity);
+    const buckets = bucketCount(capacity, BUCKET_ENTRIES);
     const entries = buckets * BUCKET_ENTRIES;
     const tagsOffset = byteOffset + MOVES_WORDS * 4;
     this.#moves = new Int32Array(buffer, byteOffset, MOVES_WORDS);
@@ -166,20 +167,7 @@ export class LighthouseKeys {
   }
 }
 
-/** The hash of an address; its low bits choose the bucket. */
-export function hashOfAddress(a0: number, a1: number, a2: number, a3: number): number {
-  let mixed = Math.imul(a3, 0x9e3779b1) ^ Math.imul(a2, 0x85ebca6b) ^ Math.imul(a1, 0xc2b2ae35) ^ a0;
-  mixed ^= mixed >>> 15;
-  mixed = Math.imul(mixed, 0x2c1b3c6d);
-  return mixed ^ (mixed >>> 13);
-}
-
 /** Bits that the bucket does not depend on, in tables of up to a million entries. */
 function tagOf(hash: number): number {
   return hash >>> 24 || 1;
-}
-
-/** Four entries a host: with one address each a quarter is in use at capacity, with two half. */
-function bucketCount(capacity: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(2, (capacity * 4) / BUCKET_ENTRIES)));
 }

@@ -27,7 +27,8 @@ import {
   writeV6Endpoints,
 } from '../wire/lighthouseEncoder.ts';
 import type { LighthouseMessage } from '../wire/lighthouseMessage.ts';
-import { hashOfAddress, LighthouseKeys } from './lighthouseKeys.ts';
+import { alignToLine, hashOfAddress } from './buckets.ts';
+import { LighthouseKeys } from './lighthouseKeys.ts';
 import {
   ADDRESS_COUNT_SHIFT,
   GENERATIONS,
@@ -68,7 +69,6 @@ const PRIMARY_STEP = 0x10000;
 const BEING_WRITTEN = 0x10001;
 /** A write takes less than a microsecond; who meets one looks again so often before giving up. */
 const TRIES_MAX = 1000;
-const ALIGN_BYTES = 64;
 
 export class LighthouseTable {
   readonly capacity: number;
@@ -83,14 +83,14 @@ export class LighthouseTable {
   readonly #fenceWord = new Int32Array(1);
 
   static byteLength(capacity: number): number {
-    return align(LighthouseKeys.byteLength(capacity)) + LighthouseRows.byteLength(capacity);
+    return alignToLine(LighthouseKeys.byteLength(capacity)) + LighthouseRows.byteLength(capacity);
   }
 
   /** `byteOffset` is a multiple of 64, so that rows and buckets do not straddle cache lines. */
   constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
     this.capacity = capacity;
     this.#keys = new LighthouseKeys(buffer, byteOffset, capacity);
-    this.#store = new LighthouseRows(buffer, byteOffset + align(LighthouseKeys.byteLength(capacity)), capacity);
+    this.#store = new LighthouseRows(buffer, byteOffset + alignToLine(LighthouseKeys.byteLength(capacity)), capacity);
     this.#rows = this.#store.words;
   }
 
@@ -329,8 +329,4 @@ export class LighthouseTable {
   #fence(): void {
     Atomics.add(this.#fenceWord, 0, 1);
   }
-}
-
-function align(byteCount: number): number {
-  return Math.ceil(byteCount / ALIGN_BYTES) * ALIGN_BYTES;
 }

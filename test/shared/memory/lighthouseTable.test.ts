@@ -10,7 +10,8 @@ import {
   parseEndpoint,
 } from '../../../src/shared/ip/address.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
-import { hashOfAddress, LighthouseKeys } from '../../../src/shared/memory/lighthouseKeys.ts';
+import { hashOfAddress } from '../../../src/shared/memory/buckets.ts';
+import { LighthouseKeys } from '../../../src/shared/memory/lighthouseKeys.ts';
 import { LighthouseRead, LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
 import { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
 import { LighthouseDecoder } from '../../../src/shared/wire/lighthouseDecoder.ts';
