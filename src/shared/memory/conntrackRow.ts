@@ -1,11 +1,11 @@
 /**
  * The layout of one row of the conntrack table, and how its key is compared, written and read back.
  *
- * Only `conntrackTable.ts` uses this. A row is 16 words (one cache line): generation, addresses, ports, protocol, then
- * the value. Nothing here locks; `readRow` allocates nothing either.
+ * Only `conntrackTable.ts` uses this. A row is 16 words (one cache line): generation, the flow's key, then the value
+ * and the flow's hash. Nothing here locks; `readRow` allocates nothing either.
  */
-import { isMappedWords } from '../ip/networkWords.ts';
 import { PacketTuple } from '../ip/packetTuple.ts';
+import { holdsFlow, readFlow, writeFlow } from './flowKey.ts';
 
 /** One row as the command line and the primary read it. */
 export class FlowRecord {
@@ -26,7 +26,7 @@ export function readRow(words: Int32Array, row: number, tag: number, record: Flo
   if ((generation & 1) !== 0 || words[tag] === 0) {
     return false;
   }
-  readKey(words, row, record.tuple);
+  readFlow(words, row + KEY, record.tuple);
   const mark = words[row + MARK];
   record.expirySeconds = words[row + EXPIRY];
   record.incoming = (mark & 1) !== 0;
@@ -37,57 +37,16 @@ export function readRow(words: Int32Array, row: number, tag: number, record: Flo
 }
 
 export function holdsKey(words: Int32Array, row: number, tuple: PacketTuple, hash: number): boolean {
-  return (
-    words[row + HASH] === hash &&
-    words[row + REMOTE + 3] === tuple.remote3 &&
-    words[row + LOCAL + 3] === tuple.local3 &&
-    words[row + PORTS] === ((tuple.localPort << 16) | tuple.remotePort) &&
-    words[row + PROTOCOL] === (tuple.protocol | (tuple.isFragment ? FRAGMENT : 0)) &&
-    words[row + REMOTE + 2] === tuple.remote2 &&
-    words[row + LOCAL + 2] === tuple.local2 &&
-    words[row + REMOTE + 1] === tuple.remote1 &&
-    words[row + LOCAL + 1] === tuple.local1 &&
-    words[row + REMOTE] === tuple.remote0 &&
-    words[row + LOCAL] === tuple.local0
-  );
+  return words[row + HASH] === hash && holdsFlow(words, row + KEY, tuple);
 }
 
 export function writeKey(words: Int32Array, row: number, tuple: PacketTuple, hash: number): void {
-  words[row + LOCAL] = tuple.local0;
-  words[row + LOCAL + 1] = tuple.local1;
-  words[row + LOCAL + 2] = tuple.local2;
-  words[row + LOCAL + 3] = tuple.local3;
-  words[row + REMOTE] = tuple.remote0;
-  words[row + REMOTE + 1] = tuple.remote1;
-  words[row + REMOTE + 2] = tuple.remote2;
-  words[row + REMOTE + 3] = tuple.remote3;
-  words[row + PORTS] = (tuple.localPort << 16) | tuple.remotePort;
-  words[row + PROTOCOL] = tuple.protocol | (tuple.isFragment ? FRAGMENT : 0);
+  writeFlow(words, row + KEY, tuple);
   words[row + HASH] = hash;
 }
 
-function readKey(words: Int32Array, row: number, tuple: PacketTuple): void {
-  tuple.local0 = words[row + LOCAL];
-  tuple.local1 = words[row + LOCAL + 1];
-  tuple.local2 = words[row + LOCAL + 2];
-  tuple.local3 = words[row + LOCAL + 3];
-  tuple.remote0 = words[row + REMOTE];
-  tuple.remote1 = words[row + REMOTE + 1];
-  tuple.remote2 = words[row + REMOTE + 2];
-  tuple.remote3 = words[row + REMOTE + 3];
-  tuple.localPort = words[row + PORTS] >>> 16;
-  tuple.remotePort = words[row + PORTS] & 0xffff;
-  tuple.protocol = words[row + PROTOCOL] & 0xff;
-  tuple.isFragment = (words[row + PROTOCOL] & FRAGMENT) !== 0;
-  tuple.version = isMappedWords(tuple.local0, tuple.local1, tuple.local2) ? 4 : 6;
-  tuple.ipHeaderLength = 0;
-}
-
 /** Words of a row behind its generation (word 0). */
-const LOCAL = 1;
-const REMOTE = 5;
-const PORTS = 9;
-const PROTOCOL = 10;
+const KEY = 1;
 export const EXPIRY = 11;
 /** Rules version × 2, plus 1 when the peer opened the flow. */
 export const MARK = 12;
@@ -95,6 +54,5 @@ export const RULE = 13;
 export const OWNER = 14;
 const HASH = 15;
 
-const FRAGMENT = 0x100;
 /** A power of two. */
 export const ROW_WORDS = 16;

@@ -10,6 +10,7 @@
  * (`beginBatch`), because nothing would end its entries. Touches no clock: the loop passes the time once per batch.
  */
 import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
+import { holdsFlow, writeFlow } from '../../shared/memory/flowKey.ts';
 
 /** Tick periods without a tick after which the cache is off. */
 const MISSED_TICKS_MAX = 3;
@@ -85,7 +86,7 @@ export class RoutineCache {
     const words = this.#words;
     const first = (hash & this.#mask) * ENTRY_WORDS;
     return (
-      (words[first + HASH] === hash && words[first] === this.#stamp && holds(words, first, tuple)) ||
+      (words[first + HASH] === hash && words[first] === this.#stamp && holdsFlow(words, first + KEY, tuple)) ||
       this.#isInSecond(first ^ ENTRY_WORDS, tuple, hash)
     );
   }
@@ -105,50 +106,18 @@ export class RoutineCache {
     this.entryCount++;
     words[entry] = this.#stamp;
     words[entry + HASH] = hash;
-    writeKey(words, entry, tuple);
+    writeFlow(words, entry + KEY, tuple);
   }
 
   #isInSecond(entry: number, tuple: PacketTuple, hash: number): boolean {
     const words = this.#words;
-    return words[entry + HASH] === hash && words[entry] === this.#stamp && holds(words, entry, tuple);
+    return words[entry + HASH] === hash && words[entry] === this.#stamp && holdsFlow(words, entry + KEY, tuple);
   }
-}
-
-function holds(words: Int32Array, entry: number, tuple: PacketTuple): boolean {
-  return (
-    words[entry + REMOTE + 3] === tuple.remote3 &&
-    words[entry + LOCAL + 3] === tuple.local3 &&
-    words[entry + PORTS] === ((tuple.localPort << 16) | tuple.remotePort) &&
-    words[entry + PROTOCOL] === (tuple.protocol | (tuple.isFragment ? FRAGMENT : 0)) &&
-    words[entry + REMOTE + 2] === tuple.remote2 &&
-    words[entry + LOCAL + 2] === tuple.local2 &&
-    words[entry + REMOTE + 1] === tuple.remote1 &&
-    words[entry + LOCAL + 1] === tuple.local1 &&
-    words[entry + REMOTE] === tuple.remote0 &&
-    words[entry + LOCAL] === tuple.local0
-  );
-}
-
-function writeKey(words: Int32Array, entry: number, tuple: PacketTuple): void {
-  words[entry + LOCAL] = tuple.local0;
-  words[entry + LOCAL + 1] = tuple.local1;
-  words[entry + LOCAL + 2] = tuple.local2;
-  words[entry + LOCAL + 3] = tuple.local3;
-  words[entry + REMOTE] = tuple.remote0;
-  words[entry + REMOTE + 1] = tuple.remote1;
-  words[entry + REMOTE + 2] = tuple.remote2;
-  words[entry + REMOTE + 3] = tuple.remote3;
-  words[entry + PORTS] = (tuple.localPort << 16) | tuple.remotePort;
-  words[entry + PROTOCOL] = tuple.protocol | (tuple.isFragment ? FRAGMENT : 0);
 }
 
 /** Words of an entry behind its stamp (word 0); one cache line. */
 const HASH = 1;
-const LOCAL = 2;
-const REMOTE = 6;
-const PORTS = 10;
-const PROTOCOL = 11;
+const KEY = 2;
 const ENTRY_WORDS = 16;
 
-const FRAGMENT = 0x100;
 const STAMP_MAX = 0x7fff_ffff;
