@@ -18,6 +18,7 @@
  * Nothing here allocates except `flows`.
  */
 import type { PacketTuple } from '../ip/packetTuple.ts';
+import { BucketLocks } from './bucketLocks.ts';
 import { EXPIRY, FlowRecord, holdsKey, MARK, OWNER, ROW_WORDS, RULE, readRow, writeKey } from './conntrackRow.ts';
 
 /** What `insert` did. */
@@ -42,9 +43,7 @@ export class ConntrackTable {
   readonly #words: Int32Array;
   readonly #mask: number;
   readonly #owner: number;
-  /** Never written: sleeping is waiting for it in vain. */
-  readonly #sleeper: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4));
-  #stuckBucket: number = -1;
+  readonly #locks: BucketLocks;
   #foundRow: number = 0;
   #foundGeneration: number = 0;
   #foundMark: number = 0;
@@ -63,6 +62,7 @@ export class ConntrackTable {
     this.#mask = this.bucketCount - 1;
     this.#words = new Int32Array(buffer, byteOffset, ConntrackTable.byteLength(capacity) / 4);
     this.#owner = owner;
+    this.#locks = new BucketLocks(this.#words, owner, BUSY);
   }
 
   /** The primary's first act on fresh (zeroed) memory: a random seed, so peers cannot aim at a bucket. */
@@ -123,34 +123,34 @@ export class ConntrackTable {
     }
     // One attempt: if the lock is taken, the next packet of the flow refreshes it.
     const bucket = bucketOfRow(this.#foundRow);
-    if (this.#tryLock(bucket)) {
+    if (this.#locks.tryTake(bucket + LOCK)) {
       if (this.#words[this.#foundRow] === this.#foundGeneration) {
         Atomics.store(this.#words, this.#foundRow + EXPIRY, expirySeconds);
       }
-      this.#unlock(bucket);
+      this.#locks.release(bucket + LOCK);
     }
   }
 
   /** After a re-check that passed: the found flow now belongs to these rules. */
   confirmFound(rulesVersion: number, rule: number): void {
     const bucket = bucketOfRow(this.#foundRow);
-    if (this.#lock(bucket)) {
+    if (this.#locks.take(bucket + LOCK)) {
       if (this.#isStillFound()) {
         this.#words[this.#foundRow + RULE] = rule;
         Atomics.store(this.#words, this.#foundRow + MARK, (rulesVersion << 1) | (this.#foundMark & 1));
       }
-      this.#unlock(bucket);
+      this.#locks.release(bucket + LOCK);
     }
   }
 
   /** After a re-check that failed: deletes the found flow, unless another process has replaced or confirmed it. */
   removeFound(): void {
     const bucket = bucketOfRow(this.#foundRow);
-    if (this.#lock(bucket)) {
+    if (this.#locks.take(bucket + LOCK)) {
       if (this.#isStillFound()) {
         this.#clearRow(bucket, this.#foundRow);
       }
-      this.#unlock(bucket);
+      this.#locks.release(bucket + LOCK);
     }
   }
 
@@ -165,7 +165,7 @@ export class ConntrackTable {
     expirySeconds: number,
   ): number {
     const bucket = this.#bucketOf(hash);
-    if (!this.#lock(bucket)) {
+    if (!this.#locks.take(bucket + LOCK)) {
       return ConntrackInsert.Busy;
     }
     const words = this.#words;
@@ -190,14 +190,14 @@ export class ConntrackTable {
       Atomics.store(words, row, (generation + 1) | 0);
       Atomics.store(words, tagOfRow(bucket, row), hash);
     }
-    this.#unlock(bucket);
+    this.#locks.release(bucket + LOCK);
     return result;
   }
 
   /** Deletes a flow; false when it was not there (or its bucket stayed locked). */
   remove(tuple: PacketTuple, hash: number): boolean {
     const bucket = this.#bucketOf(hash);
-    if (!this.#lock(bucket)) {
+    if (!this.#locks.take(bucket + LOCK)) {
       return false;
     }
     let isRemoved = false;
@@ -208,7 +208,7 @@ export class ConntrackTable {
         isRemoved = true;
       }
     }
-    this.#unlock(bucket);
+    this.#locks.release(bucket + LOCK);
     return isRemoved;
   }
 
@@ -220,16 +220,20 @@ export class ConntrackTable {
     const words = this.#words;
     const end = Math.min(fromBucket + bucketLimit, this.bucketCount);
     for (let index = fromBucket; index < end; index++) {
-      const bucket = HEADER_WORDS + index * BUCKET_WORDS;
+      const bucket = bucketAt(index);
       for (let way = 0; way < WAYS; way++) {
         const row = rowOf(bucket, way);
-        if (words[bucket + TAGS + way] === 0 || words[row + EXPIRY] >= nowSeconds || !this.#tryLock(bucket)) {
+        if (
+          words[bucket + TAGS + way] === 0 ||
+          words[row + EXPIRY] >= nowSeconds ||
+          !this.#locks.tryTake(bucket + LOCK)
+        ) {
           continue;
         }
         if (words[bucket + TAGS + way] !== 0 && words[row + EXPIRY] < nowSeconds) {
           this.#clearRow(bucket, row);
         }
-        this.#unlock(bucket);
+        this.#locks.release(bucket + LOCK);
       }
     }
     return end === this.bucketCount ? 0 : end;
@@ -239,10 +243,7 @@ export class ConntrackTable {
   breakLocks(owner: number): number {
     let broken = 0;
     for (let index = 0; index < this.bucketCount; index++) {
-      const bucket = HEADER_WORDS + index * BUCKET_WORDS;
-      if (Atomics.compareExchange(this.#words, bucket + LOCK, owner, 0) === owner) {
-        broken++;
-      }
+      broken += this.#locks.breakOf(owner, bucketAt(index) + LOCK) ? 1 : 0;
     }
     return broken;
   }
@@ -251,7 +252,7 @@ export class ConntrackTable {
   size(): number {
     let count = 0;
     for (let index = 0; index < this.bucketCount; index++) {
-      const tags = HEADER_WORDS + index * BUCKET_WORDS + TAGS;
+      const tags = bucketAt(index) + TAGS;
       for (let way = 0; way < WAYS; way++) {
         count += this.#words[tags + way] === 0 ? 0 : 1;
       }
@@ -263,7 +264,7 @@ export class ConntrackTable {
   *flows(nowSeconds: number): Generator<FlowRecord, void, undefined> {
     const record = new FlowRecord();
     for (let index = 0; index < this.bucketCount; index++) {
-      const bucket = HEADER_WORDS + index * BUCKET_WORDS;
+      const bucket = bucketAt(index);
       for (let way = 0; way < WAYS; way++) {
         if (
           readRow(this.#words, rowOf(bucket, way), bucket + TAGS + way, record) &&
@@ -316,45 +317,6 @@ export class ConntrackTable {
   #bucketOf(hash: number): number {
     return HEADER_WORDS + ((hash >>> 7) & this.#mask) * BUCKET_WORDS;
   }
-
-  /**
-   * Waits for the bucket, first spinning, then sleeping, because the kernel may have stopped the holder in the middle.
-   * A bucket that was waited for in vain (its holder died) is not waited for again until its lock is broken.
-   */
-  #lock(bucket: number): boolean {
-    for (let attempt = 0; attempt < SPINS; attempt++) {
-      if (this.#tryLock(bucket)) {
-        return true;
-      }
-    }
-    if (bucket !== this.#stuckBucket) {
-      for (let attempt = 0; attempt < SLEEPS; attempt++) {
-        Atomics.wait(this.#sleeper, 0, 0, SLEEP_MS);
-        if (this.#tryLock(bucket)) {
-          return true;
-        }
-      }
-      this.#stuckBucket = bucket;
-    }
-    Atomics.add(this.#words, BUSY, 1);
-    return false;
-  }
-
-  /** A lock with our own number was left by a predecessor that died: nobody else uses the number, so it is ours. */
-  #tryLock(bucket: number): boolean {
-    const holder = Atomics.compareExchange(this.#words, bucket + LOCK, 0, this.#owner);
-    if (holder !== 0 && holder !== this.#owner) {
-      return false;
-    }
-    if (bucket === this.#stuckBucket) {
-      this.#stuckBucket = -1;
-    }
-    return true;
-  }
-
-  #unlock(bucket: number): void {
-    Atomics.store(this.#words, bucket + LOCK, 0);
-  }
 }
 
 /** Twice the rows that are asked for: at full load a bucket then averages four of its eight. */
@@ -364,6 +326,10 @@ function bucketsFor(capacity: number): number {
     buckets *= 2;
   }
   return buckets;
+}
+
+function bucketAt(index: number): number {
+  return HEADER_WORDS + index * BUCKET_WORDS;
 }
 
 function rowOf(bucket: number, way: number): number {
@@ -390,8 +356,3 @@ const TAGS = 8;
 const WAYS = 8;
 const BUCKET_HEADER_WORDS = 16;
 const BUCKET_WORDS = BUCKET_HEADER_WORDS + WAYS * ROW_WORDS;
-
-/** A holder is done in a fraction of a microsecond, unless the kernel stopped it: then up to 100 ms of sleeps. */
-const SPINS = 200;
-const SLEEPS = 500;
-const SLEEP_MS = 0.2;
