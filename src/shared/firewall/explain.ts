@@ -5,6 +5,7 @@
  * and field by field, so the answer names what failed. Pure: the caller brings the live conntrack entry, if there is
  * one. A property test holds this and the compiled rules to the same verdict.
  */
+import type { Certificate } from '../cert/certificate.ts';
 import { type Prefix, prefixContains } from '../ip/address.ts';
 import { IpProtocol, type PacketTuple } from '../ip/packetTuple.ts';
 import type { OwnIdentity, PeerIdentity } from './identity.ts';
@@ -123,21 +124,22 @@ export function explainRules(
 }
 
 function remoteCheck(tuple: PacketTuple, peer: PeerIdentity, verdict: number): Check {
-  const certificate = peer.certificate;
-  const wanted = [...certificate.networks.map((network) => network.address.text)];
-  wanted.push(...certificate.unsafeNetworks.map((network) => `unsafe ${network.text}`));
   return {
-    field: `remote address of ${certificate.name}`,
-    wanted: wanted.join(', '),
+    field: `remote address of ${peer.certificate.name}`,
+    wanted: permittedAddresses(peer.certificate),
     actual: remoteAddress(tuple).text,
     passed: verdict >= 0,
   };
 }
 
 function localCheck(tuple: PacketTuple, own: OwnIdentity, passed: boolean): Check {
-  const wanted = [...own.certificate.networks.map((network) => network.address.text)];
-  wanted.push(...own.certificate.unsafeNetworks.map((network) => `unsafe ${network.text}`));
-  return { field: 'local address', wanted: wanted.join(', '), actual: localAddress(tuple).text, passed };
+  const wanted = permittedAddresses(own.certificate);
+  return { field: 'local address', wanted, actual: localAddress(tuple).text, passed };
+}
+
+function permittedAddresses(certificate: Certificate): string {
+  const addresses = certificate.networks.map((network) => network.address.text);
+  return [...addresses, ...certificate.unsafeNetworks.map((network) => `unsafe ${network.text}`)].join(', ');
 }
 
 function protoCheck(rule: Rule, tuple: PacketTuple): Check {
