@@ -181,7 +181,7 @@ export function matchesAuthority(rule: Rule, peer: PeerIdentity): boolean {
 }
 
 /** Whether groups or host of the rule fit the certificate, whatever the address. */
-export function matchesName(rule: Rule, peer: PeerIdentity): boolean {
+function matchesName(rule: Rule, peer: PeerIdentity): boolean {
   const { groups, name } = peer.certificate;
   return (
     acceptsAnyPeer(rule) ||
