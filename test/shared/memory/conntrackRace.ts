@@ -15,9 +15,8 @@ export interface RaceTask {
   readonly task: 'own' | 'shared' | 'relay' | 'victim';
   /** 0, 1 or 2; the owner number is one more. */
   readonly process: number;
+  /** Of this process; for `relay`, of all processes together. */
   readonly operations: number;
-  /** For `relay`: how long it may run. */
-  readonly timeLimitMs: number;
 }
 
 export interface RaceReport {
@@ -125,15 +124,15 @@ class Racer {
     }
   }
 
-  /** Turn n: n % 3 = 0 adds flow n, 1 must find it and deletes it, 2 must not find it. */
+  /** Turn n: n % 3 = 0 adds flow n, 1 must find it and deletes it, 2 must not find it. `operations` turns of them all. */
   relay(): void {
-    const end = Date.now() + this.#task.timeLimitMs;
     for (;;) {
       const turn = Atomics.load(this.#control, 0);
-      if (Date.now() > end) {
+      if (turn >= this.#task.operations) {
         return;
       }
       if (turn % 3 !== this.#task.process) {
+        yieldProcessor();
         continue;
       }
       const tuple = raceTuple(this.#tuple, Math.floor(turn / 3));
@@ -186,6 +185,13 @@ class Racer {
       this.faults.push(`process ${this.#task.process}, operation ${this.operations}: ${fault}`);
     }
   }
+}
+
+const ownWord = new Int32Array(new SharedArrayBuffer(4));
+
+/** For a process that waits for another one's turn: there may be fewer processors than processes. */
+function yieldProcessor(): void {
+  Atomics.wait(ownWord, 0, 0, 0.01);
 }
 
 /** Flows of one process, chosen so that all processes together put at most seven into a bucket. */
