@@ -6,28 +6,18 @@ import { createSocket } from 'node:dgram';
 import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { after, before, describe, it } from 'mocha';
+import { describe, it } from 'mocha';
 import { type IpAddress, type Prefix, parseAddress, parsePrefix } from '../../src/shared/ip/address.ts';
 import { Netlink } from '../../src/shared/sys/netlink.ts';
 import { openTunQueues } from '../../src/shared/sys/tun.ts';
 import { attachSteering, openUdpSockets } from '../../src/shared/sys/udpSocket.ts';
-import { enterNamespace, isRoot } from '../shared/sys/namespace.ts';
+import { useNamespace } from '../support/namespace.ts';
 
 const ChildProgram = fileURLToPath(new URL('fdsPortsChild.js', import.meta.url));
 
 describe('inherited device and socket (root)', function () {
   this.timeout(20_000);
-  let leave = (): void => {};
-
-  before(function () {
-    if (!isRoot) {
-      console.log('      skipped: creating tun devices needs root');
-      this.skip();
-    }
-    leave = enterNamespace();
-  });
-
-  after(() => leave());
+  useNamespace('creating tun devices');
 
   it('are used by an unprivileged child, and by the next one after it was killed', async () => {
     const tun = openTunQueues({ name: 'wsys3', queues: 1, offloads: true });

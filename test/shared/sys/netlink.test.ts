@@ -7,7 +7,7 @@ import { Netlink } from '../../../src/shared/sys/netlink.ts';
 import type { Link } from '../../../src/shared/sys/netlinkMessages.ts';
 import { NetlinkMonitor, type NetworkChange } from '../../../src/shared/sys/netlinkMonitor.ts';
 import { openTunQueues } from '../../../src/shared/sys/tun.ts';
-import { enterNamespace, isRoot, run } from './namespace.ts';
+import { run, useNamespace } from '../../support/namespace.ts';
 
 const prefix = (text: string): Prefix => parsePrefix(text) as Prefix;
 
@@ -25,24 +25,17 @@ describe('Netlink', () => {
 });
 
 describe('Netlink on a tun device (root)', () => {
-  let leave = (): void => {};
   let netlink: Netlink;
   let device: Link;
   let fd = -1;
 
-  before(function () {
-    if (!isRoot) {
-      console.log('      skipped: changing the network needs root');
-      this.skip();
-    }
-    leave = enterNamespace();
+  useNamespace('changing the network');
+
+  before(() => {
     netlink = new Netlink();
   });
 
-  after(() => {
-    netlink?.close();
-    leave();
-  });
+  after(() => netlink?.close());
 
   afterEach(() => closeSync(fd));
 

@@ -1,9 +1,9 @@
 import { closeSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { expect } from 'chai';
-import { after, afterEach, before, describe, it } from 'mocha';
+import { afterEach, describe, it } from 'mocha';
 import { libc, SysError } from '../../../src/shared/sys/libc.ts';
 import { openTunQueues, type TunQueues, type TunRequest, tunNameFault } from '../../../src/shared/sys/tun.ts';
-import { enterNamespace, isRoot, run } from './namespace.ts';
+import { run, useNamespace } from '../../support/namespace.ts';
 
 describe('tunNameFault', () => {
   it('accepts what the kernel accepts', () => {
@@ -26,17 +26,8 @@ describe('tunNameFault', () => {
 
 describe('openTunQueues (root)', () => {
   const opened: number[] = [];
-  let leave = (): void => {};
 
-  before(function () {
-    if (!isRoot) {
-      console.log('      skipped: creating tun devices needs root');
-      this.skip();
-    }
-    leave = enterNamespace();
-  });
-
-  after(() => leave());
+  useNamespace('creating tun devices');
 
   afterEach(() => {
     for (const fd of opened.splice(0)) {

@@ -22,7 +22,7 @@ import { SocketFamily, writeSocketAddress } from '../../../src/shared/tunnel/soc
 import { TUN_PIECES_MAX, TUN_RECEIVE_MAX, TunPort } from '../../../src/worker/ports/tunPort.ts';
 import { UdpPort } from '../../../src/worker/ports/udpPort.ts';
 import { GsoType, VirtioFlag } from '../../../src/worker/ports/virtio.ts';
-import { enterNamespace, isRoot, run } from '../../shared/sys/namespace.ts';
+import { run, useNamespace } from '../../support/namespace.ts';
 import { Random } from '../../support/random.ts';
 
 const Mtu = 1300;
@@ -36,7 +36,6 @@ interface UdpEnd {
 
 describe('TunPort (root)', function () {
   this.timeout(20_000);
-  let leave = (): void => {};
   let netlink: Netlink;
   let arena: Arena;
   let tun: TunPort;
@@ -47,19 +46,13 @@ describe('TunPort (root)', function () {
   const fds: number[] = [];
   const watchers: FdWatcher[] = [];
 
-  before(function () {
-    if (!isRoot) {
-      console.log('      skipped: creating tun devices needs root');
-      this.skip();
-    }
-    leave = enterNamespace();
+  useNamespace('creating tun devices');
+
+  before(() => {
     netlink = new Netlink();
   });
 
-  after(() => {
-    netlink?.close();
-    leave();
-  });
+  after(() => netlink?.close());
 
   afterEach(() => {
     for (const watcher of watchers.splice(0)) {
