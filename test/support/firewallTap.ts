@@ -6,10 +6,11 @@
  * blocks. Close a tap before its lab is closed.
  */
 import { closeSync, openSync } from 'node:fs';
-import koffi from 'koffi';
 import type { Namespace } from '../../src/primary/cli/demo/lab.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 import { check, Errno, lastErrno, libc } from '../../src/shared/sys/libc.ts';
+import { Netlink } from '../../src/shared/sys/netlink.ts';
+import { joinNamespace } from './namespace.ts';
 
 const BUFFER_BYTES = 65_536;
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
@@ -51,15 +52,17 @@ export class PacketTap {
 
 function openPacketSocket(device: string): number {
   const scratch = new Arena(4096);
-  const index = deviceIndex(device);
-  if (index === 0) {
+  const netlink = new Netlink();
+  const link = netlink.link(device);
+  netlink.close();
+  if (link === null) {
     throw new Error(`there is no device ${device} to tap`);
   }
   const fd = check(libc.socket(Domain, DatagramNonblocking, bigEndian(EthertypeIpv4)), 'socket', 'opening a tap');
   // struct sockaddr_ll: family 2, protocol 2 (big endian), device 4, then nothing that binding looks at; 20 bytes.
   scratch.view.setUint16(0, Domain, true);
   scratch.view.setUint16(2, EthertypeIpv4, false);
-  scratch.view.setInt32(4, index, true);
+  scratch.view.setInt32(4, link.index, true);
   check(libc.bind(fd, scratch.address, 20), 'bind', `tapping ${device}`);
   scratch.view.setInt32(64, SOCKET_BUFFER_BYTES, true);
   check(libc.setsockopt(fd, SocketLevel, ReceiveBufferForce, scratch.address + 64, 4), 'setsockopt');
@@ -71,11 +74,11 @@ function within<T>(namespace: Namespace, work: () => T): T {
   const home = openSync('/proc/thread-self/ns/net', 'r');
   const away = openSync(`/run/netns/${namespace.name}`, 'r');
   try {
-    enter(away);
+    joinNamespace(away);
     try {
       return work();
     } finally {
-      enter(home);
+      joinNamespace(home);
     }
   } finally {
     closeSync(home);
@@ -83,19 +86,10 @@ function within<T>(namespace: Namespace, work: () => T): T {
   }
 }
 
-function enter(namespaceFd: number): void {
-  check(setns(namespaceFd, NewNetworkNamespace), 'setns', 'entering a network namespace');
-}
-
 function bigEndian(word: number): number {
   return ((word & 0xff) << 8) | (word >> 8);
 }
 
-const library = koffi.load(null);
-const setns = library.func('setns', 'int', ['int', 'int']) as unknown as (fd: number, type: number) => number;
-const deviceIndex = library.func('if_nametoindex', 'uint', ['str']) as unknown as (name: string) => number;
-
-const NewNetworkNamespace = 0x4000_0000;
 const Domain = 17;
 /** SOCK_DGRAM, SOCK_NONBLOCK, SOCK_CLOEXEC. */
 const DatagramNonblocking = 2 | 0o4000 | 0o2000000;

@@ -3,7 +3,7 @@
  *
  *   primary ↮ worker        the two kinds of process share code only through shared
  *   shared → neither
- *   koffi                   only in shared/sys
+ *   koffi                   only in shared/sys, for the tests too
  *   pure folders            no clock, randomness, logger, timer, process or descriptor; those come in as arguments
  *
  * A rule is a function from files to sentences, so that the tests can also show it a tree that breaks it.

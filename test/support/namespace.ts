@@ -7,12 +7,14 @@
  */
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import koffi from 'koffi';
 import { after, before } from 'mocha';
+import { check } from '../../src/shared/sys/libc.ts';
+import { loadLibrary } from '../../src/shared/sys/library.ts';
 
-const libc = koffi.load(null);
-const unshare = libc.func('unshare', 'int', ['int']);
-const setns = libc.func('setns', 'int', ['int', 'int']);
+const { library } = loadLibrary({
+  names: [null],
+  functions: { unshare: ['int', ['int']], setns: ['int', ['int', 'int']] },
+});
 const NewNetworkNamespace = 0x40000000;
 
 const isRoot: boolean = process.getuid?.() === 0;
@@ -32,6 +34,11 @@ export function useNamespace(purpose: string): void {
   after(() => leave());
 }
 
+/** Moves this thread into the namespace that a descriptor of /proc/PID/ns/net or /run/netns stands for. */
+export function joinNamespace(fd: number): void {
+  check(library!.functions.setns(fd, NewNetworkNamespace), 'setns', 'entering a network namespace');
+}
+
 /** Runs a command in the current namespace and returns its output. */
 export function run(command: string): string {
   const [program, ...parameters] = command.split(' ');
@@ -40,13 +47,9 @@ export function run(command: string): string {
 
 function enterNamespace(): () => void {
   const home = openSync('/proc/self/ns/net', 'r');
-  if (unshare(NewNetworkNamespace) !== 0) {
-    throw new Error(`unshare failed with errno ${koffi.errno()}`);
-  }
+  check(library!.functions.unshare(NewNetworkNamespace), 'unshare', 'making a network namespace');
   return () => {
-    if (setns(home, NewNetworkNamespace) !== 0) {
-      throw new Error(`setns failed with errno ${koffi.errno()}`);
-    }
+    joinNamespace(home);
     closeSync(home);
   };
 }
