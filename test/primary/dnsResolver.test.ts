@@ -2,10 +2,8 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { ResolveRequest } from '../../src/primary/control/effects.ts';
 import { DnsResolver } from '../../src/primary/dnsResolver.ts';
-import type { HostPort } from '../../src/shared/config/config.ts';
-import { parseEndpoint, splitHostPort } from '../../src/shared/ip/address.ts';
+import { target } from '../support/addresses.ts';
 
-const target = (text: string): HostPort => ({ ...splitHostPort(text)!, endpoint: parseEndpoint(text) });
 const request = (network: 'ip4' | 'ip6' | 'ip', targets: string[], timeoutMs = 1000): ResolveRequest => ({
   id: 1,
   targets: targets.map(target),

@@ -3,13 +3,12 @@ import { describe, it } from 'mocha';
 import type { TunnelRecord, TunnelStore } from '../../src/primary/control/tunnelStore.ts';
 import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
 import { LighthouseStore } from '../../src/primary/lighthouseStore.ts';
-import { type Endpoint, type IpAddress, parseAddress, parseEndpoint } from '../../src/shared/ip/address.ts';
+import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';
 import { addressWords } from '../../src/shared/ip/networkWords.ts';
 import { LighthouseTable } from '../../src/shared/memory/lighthouseTable.ts';
 import { WorkerTurns } from '../../src/shared/memory/workerTurns.ts';
+import { ep, ip } from '../support/addresses.ts';
 
-const ip = (text: string): IpAddress => parseAddress(text)!;
-const ep = (text: string): Endpoint => parseEndpoint(text)!;
 const a = [ip('10.0.0.1'), ip('fd42::1')];
 const b = [ip('10.0.0.2')];
 

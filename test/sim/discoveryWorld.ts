@@ -1,5 +1,6 @@
 /** Lighthouses on public addresses, hosts behind all sorts of NATs, and pairs of hosts that want to talk. */
-import { at, ip } from '../support/controlSettings.ts';
+
+import { ep, ip } from '../support/addresses.ts';
 import { Random } from '../support/random.ts';
 import { Nat } from './network.ts';
 import { type DiscoveryWishes, type Names, SimDiscovery } from './simDiscovery.ts';
@@ -48,7 +49,7 @@ export class DiscoveryWorld {
       return this.world.addNode(`host${index}`, {
         settings,
         companion: (node) => new SimDiscovery(node, { ...common, amLighthouse: false }),
-        ...(nat === null ? {} : { nat, endpoint: at(`192.168.${index}.2:4242`) }),
+        ...(nat === null ? {} : { nat, endpoint: ep(`192.168.${index}.2:4242`) }),
       });
     });
   }
@@ -105,6 +106,6 @@ export class DiscoveryWorld {
 
   #nat(index: number): Nat | null {
     const kind = this.random.pick(['none', 'endpoint', 'endpoint', 'public'] as const);
-    return kind === 'public' ? null : new Nat(at(`203.0.113.${index}:${1024 + this.random.below(60_000)}`), kind);
+    return kind === 'public' ? null : new Nat(ep(`203.0.113.${index}:${1024 + this.random.below(60_000)}`), kind);
   }
 }

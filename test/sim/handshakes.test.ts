@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { headerType, MessageType } from '../../src/shared/wire/header.ts';
-import { at, ip } from '../support/controlSettings.ts';
+import { ep, ip } from '../support/addresses.ts';
 import { TEST_NOT_BEFORE, TestAuthority } from '../support/testAuthority.ts';
 import type { SimNode } from './simNode.ts';
 import { World } from './world.ts';
@@ -120,7 +120,7 @@ describe('simulation: handshakes', () => {
     const [request] = requestsOf(world, a);
     const [answer] = requestsOf(world, b);
     for (let n = 0; n < 3; n++) {
-      b.onDatagram(world.now, request, at('198.51.100.7:9'));
+      b.onDatagram(world.now, request, ep('198.51.100.7:9'));
     }
     const answers = world.network.sent.filter(({ to }) => to.text === '198.51.100.7:9');
     expect(answers.map(({ bytes }) => bytes)).to.deep.equal([answer, answer, answer]);
@@ -146,7 +146,7 @@ describe('simulation: handshakes', () => {
       }
     }
     b.settle(world.now);
-    b.onDatagram(world.now, older, at('198.51.100.7:9'));
+    b.onDatagram(world.now, older, ep('198.51.100.7:9'));
     expect(b.counted('handshakes.rejected.too_old')).to.equal(1);
     expect(b.control.primary(a.vpnAddress)).to.equal(primary);
     expect(b.control.hosts()).to.have.length(1);
@@ -248,7 +248,7 @@ describe('simulation: handshakes', () => {
       if (world.random.bool()) {
         bytes.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], 4);
       }
-      b.onDatagram(world.now, bytes, at(`198.51.100.${world.random.below(256)}:5`));
+      b.onDatagram(world.now, bytes, ep(`198.51.100.${world.random.below(256)}:5`));
     }
     const logs = b.effects.slice(effectCount).filter((effect) => effect.kind === 'log');
     expect(logs.length).to.be.below(1000);
@@ -337,7 +337,7 @@ describe('simulation: certificate versions', () => {
   it('says why it cannot when it has no certificate for that', () => {
     const world = new World(22);
     const a = world.addNode('alpha');
-    a.addStaticHost(ip('fd42::2'), at('192.0.2.9:1'));
+    a.addStaticHost(ip('fd42::2'), ep('192.0.2.9:1'));
     a.sendOverlay(world.now, ip('fd42::2'), 'six');
     world.run(7000);
     expect(a.dropped).to.deep.equal(['six']);

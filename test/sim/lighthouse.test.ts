@@ -1,7 +1,7 @@
 /** Fifty hosts behind NATs find each other through two lighthouses, whatever the network and the lighthouses do. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { at } from '../support/controlSettings.ts';
+import { ep } from '../support/addresses.ts';
 import { DiscoveryWorld } from './discoveryWorld.ts';
 import type { SimNode } from './simNode.ts';
 
@@ -54,7 +54,7 @@ describe('simulation: lighthouses', function () {
       const all = new DiscoveryWorld({ seed: 760 + loss * 10, hostCount: HOSTS, loss });
       expect(all.unreachable(all.newPairs(50), 120_000)).to.deep.equal([]);
       for (const [index, lighthouse] of all.lighthouses.entries()) {
-        lighthouse.endpoint = at(`198.51.100.${index + 1}:4242`);
+        lighthouse.endpoint = ep(`198.51.100.${index + 1}:4242`);
         all.names.set(`${lighthouse.name}.example`, [lighthouse.endpoint.address]);
       }
       const hasFollowed = (host: SimNode): boolean =>
@@ -102,7 +102,7 @@ describe('simulation: lighthouses', function () {
         60_000,
       ),
     ).to.deep.equal([]);
-    host.endpoint = at('198.51.100.77:4242');
+    host.endpoint = ep('198.51.100.77:4242');
     all.discoveryOf(host).onLocalAddresses(all.world.now);
     const isKnown = (node: SimNode): boolean => {
       const known = all.discoveryOf(node).lighthouse?.hosts.find(host.vpnAddress);
@@ -128,7 +128,7 @@ describe('simulation: lighthouses', function () {
     const all = new DiscoveryWorld({ seed: 790, hostCount: 20 });
     const host = all.hosts.find((node) => node.options.nat !== undefined)!;
     all.world.run(5000);
-    host.options.nat!.rebind(at('203.0.113.200:2000'));
+    host.options.nat!.rebind(ep('203.0.113.200:2000'));
     all.world.run(10_100);
     const others = all.hosts.filter((node) => node !== host);
     expect(

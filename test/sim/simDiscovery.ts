@@ -10,8 +10,8 @@ import { PeerDiscovery } from '../../src/primary/control/peerDiscovery.ts';
 import { Timers } from '../../src/primary/control/timers.ts';
 import type { TunnelStore } from '../../src/primary/control/tunnelStore.ts';
 import { LighthouseStore } from '../../src/primary/lighthouseStore.ts';
-import { type Endpoint, endpointOf, parseEndpoint, splitHostPort } from '../../src/shared/ip/address.ts';
-import { ip } from '../support/controlSettings.ts';
+import { type Endpoint, endpointOf } from '../../src/shared/ip/address.ts';
+import { ip, target } from '../support/addresses.ts';
 import type { MemoryRow, MemoryTunnelStore } from '../support/memoryTunnelStore.ts';
 import { SimLighthouse } from './simLighthouse.ts';
 import type { SimCompanion, SimNode } from './simNode.ts';
@@ -61,7 +61,7 @@ export class SimDiscovery implements SimCompanion {
         preferredRanges: [],
         staticHosts: Object.entries(wishes.staticHosts).map(([address, targets]) => ({
           vpnAddress: ip(address),
-          targets: targets.map(hostPort),
+          targets: targets.map(target),
         })),
         staticMap: { cadenceMs: 30_000, network: 'ip4', lookupTimeoutMs: 250 },
         calculatedRemotes: new CalculatedRemotes(),
@@ -139,12 +139,4 @@ export class SimDiscovery implements SimCompanion {
       { address: this.#node.vpnAddress, interfaceName: 'nebula1' },
     ];
   }
-}
-
-function hostPort(text: string): { readonly host: string; readonly port: number; readonly endpoint: Endpoint | null } {
-  const parts = splitHostPort(text);
-  if (parts === null) {
-    throw new Error(`not a target: ${text}`);
-  }
-  return { ...parts, endpoint: parseEndpoint(text) };
 }

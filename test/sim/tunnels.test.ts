@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { headerSubtype, headerType, MessageType } from '../../src/shared/wire/header.ts';
-import { ip } from '../support/controlSettings.ts';
+import { ip } from '../support/addresses.ts';
 import { connected, expectOnePrimary, lastText, pair, reasons, talk, tunnelCount } from './pairs.ts';
 import { World } from './world.ts';
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { parsePrefix } from '../../src/shared/ip/address.ts';
-import { at } from '../support/controlSettings.ts';
+import { ep } from '../support/addresses.ts';
 import { Nat } from './network.ts';
 import { connected, lastText, pair, reasons, tunnelCount } from './pairs.ts';
 import { World } from './world.ts';
@@ -9,7 +9,7 @@ import { World } from './world.ts';
 describe('simulation: peers that move', () => {
   it('follows a peer to its new endpoint with the first packet from there', () => {
     const { world, a, b } = connected(400);
-    a.endpoint = at('203.0.113.77:9999');
+    a.endpoint = ep('203.0.113.77:9999');
     world.ping(a, b, 'moved');
     world.run(50);
     world.ping(b, a, 'found you');
@@ -23,7 +23,7 @@ describe('simulation: peers that move', () => {
   it('does not flap back within two seconds, and does afterwards', () => {
     const { world, a, b } = connected(401);
     const home = a.endpoint;
-    const away = at('203.0.113.77:9999');
+    const away = ep('203.0.113.77:9999');
     const from = (endpoint: typeof home): string | undefined => {
       a.endpoint = endpoint;
       world.ping(a, b);
@@ -46,7 +46,7 @@ describe('simulation: peers that move', () => {
     const remoteFilter = { allowsUnknown: () => true, allowsAll };
     const { world, a, b } = connected(402, {}, { remoteFilter });
     const home = a.endpoint.text;
-    a.endpoint = at('203.0.113.77:9999');
+    a.endpoint = ep('203.0.113.77:9999');
     world.ping(a, b);
     world.run(50);
     expect(b.control.primary(a.vpnAddress)?.endpoint?.text).to.equal(home);
@@ -56,7 +56,7 @@ describe('simulation: peers that move', () => {
   it('ignores reports about tunnels of the past', () => {
     const { world, a, b } = connected(403);
     const { slot, generation } = b.control.primary(a.vpnAddress)!;
-    b.control.onRoam(world.now, slot, generation + 2, at('203.0.113.1:1'));
+    b.control.onRoam(world.now, slot, generation + 2, ep('203.0.113.1:1'));
     b.control.onClose(slot, generation - 2);
     b.control.onClose(slot + 1, generation);
     expect(b.control.drain()).to.deep.equal([]);
@@ -65,15 +65,15 @@ describe('simulation: peers that move', () => {
 
   it('a node behind a NAT keeps its tunnel when the NAT is rebound', () => {
     const world = new World(404);
-    const nat = new Nat(at('203.0.113.1:31000'));
-    const a = world.addNode('alpha', { nat, endpoint: at('192.168.1.2:4242') });
+    const nat = new Nat(ep('203.0.113.1:31000'));
+    const a = world.addNode('alpha', { nat, endpoint: ep('192.168.1.2:4242') });
     const b = world.addNode('beta');
     a.addStaticHost(b.vpnAddress, b.endpoint);
     world.ping(a, b);
     world.run(100);
     world.ping(b, a, 'one');
     world.run(100);
-    nat.rebind(at('203.0.113.1:32000'));
+    nat.rebind(ep('203.0.113.1:32000'));
     world.ping(b, a, 'lost at the NAT');
     world.run(100);
     expect(lastText(a)).to.equal('one');
@@ -90,11 +90,11 @@ describe('simulation: peers that move', () => {
     const settings = { preferredRanges: [lan], promoteEveryPackets: 50, requeryEveryPackets: 100, requeryWaitMs: 8000 };
     const { world, a, b } = connected(405, { settings });
     const wan = b.endpoint;
-    a.remotes.report(b.vpnAddress, b.vpnAddress, [at('192.168.7.7:4242'), wan], []);
+    a.remotes.report(b.vpnAddress, b.vpnAddress, [ep('192.168.7.7:4242'), wan], []);
     world.runWith(6000, 50, () => world.ping(a, b));
     expect(world.network.sent.some(({ to }) => to.text === '192.168.7.7:4242')).to.equal(true);
     expect(a.control.primary(b.vpnAddress)?.endpoint?.text).to.equal(wan.text);
-    b.endpoint = at('192.168.7.7:4242');
+    b.endpoint = ep('192.168.7.7:4242');
     world.ping(b, a);
     world.run(100);
     expect(a.control.primary(b.vpnAddress)?.endpoint?.text).to.equal('192.168.7.7:4242');
@@ -108,7 +108,7 @@ describe('simulation: recv_error', () => {
     const { world, a, b } = connected(500);
     world.run(6000);
     const { remoteIndex } = a.control.primary(b.vpnAddress)!;
-    a.control.onRecvError(world.now, remoteIndex, at('198.51.100.1:4242'));
+    a.control.onRecvError(world.now, remoteIndex, ep('198.51.100.1:4242'));
     a.control.onRecvError(world.now, remoteIndex + 1, b.endpoint);
     a.settle(world.now);
     expect(tunnelCount(a)).to.equal(1);
@@ -127,7 +127,7 @@ describe('simulation: recv_error', () => {
       ['private', '[fd00::1]:4242', true],
       ['always', '192.0.2.2:4242', true],
     ] as const) {
-      const { world, a, b } = connected(501, { settings: { acceptRecvError } }, { endpoint: at(endpoint) });
+      const { world, a, b } = connected(501, { settings: { acceptRecvError } }, { endpoint: ep(endpoint) });
       a.control.onRecvError(world.now, a.control.primary(b.vpnAddress)!.remoteIndex, b.endpoint);
       a.settle(world.now);
       expect(tunnelCount(a), `${acceptRecvError} ${endpoint}`).to.equal(isClosed ? 0 : 1);

@@ -6,7 +6,8 @@ import type { ControlSettings } from '../../src/primary/control/context.ts';
 import type { Now } from '../../src/primary/control/now.ts';
 import type { Identity } from '../../src/shared/cert/identity.ts';
 import type { Endpoint } from '../../src/shared/ip/address.ts';
-import { at, defaultSettings } from '../support/controlSettings.ts';
+import { ep } from '../support/addresses.ts';
+import { defaultSettings } from '../support/controlSettings.ts';
 import { Random } from '../support/random.ts';
 import { type IssueOptions, TestAuthority } from '../support/testAuthority.ts';
 import { type Datagram, Network, type NetworkQuality } from './network.ts';
@@ -50,7 +51,7 @@ export class World {
     const { settings, issue, networks, ...rest } = wishes;
     const identity = rest.identity ?? this.identity(name, networks ?? [`10.42.0.${number}/24`], issue);
     const options: SimNodeOptions = {
-      endpoint: at(`192.0.2.${number}:4242`),
+      endpoint: ep(`192.0.2.${number}:4242`),
       ...rest,
       name,
       identity,

@@ -3,7 +3,8 @@ import { type Certificate, type CertificateFields, Curve } from '../../src/share
 import { type SigningKey, signCertificate } from '../../src/shared/cert/signing.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../src/shared/crypto/ed25519.ts';
-import { type Prefix, parsePrefix } from '../../src/shared/ip/address.ts';
+import type { Prefix } from '../../src/shared/ip/address.ts';
+import { net } from './addresses.ts';
 import type { Random } from './random.ts';
 
 /** The moment of most tests, in Unix seconds. */
@@ -15,7 +16,7 @@ export interface TestCa {
 }
 
 export function prefixes(...texts: readonly string[]): Prefix[] {
-  return texts.map((text) => parsePrefix(text)!);
+  return texts.map(net);
 }
 
 /** A CA valid for 1000 s around NOW and without constraints, unless said otherwise. */

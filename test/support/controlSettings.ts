@@ -1,6 +1,5 @@
-/** Control-plane settings as an empty configuration gives them, and addresses written short. */
+/** Control-plane settings as an empty configuration gives them. */
 import type { ControlSettings } from '../../src/primary/control/context.ts';
-import { type Endpoint, type IpAddress, parseAddress, parseEndpoint } from '../../src/shared/ip/address.ts';
 
 export const defaultSettings: ControlSettings = {
   handshakes: { tryIntervalMs: 100, retries: 10 },
@@ -19,19 +18,3 @@ export const defaultSettings: ControlSettings = {
   requeryEveryPackets: 5000,
   requeryWaitMs: 60_000,
 };
-
-export function ip(text: string): IpAddress {
-  const address = parseAddress(text);
-  if (address === null) {
-    throw new Error(`not an address: ${text}`);
-  }
-  return address;
-}
-
-export function at(text: string): Endpoint {
-  const endpoint = parseEndpoint(text);
-  if (endpoint === null) {
-    throw new Error(`not an endpoint: ${text}`);
-  }
-  return endpoint;
-}

@@ -20,7 +20,7 @@ import { initializeShared, openShared, type SharedTables, sharedByteLength } fro
 import { monotonicSeconds } from '../../src/shared/sys/clock.ts';
 import type { SocketMemory } from '../../src/shared/sys/udpSocket.ts';
 import { type CertificateSpec, certificate, type TupleSpec, tupleOf } from '../shared/firewall/certificates.ts';
-import { at } from './controlSettings.ts';
+import { ep } from './addresses.ts';
 import { TEST_NOT_AFTER, TestAuthority } from './testAuthority.ts';
 
 const NOW = { ms: 5_000_000, unixMs: (TEST_NOT_AFTER - 10 * 86_400) * 1000 };
@@ -88,11 +88,11 @@ export class InspectedNode implements NodeView {
       peer: { certificate: peer, ca: peer, timeNs: 0n, sendsCertificateVersion: true, index: localIndex + 1000 },
     } as const;
     const vpnAddresses = peer.networks.map(({ address }) => address);
-    const slot = this.#rows.publish({ ...handshake, certificate: peer, vpnAddresses, endpoint: at(endpoint) });
+    const slot = this.#rows.publish({ ...handshake, certificate: peer, vpnAddresses, endpoint: ep(endpoint) });
     const generation = this.#rows.generation(slot);
     const createdMs = NOW.ms - 61_000;
-    const tunnel = new Tunnel({ handshake, slot, generation, endpoint: at(endpoint), answered: null, createdMs });
-    this.remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, at(endpoint));
+    const tunnel = new Tunnel({ handshake, slot, generation, endpoint: ep(endpoint), answered: null, createdMs });
+    this.remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, ep(endpoint));
     this.#hosts.push({ tunnel, isPrimary: true });
     return tunnel;
   }

@@ -1,13 +1,7 @@
 /** A lighthouse's worker without a kernel: table, handler, and what it sent. What the handler's tests share. */
 import { expect } from 'chai';
 import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
-import {
-  type Endpoint,
-  type IpAddress,
-  parseAddress,
-  parseEndpoint,
-  parsePrefix,
-} from '../../src/shared/ip/address.ts';
+import { parsePrefix } from '../../src/shared/ip/address.ts';
 import { addressWords, networkWords } from '../../src/shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC, LIGHTHOUSE_METRIC_NAMES } from '../../src/shared/memory/lighthouseMetrics.ts';
 import { LighthouseTable } from '../../src/shared/memory/lighthouseTable.ts';
@@ -25,10 +19,7 @@ import {
 import { EndpointFilter, type EndpointRules } from '../../src/worker/datapath/endpointFilter.ts';
 import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseHandler } from '../../src/worker/datapath/lighthouseHandler.ts';
 import type { LighthousePeer } from '../../src/worker/datapath/lighthousePeer.ts';
-
-export const ip = (text: string): IpAddress => parseAddress(text)!;
-export const ep = (text: string): Endpoint => parseEndpoint(text)!;
-export const texts = (values: readonly { readonly text: string }[]): string[] => values.map((value) => value.text);
+import { ep, ip, texts } from './addresses.ts';
 
 export interface Sent {
   readonly how: 'reply' | 'notify';

@@ -8,15 +8,6 @@ import type { LocalAddress } from '../../src/primary/control/localAddresses.ts';
 import { PeerDiscovery, type PeerDiscoverySettings } from '../../src/primary/control/peerDiscovery.ts';
 import { Remotes } from '../../src/primary/control/remotes.ts';
 import type { Certificate } from '../../src/shared/cert/certificate.ts';
-import type { HostPort } from '../../src/shared/config/config.ts';
-import {
-  type Endpoint,
-  type IpAddress,
-  parseAddress,
-  parseEndpoint,
-  parsePrefix,
-  splitHostPort,
-} from '../../src/shared/ip/address.ts';
 import { addressWords } from '../../src/shared/ip/networkWords.ts';
 import { LighthouseDecoder } from '../../src/shared/wire/lighthouseDecoder.ts';
 import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../src/shared/wire/lighthouseEncoder.ts';
@@ -27,12 +18,8 @@ import {
   relaysOf,
   targetOf,
 } from '../../src/shared/wire/lighthouseMessage.ts';
+import { ep, ip, net, target, texts } from './addresses.ts';
 
-export const ip = (text: string): IpAddress => parseAddress(text)!;
-export const ep = (text: string): Endpoint => parseEndpoint(text)!;
-export const net = (text: string) => parsePrefix(text)!;
-export const texts = (values: readonly { readonly text: string }[]): string[] => values.map((value) => value.text);
-export const target = (text: string): HostPort => ({ ...splitHostPort(text)!, endpoint: parseEndpoint(text) });
 export const local = (interfaceName: string, address: string): LocalAddress => ({
   interfaceName,
   address: ip(address),

@@ -5,7 +5,8 @@ import type { Identity } from '../../src/shared/cert/identity.ts';
 import { type SigningKey, signCertificate } from '../../src/shared/cert/signing.ts';
 import { type DhKeyPair, generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../src/shared/crypto/ed25519.ts';
-import { type Prefix, parsePrefix } from '../../src/shared/ip/address.ts';
+import type { Prefix } from '../../src/shared/ip/address.ts';
+import { net } from './addresses.ts';
 import { Random } from './random.ts';
 
 export const TEST_NOT_BEFORE = 1_700_000_000;
@@ -64,7 +65,7 @@ export class TestAuthority {
       Curve.Curve25519,
       new Random(hash(`${this.#seed} ${name} ${options.keySeed ?? 0}`)).bytes(32),
     );
-    const prefixes = networks.map(prefix);
+    const prefixes = networks.map(net);
     const certificates = versions.map((version) => this.#certificate(name, version, prefixes, keys, options));
     return {
       curve: Curve.Curve25519,
@@ -115,14 +116,6 @@ export class TestAuthority {
       this.#key,
     );
   }
-}
-
-function prefix(text: string): Prefix {
-  const parsed = parsePrefix(text);
-  if (parsed === null) {
-    throw new Error(`not a prefix: ${text}`);
-  }
-  return parsed;
 }
 
 /** FNV-1a, to turn a name into a seed. */

@@ -9,7 +9,7 @@ import type { HostList, NodeStatus } from '../../../src/primary/inspectionStatus
 import type { WhyAnswer } from '../../../src/primary/inspectionWhy.ts';
 import { firstRuleCell } from '../../../src/shared/firewall/firewallCounters.ts';
 import { METRIC } from '../../../src/shared/memory/metrics.ts';
-import { at, ip } from '../../support/controlSettings.ts';
+import { ep, ip } from '../../support/addresses.ts';
 import { configOf, InspectedNode } from '../../support/inspectedNode.ts';
 
 const firewall = {
@@ -70,7 +70,7 @@ describe('status, hosts and metrics', () => {
     const node = nodeWithPeer();
     node.connect({ name: 'ten', networks: ['10.0.0.10/24'] }, '192.0.2.10:1', 78);
     node.connect({ name: 'nine', networks: ['10.0.0.9/24'] }, '192.0.2.9:1', 79);
-    node.pending.push({ address: ip('10.0.0.5'), localIndex: 0, attemptCount: 3, endpoints: [at('192.0.2.5:1')] });
+    node.pending.push({ address: ip('10.0.0.5'), localIndex: 0, attemptCount: 3, endpoints: [ep('192.0.2.5:1')] });
     const { hosts, pending } = ask<HostList>(node, 'GET', '/v1/hosts');
     expect(hosts.map(({ certificate }) => certificate.name)).to.deep.equal(['laptop', 'nine', 'ten']);
     expect(hosts[0]).to.deep.include({
@@ -256,7 +256,7 @@ describe('lighthouse inspection', () => {
     const node = new InspectedNode({ lighthouse: { am_lighthouse: true, max_hosts: 16 }, listen: { port: 4242 } });
     const addresses = [ip('10.0.0.2'), ip('10.0.0.3')];
     node.lighthouse!.add(addresses, 0, 1);
-    node.lighthouse!.learn(addresses[0], at('192.0.2.2:4242'));
+    node.lighthouse!.learn(addresses[0], ep('192.0.2.2:4242'));
     const entry = { vpnAddresses: ['10.0.0.2', '10.0.0.3'], learned: ['192.0.2.2:4242'], reported: [], relays: [] };
     expect(ask<LighthouseList>(node, 'GET', '/v1/lighthouse')).to.deep.equal({
       lighthouse: true,

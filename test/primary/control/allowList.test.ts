@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { AllowList, AllowListError, LocalAllowList, RemoteAllowList } from '../../../src/primary/control/allowList.ts';
-import { type IpAddress, parseAddress } from '../../../src/shared/ip/address.ts';
+import { ip } from '../../support/addresses.ts';
 
-const ip = (text: string): IpAddress => parseAddress(text)!;
 const key = 'lighthouse.remote_allow_list';
 
 describe('primary/control/allowList', () => {

@@ -9,7 +9,8 @@ import { Remotes } from '../../../src/primary/control/remotes.ts';
 import { Farewell, Tunnels } from '../../../src/primary/control/tunnels.ts';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { addressFromBytes, type Endpoint } from '../../../src/shared/ip/address.ts';
-import { at, defaultSettings, ip } from '../../support/controlSettings.ts';
+import { ep, ip } from '../../support/addresses.ts';
+import { defaultSettings } from '../../support/controlSettings.ts';
 import { MemoryTunnelStore } from '../../support/memoryTunnelStore.ts';
 import { Random } from '../../support/random.ts';
 import { TestAuthority } from '../../support/testAuthority.ts';
@@ -53,8 +54,8 @@ class Parts {
 
 const A = ip('10.0.0.1');
 const B = ip('10.0.0.2');
-const A_ENDPOINT = at('192.0.2.1:4242');
-const B_ENDPOINT = at('192.0.2.2:4242');
+const A_ENDPOINT = ep('192.0.2.1:4242');
+const B_ENDPOINT = ep('192.0.2.2:4242');
 
 function moment(ms: number): Now {
   return { ms, unixMs: 1_750_000_000_000 + ms };
@@ -171,7 +172,7 @@ describe('handshakes and tunnels', () => {
     const [request] = a.datagrams();
     b.answers.onRequest(moment(0), request, A_ENDPOINT);
     b.drain();
-    b.answers.onRequest(moment(10), request, at('192.168.1.1:4242'));
+    b.answers.onRequest(moment(10), request, ep('192.168.1.1:4242'));
     expect(b.tunnels.hosts.primary(A)?.endpoint?.text).to.equal('192.168.1.1:4242');
     expect(b.drain().map((effect) => effect.kind)).to.deep.equal(['count', 'sendDatagram', 'sendSealed', 'log']);
     b.answers.onRequest(moment(20), request, A_ENDPOINT);

@@ -4,7 +4,7 @@ import type { CompletedHandshake } from '../../../src/primary/control/handshakeM
 import { HostTable } from '../../../src/primary/control/hostTable.ts';
 import { Tunnel } from '../../../src/primary/control/tunnel.ts';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
-import { at, ip } from '../../support/controlSettings.ts';
+import { ep, ip } from '../../support/addresses.ts';
 import { TestAuthority } from '../../support/testAuthority.ts';
 
 const authority = new TestAuthority(1);
@@ -30,7 +30,7 @@ function tunnel(slot: number, networks: readonly string[], remoteIndex: number =
     },
   };
   const answered = { requestDigest: `digest ${slot}`, answer: new Uint8Array(0) };
-  return new Tunnel({ handshake, slot, generation: 2, endpoint: at('192.0.2.1:1'), answered, createdMs: slot });
+  return new Tunnel({ handshake, slot, generation: 2, endpoint: ep('192.0.2.1:1'), answered, createdMs: slot });
 }
 
 describe('host table', () => {

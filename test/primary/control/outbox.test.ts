@@ -3,7 +3,7 @@ import { describe, it } from 'mocha';
 import { Outbox } from '../../../src/primary/control/effects.ts';
 import { LocalIndexes } from '../../../src/primary/control/localIndexes.ts';
 import { isPrivate } from '../../../src/shared/ip/address.ts';
-import { ip } from '../../support/controlSettings.ts';
+import { ip } from '../../support/addresses.ts';
 import { MemoryTunnelStore } from '../../support/memoryTunnelStore.ts';
 
 describe('outbox', () => {

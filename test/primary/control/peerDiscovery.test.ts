@@ -6,20 +6,16 @@ import { selectLocalAddresses } from '../../../src/primary/control/localAddresse
 import { PUNCH_JOBS_MAX } from '../../../src/primary/control/punching.ts';
 import type { IpAddress } from '../../../src/shared/ip/address.ts';
 import { LighthouseType } from '../../../src/shared/wire/lighthouseMessage.ts';
+import { ep, ip, net, target, texts } from '../../support/addresses.ts';
 import {
   Bench,
   describeEffect,
-  ep,
-  ip,
   lighthouse1,
   lighthouse2,
   local,
   me,
-  net,
   peer,
   resolves,
-  target,
-  texts,
   words,
 } from '../../support/peerDiscoveryBench.ts';
 

@@ -3,28 +3,16 @@ import { describe, it } from 'mocha';
 import { RemoteAllowList } from '../../../src/primary/control/allowList.ts';
 import { sortEndpoints } from '../../../src/primary/control/endpointOrder.ts';
 import { Remotes, type RemotesPolicy } from '../../../src/primary/control/remotes.ts';
-import {
-  addressFromBytes,
-  type Endpoint,
-  endpointOf,
-  type IpAddress,
-  type Prefix,
-  parseAddress,
-  parseEndpoint,
-  parsePrefix,
-} from '../../../src/shared/ip/address.ts';
+import { addressFromBytes, endpointOf } from '../../../src/shared/ip/address.ts';
+import { ep, ip, net, texts } from '../../support/addresses.ts';
 import { Random } from '../../support/random.ts';
 
-const ip = (text: string): IpAddress => parseAddress(text)!;
-const ep = (text: string): Endpoint => parseEndpoint(text)!;
-const net = (text: string): Prefix => parsePrefix(text)!;
 const policy = (changes: Partial<RemotesPolicy>): RemotesPolicy => ({
   ownNetworks: [],
   allowList: RemoteAllowList.all,
   preferredRanges: [],
   ...changes,
 });
-const texts = (values: readonly { readonly text: string }[]): string[] => values.map((value) => value.text);
 
 const me = ip('10.0.0.1');
 const lighthouse = ip('10.0.0.100');

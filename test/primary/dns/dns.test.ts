@@ -8,10 +8,9 @@ import { DnsAnswers } from '../../../src/primary/dns/answers.ts';
 import { DnsServer } from '../../../src/primary/dns/server.ts';
 import { DnsService } from '../../../src/primary/dns/service.ts';
 import { Zone } from '../../../src/primary/dns/zone.ts';
-import { type IpAddress, parseAddress } from '../../../src/shared/ip/address.ts';
 import type { Logger } from '../../../src/shared/log/logger.ts';
+import { ip } from '../../support/addresses.ts';
 
-const ip = (text: string): IpAddress => parseAddress(text)!;
 const longJson = JSON.stringify({ name: 'host', groups: 'x'.repeat(700) });
 
 function answersOver(zone: Zone): DnsAnswers {

@@ -2,13 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { LighthouseHosts } from '../../../src/primary/lighthouseHosts.ts';
-import {
-  addressFromBytes,
-  type Endpoint,
-  type IpAddress,
-  parseAddress,
-  parseEndpoint,
-} from '../../../src/shared/ip/address.ts';
+import { addressFromBytes, type IpAddress } from '../../../src/shared/ip/address.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { hashOfAddress } from '../../../src/shared/memory/buckets.ts';
 import { LighthouseKeys } from '../../../src/shared/memory/lighthouseKeys.ts';
@@ -22,12 +16,10 @@ import {
   LighthouseMessage,
   LighthouseType,
 } from '../../../src/shared/wire/lighthouseMessage.ts';
+import { ep, ip, texts } from '../../support/addresses.ts';
 import { Random } from '../../support/random.ts';
 import type { RaceCommand, RaceResult } from './lighthouseRace.worker.ts';
 
-const ip = (text: string): IpAddress => parseAddress(text)!;
-const ep = (text: string): Endpoint => parseEndpoint(text)!;
-const texts = (values: readonly { readonly text: string }[]): string[] => values.map((value) => value.text);
 const numbered = (index: number): IpAddress => addressFromBytes(Uint8Array.of(10, index >>> 16, index >>> 8, index));
 
 interface Fixture {

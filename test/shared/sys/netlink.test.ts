@@ -1,15 +1,13 @@
 import { closeSync } from 'node:fs';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
-import { type IpAddress, type Prefix, parseAddress, parsePrefix } from '../../../src/shared/ip/address.ts';
 import { SysError } from '../../../src/shared/sys/libc.ts';
 import { Netlink } from '../../../src/shared/sys/netlink.ts';
 import type { Link } from '../../../src/shared/sys/netlinkMessages.ts';
 import { NetlinkMonitor, type NetworkChange } from '../../../src/shared/sys/netlinkMonitor.ts';
 import { openTunQueues } from '../../../src/shared/sys/tun.ts';
+import { ip, net } from '../../support/addresses.ts';
 import { run, useNamespace } from '../../support/namespace.ts';
-
-const prefix = (text: string): Prefix => parsePrefix(text) as Prefix;
 
 describe('Netlink', () => {
   it('reads links and addresses without privilege', () => {
@@ -67,7 +65,7 @@ describe('Netlink on a tun device (root)', () => {
   it('adds addresses of both families, twice, and removes them, twice', () => {
     start();
     for (const text of ['10.1.2.3/16', 'fd00::3/64']) {
-      const address = { linkIndex: device.index, prefix: prefix(text) };
+      const address = { linkIndex: device.index, prefix: net(text) };
       netlink.addAddress(address);
       netlink.addAddress(address);
     }
@@ -87,11 +85,11 @@ describe('Netlink on a tun device (root)', () => {
 
   it('replaces the connected routes with ones of their own MTU', () => {
     start();
-    netlink.addAddress({ linkIndex: device.index, prefix: prefix('10.1.2.3/16') });
-    netlink.addAddress({ linkIndex: device.index, prefix: prefix('fd00::3/64') });
-    const source = parseAddress('10.1.2.3') as IpAddress;
+    netlink.addAddress({ linkIndex: device.index, prefix: net('10.1.2.3/16') });
+    netlink.addAddress({ linkIndex: device.index, prefix: net('fd00::3/64') });
+    const source = ip('10.1.2.3');
     const connected4 = {
-      destination: prefix('10.1.0.0/16'),
+      destination: net('10.1.0.0/16'),
       linkIndex: device.index,
       source,
       mtu: 1200,
@@ -99,7 +97,7 @@ describe('Netlink on a tun device (root)', () => {
       isConnected: true,
     };
     const connected6 = {
-      destination: prefix('fd00::/64'),
+      destination: net('fd00::/64'),
       linkIndex: device.index,
       metric: 256,
       mtu: 1290,
@@ -117,18 +115,18 @@ describe('Netlink on a tun device (root)', () => {
 
   it('adds, replaces and deletes routes with a metric', () => {
     start();
-    netlink.addAddress({ linkIndex: device.index, prefix: prefix('10.1.2.3/16') });
-    const unsafe = { destination: prefix('192.168.0.0/24'), linkIndex: device.index, metric: 100, mtu: 1280 };
+    netlink.addAddress({ linkIndex: device.index, prefix: net('10.1.2.3/16') });
+    const unsafe = { destination: net('192.168.0.0/24'), linkIndex: device.index, metric: 100, mtu: 1280 };
     netlink.addRoute(unsafe);
     netlink.addRoute({ ...unsafe, mtu: 1250 });
-    netlink.addRoute({ ...unsafe, destination: prefix('fd77::/48') });
+    netlink.addRoute({ ...unsafe, destination: net('fd77::/48') });
     expect(run('ip route show 192.168.0.0/24').trim()).to.equal(
       '192.168.0.0/24 dev wsys1 proto static scope link metric 100 mtu 1250',
     );
     expect(run('ip -6 route show fd77::/48')).to.match(/^fd77::\/48 dev wsys1 proto static metric 100 mtu 1280/);
     netlink.deleteRoute(unsafe);
     netlink.deleteRoute(unsafe);
-    netlink.deleteRoute({ ...unsafe, destination: prefix('fd77::/48') });
+    netlink.deleteRoute({ ...unsafe, destination: net('fd77::/48') });
     expect(run('ip route show 192.168.0.0/24')).to.equal('');
     expect(run('ip -6 route show fd77::/48')).to.equal('');
   });
@@ -140,7 +138,7 @@ describe('Netlink on a tun device (root)', () => {
       /^changing link 9999: netlink: .*\(ENODEV\)/,
     );
     expect(() => netlink.setLink(device.index, { mtu: 1 })).to.throw(SysError, /mtu/i);
-    const route = { destination: prefix('10.0.0.1/8'), linkIndex: device.index };
+    const route = { destination: net('10.0.0.1/8'), linkIndex: device.index };
     expect(() => netlink.addRoute(route)).to.throw(SysError, 'adding route to 10.0.0.1/8: netlink');
     // The socket stays usable.
     expect(netlink.link('wsys1')?.mtu).to.equal(1300);
@@ -158,7 +156,7 @@ describe('Netlink on a tun device (root)', () => {
       }, reject);
     });
     start();
-    netlink.addAddress({ linkIndex: device.index, prefix: prefix('10.1.2.3/16') });
+    netlink.addAddress({ linkIndex: device.index, prefix: net('10.1.2.3/16') });
     await seen;
     expect(changes.length).to.be.at.least(1);
   });

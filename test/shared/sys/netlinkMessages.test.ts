@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { type IpAddress, type Prefix, parseAddress, parsePrefix } from '../../../src/shared/ip/address.ts';
 import { splitMessages } from '../../../src/shared/sys/netlinkBytes.ts';
 import {
   addAddressRequest,
@@ -15,11 +14,11 @@ import {
   setLinkRequest,
 } from '../../../src/shared/sys/netlinkMessages.ts';
 import { readChange } from '../../../src/shared/sys/netlinkMonitor.ts';
+import { ip, net } from '../../support/addresses.ts';
 import { Random } from '../../support/random.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.replaceAll(' ', ''), 'hex'));
-const prefix = (text: string): Prefix => parsePrefix(text) as Prefix;
 
 /** A message with a payload. */
 function message(type: number, payload: string, sequence = 1): Uint8Array {
@@ -56,7 +55,7 @@ describe('netlink requests', () => {
   });
 
   it('adds addresses: IPv4 as it is, IPv6 without duplicate detection', () => {
-    expect(hex(addAddressRequest(1, { linkIndex: 5, prefix: prefix('10.1.2.3/16') }))).to.equal(
+    expect(hex(addAddressRequest(1, { linkIndex: 5, prefix: net('10.1.2.3/16') }))).to.equal(
       '28000000' +
         '1400' +
         '0505' +
@@ -69,16 +68,16 @@ describe('netlink requests', () => {
         '08000100' +
         '0a010203',
     );
-    expect(hex(addAddressRequest(1, { linkIndex: 5, prefix: prefix('fd00::1/64') })).slice(32, 48)).to.equal(
+    expect(hex(addAddressRequest(1, { linkIndex: 5, prefix: net('fd00::1/64') })).slice(32, 48)).to.equal(
       '0a400200' + '05000000',
     );
   });
 
   it('adds a connected route with its own MTU', () => {
     const route = {
-      destination: prefix('10.1.0.0/16'),
+      destination: net('10.1.0.0/16'),
       linkIndex: 5,
-      source: parseAddress('10.1.2.3') as IpAddress,
+      source: ip('10.1.2.3'),
       mtu: 1300,
       advmss: 1260,
       isConnected: true,
@@ -125,14 +124,14 @@ describe('netlink requests', () => {
 
   it('reads back the routes that it writes', () => {
     for (const route of [
-      { destination: prefix('10.1.0.0/16'), linkIndex: 5 },
-      { destination: prefix('fd00::/8'), linkIndex: 70_000, metric: 256, mtu: 1280 },
-      { destination: prefix('0.0.0.0/0'), linkIndex: 2, gateway: parseAddress('10.0.0.1') as IpAddress, metric: 1 },
+      { destination: net('10.1.0.0/16'), linkIndex: 5 },
+      { destination: net('fd00::/8'), linkIndex: 70_000, metric: 256, mtu: 1280 },
+      { destination: net('0.0.0.0/0'), linkIndex: 2, gateway: ip('10.0.0.1'), metric: 1 },
       {
-        destination: prefix('10.0.0.0/8'),
+        destination: net('10.0.0.0/8'),
         linkIndex: 2,
         isConnected: true,
-        source: parseAddress('10.9.9.9') as IpAddress,
+        source: ip('10.9.9.9'),
       },
     ]) {
       const request = addRouteRequest(1, route);

@@ -1,6 +1,5 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { type Endpoint, type IpAddress, parseAddress, parseEndpoint } from '../../../src/shared/ip/address.ts';
 import { addressOfWords, addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { LighthouseDecoder, LighthouseFault } from '../../../src/shared/wire/lighthouseDecoder.ts';
 import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
@@ -12,10 +11,9 @@ import {
   relaysOf,
   targetOf,
 } from '../../../src/shared/wire/lighthouseMessage.ts';
+import { ep, ip } from '../../support/addresses.ts';
 import { Random } from '../../support/random.ts';
 
-const ip = (text: string): IpAddress => parseAddress(text)!;
-const ep = (text: string): Endpoint => parseEndpoint(text)!;
 const hex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 
 interface Fields {

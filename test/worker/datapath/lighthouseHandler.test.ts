@@ -9,17 +9,15 @@ import {
 } from '../../../src/worker/datapath/lighthouseHandler.ts';
 import { allocatedBytes } from '../../bench/lighthouse/allocation.ts';
 import { World } from '../../bench/lighthouse/world.ts';
+import { ep, ip, texts } from '../../support/addresses.ts';
 import {
   allowAll,
-  ep,
   HostPunchNotification,
   HostQuery,
   HostQueryReply,
   HostUpdateNotification,
   HostUpdateNotificationAck,
-  ip,
   Lighthouse,
-  texts,
 } from '../../support/lighthouseWorker.ts';
 
 describe('worker/datapath/lighthouseHandler', () => {
