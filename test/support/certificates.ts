@@ -1,5 +1,6 @@
 /** Certificates made in memory with keys from a seeded generator, for tests of everything that reads them. */
 import { type Certificate, type CertificateFields, Curve } from '../../src/shared/cert/certificate.ts';
+import { CertificateError } from '../../src/shared/cert/certificateError.ts';
 import { type SigningKey, signCertificate } from '../../src/shared/cert/signing.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../src/shared/crypto/ed25519.ts';
@@ -63,4 +64,17 @@ export function makeHost(random: Random, ca: TestCa, overrides: Partial<Certific
     curve: ca.key.curve,
   };
   return { certificate: signCertificate(fields, ca.certificate, ca.key), privateKey: pair.privateKey };
+}
+
+/** Why `action` refuses a certificate or a key; `no error` when it does not. */
+export function reasonOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof CertificateError) {
+      return error.reason;
+    }
+    throw error;
+  }
+  return 'no error';
 }

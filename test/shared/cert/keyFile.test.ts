@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Curve } from '../../../src/shared/cert/certificate.ts';
-import { CertificateError } from '../../../src/shared/cert/certificateError.ts';
 import { decryptKey, encryptKey } from '../../../src/shared/cert/encryptedKey.ts';
 import {
   formatEncryptedKey,
@@ -13,6 +12,7 @@ import {
 } from '../../../src/shared/cert/keyFile.ts';
 import { firstPemBlock, formatPem, parsePem } from '../../../src/shared/cert/pem.ts';
 import { ARGON2_MEMORY_KIB_MAX, deriveKey } from '../../../src/shared/crypto/argon2.ts';
+import { reasonOf } from '../../support/certificates.ts';
 import { fromHex, toHex } from '../../support/hex.ts';
 import { Random } from '../../support/random.ts';
 
@@ -33,18 +33,6 @@ cQ76yrberpzkJKoPLGisX8f+xdy4aXSZl7oEYWQte1+vqbtl/eY9PGZhxUQdcyq7
 hqzIyrRqfUgVuA==
 -----END NEBULA ED25519 ENCRYPTED PRIVATE KEY-----
 `;
-
-function reasonOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof CertificateError) {
-      return error.reason;
-    }
-    throw error;
-  }
-  return 'no error';
-}
 
 describe('PEM', () => {
   it('writes what Buffer would and reads it back', () => {

@@ -3,7 +3,6 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { CaPool } from '../../../src/shared/cert/caPool.ts';
 import { type CertificateFields, Curve } from '../../../src/shared/cert/certificate.ts';
-import { CertificateError } from '../../../src/shared/cert/certificateError.ts';
 import { formatCertificate, parseCertificates } from '../../../src/shared/cert/certificateFile.ts';
 import { handshakeForm, parseHandshakeCertificate } from '../../../src/shared/cert/handshakeForm.ts';
 import {
@@ -19,7 +18,7 @@ import { detailsVersion2, signedBytesVersion2 } from '../../../src/shared/cert/v
 import { publicKeyOf } from '../../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../../src/shared/crypto/ed25519.ts';
 import { twinSignature } from '../../../src/shared/crypto/p256.ts';
-import { prefixes } from '../../support/certificates.ts';
+import { prefixes, reasonOf } from '../../support/certificates.ts';
 import { handshakeVectors } from '../../support/handshakeVectors.ts';
 import { countingBytes, fromHex, toHex } from '../../support/hex.ts';
 
@@ -54,18 +53,6 @@ function ascii(text: string): Uint8Array {
 /** A protobuf length between 128 and 255. */
 function varint(value: number): string {
   return toHex(Uint8Array.of((value & 0x7f) | 0x80, value >> 7));
-}
-
-function reasonOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof CertificateError) {
-      return error.reason;
-    }
-    throw error;
-  }
-  return 'no error';
 }
 
 for (const expected of FINGERPRINTS) {
