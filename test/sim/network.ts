@@ -15,7 +15,7 @@ export interface NetworkQuality {
   readonly delayMsMax: number;
 }
 
-export const goodNetwork: NetworkQuality = { loss: 0, duplication: 0, delayMsMin: 5, delayMsMax: 5 };
+const goodNetwork: NetworkQuality = { loss: 0, duplication: 0, delayMsMin: 5, delayMsMax: 5 };
 
 export interface Datagram {
   readonly from: Endpoint;

@@ -150,7 +150,7 @@ export function put16(bytes: Uint8Array, at: number, value: number): void {
 }
 
 /** RFC 1071, word by word. */
-export function wordSum(bytes: Uint8Array): number {
+function wordSum(bytes: Uint8Array): number {
   let sum = 0;
   for (let at = 0; at < bytes.length; at += 2) {
     sum += bytes[at] * 256 + (at + 1 < bytes.length ? bytes[at + 1] : 0);

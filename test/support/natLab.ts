@@ -28,7 +28,7 @@ export interface NatLabOptions {
 }
 
 export const LIGHTHOUSE = '10.87.0.100';
-export const LIGHTHOUSE_UNDERLAY = '198.51.100.1';
+const LIGHTHOUSE_UNDERLAY = '198.51.100.1';
 
 export class NatLab {
   readonly lab: Lab;

@@ -11,7 +11,6 @@ export interface PairOptions {
   readonly right?: Partial<NodeOptions>;
   /** Of the cable; 4 unless told otherwise. */
   readonly underlay?: 4 | 6;
-  /** Overlay addresses; /24 networks. */
   readonly cableMtu?: number;
   /** Begins the lab's names. */
   readonly labKind?: string;
@@ -63,11 +62,6 @@ export class Pair {
   /** Starts both nodes and returns when both carry packets. */
   async start(): Promise<void> {
     await Promise.all([this.left.start(), this.right.start()]);
-  }
-
-  /** The node that is not `node`, and its overlay address. */
-  peerOf(node: TestNode): { readonly node: TestNode; readonly address: string } {
-    return node === this.left ? { node: this.right, address: RIGHT } : { node: this.left, address: LEFT };
   }
 
   close(): void {

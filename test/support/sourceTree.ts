@@ -55,7 +55,7 @@ export function importsOf(text: string): ImportStatement[] {
 }
 
 /** The code with comments replaced by spaces; strings and line breaks stay. */
-export function blankComments(text: string): string {
+function blankComments(text: string): string {
   return replaceTokens(text, (token) => (token.startsWith('/') ? token.replace(/[^\n]/g, ' ') : token));
 }
 

@@ -104,7 +104,7 @@ export function fragmentHeader(nextHeader: number, offset: number, more: boolean
   return [nextHeader, 0, ...u16((offset << 3) | (more ? 1 : 0)), 0, 0, 0, 7];
 }
 
-export function u16(value: number): number[] {
+function u16(value: number): number[] {
   return [(value >> 8) & 0xff, value & 0xff];
 }
 
