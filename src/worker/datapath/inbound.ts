@@ -140,6 +140,7 @@ export class Inbound {
       this.#metrics[METRIC['messages.rx.punch']]++;
     }
     for (let offset = udp.offsets[index]; offset < end; offset += step) {
+      this.#metrics[METRIC['udp.rx.packets']]++;
       this.#packet(offset, Math.min(step, end - offset), source);
     }
   }
@@ -147,7 +148,6 @@ export class Inbound {
   #packet(offset: number, length: number, source: number): void {
     const { arena, contexts } = this.#parts;
     const metrics = this.#metrics;
-    metrics[METRIC['udp.rx.packets']]++;
     const checked = checkHeader(arena.bytes, offset, length);
     if (checked !== HeaderCheck.Ok) {
       metrics[HEADER_FAULT_METRICS[checked]]++;
@@ -173,7 +173,7 @@ export class Inbound {
       return;
     }
     if (this.#early.count > 0) {
-      this.#receiveEarly();
+      this.#receiveEarly(remoteIndex);
     }
     const body = openPacket(arena, contexts.tunnels, context, offset, length, this.#lost);
     if (body < 0) {
@@ -196,12 +196,16 @@ export class Inbound {
   release(nowMs: number, nowSeconds: number): void {
     this.#nowMs = nowMs;
     this.#nowSeconds = nowSeconds;
-    this.#receiveEarly();
+    for (const index of this.#early.indexes()) {
+      if (this.#parts.contexts.byIndex(index) !== null) {
+        this.#receiveEarly(index);
+      }
+    }
   }
 
   #noTunnel(remoteIndex: number, offset: number, length: number, source: number): void {
     const isExpected = this.#parts.contexts.isExpected(remoteIndex);
-    if (isExpected && this.#early.keep(offset, length, source, this.#nowMs)) {
+    if (isExpected && this.#early.keep(remoteIndex, offset, length, source, this.#nowMs)) {
       return;
     }
     this.#metrics[METRIC['drop.rx.unknown_index']]++;
@@ -210,10 +214,10 @@ export class Inbound {
     }
   }
 
-  /** Each by itself, as all of them use the one place in the arena. Those still ahead are kept again. */
-  #receiveEarly(): void {
+  /** What was ahead of the tunnel of `index`. Each by itself, as all of them use the one place in the arena. */
+  #receiveEarly(index: number): void {
     const { arena, overlay } = this.#parts;
-    for (const { datagram, source } of this.#early.take(this.#nowMs)) {
+    for (const { datagram, source } of this.#early.take(index, this.#nowMs)) {
       arena.bytes.set(datagram, this.#earlyDatagram);
       arena.bytes.set(source, this.#earlySource);
       this.#packet(this.#earlyDatagram, datagram.length, this.#earlySource);

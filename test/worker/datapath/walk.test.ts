@@ -196,6 +196,66 @@ describe('data path, tun to tun', () => {
     expect(right.tun.written).to.deep.equal([]);
   });
 
+  describe('with two tunnels on their way', () => {
+    const packets = [100, 101, 102].map((port) => datagram(LEFT, RIGHT, port));
+
+    /** Datagrams of left: the first through tunnel 0, the others through tunnel 1. Right has announced both. */
+    function datagrams(): Uint8Array[] {
+      right.tables.indexes.announce(2000);
+      right.tables.indexes.announce(2001);
+      const sent = packets.map((packet, index) => {
+        if (index < 2) {
+          connectSide(left, right, index, 'left');
+        }
+        left.tun.send(packet);
+        left.turn();
+        return left.udp.take();
+      });
+      return sent.flat();
+    }
+
+    function receive(nowMs: number, ...received: readonly Uint8Array[]): void {
+      for (const each of received) {
+        right.udp.deliver(each);
+      }
+      right.turn(nowMs);
+    }
+
+    it('receives what waits for the one that is up, and keeps the rest', () => {
+      const [first, second, third] = datagrams();
+      receive(1000, first, second, third);
+      connectSide(right, left, 1, 'right');
+      right.inbound.release(1100, 1);
+      expect(right.tun.written).to.deep.equal([packets[1], packets[2]]);
+      connectSide(right, left, 0, 'right');
+      right.inbound.release(1200, 1);
+      expect(right.tun.written).to.deep.equal([packets[1], packets[2], packets[0]]);
+      expect([count(right, 'drop.rx.not_authentic'), count(right, 'udp.rx.packets')]).to.deep.equal([0, 3]);
+    });
+
+    it('does not keep a packet longer because others come', () => {
+      const [first, second, third] = datagrams();
+      receive(1000, first);
+      connectSide(right, left, 1, 'right');
+      receive(2500, second);
+      connectSide(right, left, 0, 'right');
+      receive(3500, third);
+      right.inbound.release(3500, 3);
+      expect(right.tun.written).to.deep.equal([packets[1], packets[2]]);
+    });
+
+    it('drops only the packets that are too old when another has to wait', () => {
+      const [first, second, third] = datagrams();
+      receive(1000, first);
+      receive(2500, second);
+      receive(3500, third);
+      connectSide(right, left, 0, 'right');
+      connectSide(right, left, 1, 'right');
+      right.inbound.release(3600, 3);
+      expect(right.tun.written).to.deep.equal([packets[1], packets[2]]);
+    });
+  });
+
   it('counts every kind of malformed datagram and drops it', () => {
     connect(left, right, 0);
     const cases: [MetricName, number[]][] = [
