@@ -11,13 +11,9 @@ const PACKETS_PER_HOST_MAX = 100;
 const PACKETS_MAX = 4096;
 const BYTES_MAX = 8 * 1024 * 1024;
 
-interface WaitingHost {
-  readonly address: Uint8Array;
-  readonly packets: Uint8Array[];
-}
-
 export class Waiting {
-  readonly #hosts = new Map<string, WaitingHost>();
+  /** The packets by host, oldest first. */
+  readonly #hosts = new Map<string, Uint8Array[]>();
   #packets = 0;
   #bytes = 0;
 
@@ -42,45 +38,30 @@ export class Waiting {
     length: number,
   ): { readonly isNew: boolean; readonly isFull: boolean } {
     const key = keyOf(address);
-    let host = this.#hosts.get(key);
-    const isNew = host === undefined;
-    if (host === undefined) {
-      host = { address: address.slice(), packets: [] };
-    }
-    if (
-      host.packets.length >= PACKETS_PER_HOST_MAX ||
-      this.#packets >= PACKETS_MAX ||
-      this.#bytes + length > BYTES_MAX
-    ) {
+    const known = this.#hosts.get(key);
+    const packets = known ?? [];
+    if (packets.length >= PACKETS_PER_HOST_MAX || this.#packets >= PACKETS_MAX || this.#bytes + length > BYTES_MAX) {
       return { isNew: false, isFull: true };
     }
-    if (isNew) {
-      this.#hosts.set(key, host);
+    if (known === undefined) {
+      this.#hosts.set(key, packets);
     }
-    host.packets.push(bytes.slice(offset, offset + length));
+    packets.push(bytes.slice(offset, offset + length));
     this.#packets++;
     this.#bytes += length;
-    return { isNew, isFull: false };
+    return { isNew: known === undefined, isFull: false };
   }
 
   /** Removes and returns the packets that wait for a host, oldest first. */
   take(address: Uint8Array): readonly Uint8Array[] {
     const key = keyOf(address);
-    const host = this.#hosts.get(key);
-    if (host === undefined) {
-      return [];
-    }
+    const packets = this.#hosts.get(key) ?? [];
     this.#hosts.delete(key);
-    this.#packets -= host.packets.length;
-    for (const packet of host.packets) {
+    this.#packets -= packets.length;
+    for (const packet of packets) {
       this.#bytes -= packet.length;
     }
-    return host.packets;
-  }
-
-  /** Addresses waited for: a worker that starts late reports them again, the primary joins equal requests. */
-  addresses(): readonly Uint8Array[] {
-    return [...this.#hosts.values()].map((host) => host.address);
+    return packets;
   }
 }
 
