@@ -192,12 +192,12 @@ export class Inbound {
 
   // Cold: packets that are ahead of their tunnel.
 
-  /** Tunnels have come up: what was ahead of them is received now. */
+  /** Tunnels have come up: what was ahead of them is received now, and what no tunnel is expected for any more. */
   release(nowMs: number, nowSeconds: number): void {
     this.#nowMs = nowMs;
     this.#nowSeconds = nowSeconds;
     for (const index of this.#early.indexes()) {
-      if (this.#parts.contexts.byIndex(index) !== null) {
+      if (!this.#parts.contexts.isExpected(index)) {
         this.#receiveEarly(index);
       }
     }

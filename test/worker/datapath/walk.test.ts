@@ -233,6 +233,17 @@ describe('data path, tun to tun', () => {
       expect([count(right, 'drop.rx.not_authentic'), count(right, 'udp.rx.packets')]).to.deep.equal([0, 3]);
     });
 
+    it('drops what waits for one that is not expected any more', () => {
+      const [first, second, third] = datagrams();
+      receive(1000, first, second, third);
+      right.tables.indexes.withdraw(2000);
+      right.inbound.release(1100, 1);
+      expect([count(right, 'drop.rx.unknown_index'), count(right, 'udp.rx.packets')]).to.deep.equal([1, 3]);
+      connectSide(right, left, 1, 'right');
+      right.inbound.release(1200, 1);
+      expect(right.tun.written).to.deep.equal([packets[1], packets[2]]);
+    });
+
     it('does not keep a packet longer because others come', () => {
       const [first, second, third] = datagrams();
       receive(1000, first);
