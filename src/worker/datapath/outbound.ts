@@ -128,10 +128,18 @@ export class Outbound {
     if (!this.#isAllowed(context, offset, length)) {
       return;
     }
-    const segmenter = this.#parts.segmenter;
+    const segments = this.#beginSegments(index);
+    if (segments > 0) {
+      this.#sendSegments(context, segments);
+    }
+  }
+
+  /** The number of segments of the packet that was read, or a negative number (counted) when its virtio header is bad. */
+  #beginSegments(index: number): number {
+    const { tun, segmenter } = this.#parts;
     const segments = segmenter.begin(
-      offset,
-      length,
+      tun.offsets[index],
+      tun.lengths[index],
       tun.flags[index],
       tun.gsoTypes[index],
       tun.gsoSizes[index],
@@ -140,9 +148,8 @@ export class Outbound {
     );
     if (segments <= 0) {
       this.#metrics[METRIC['drop.tx.offload_header']]++;
-      return;
     }
-    this.#sendSegments(context, segments);
+    return segments;
   }
 
   /** Seals and queues the segments that `segmenter` was begun with. */
@@ -196,20 +203,8 @@ export class Outbound {
 
   /** Keeps the packet, cut into segments, until the router's chosen host has a tunnel. */
   #wait(index: number): void {
-    const { tun, segmenter, waiting, punts, arena } = this.#parts;
-    const segments = segmenter.begin(
-      tun.offsets[index],
-      tun.lengths[index],
-      tun.flags[index],
-      tun.gsoTypes[index],
-      tun.gsoSizes[index],
-      tun.checksumStarts[index],
-      tun.checksumOffsets[index],
-    );
-    if (segments <= 0) {
-      this.#metrics[METRIC['drop.tx.offload_header']]++;
-      return;
-    }
+    const { segmenter, waiting, punts, arena } = this.#parts;
+    const segments = this.#beginSegments(index);
     this.#writeHost();
     for (let segment = 0; segment < segments; segment++) {
       segmenter.next();
