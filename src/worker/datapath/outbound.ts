@@ -119,7 +119,7 @@ export class Outbound {
       this.#undeliverable(slot, index);
       return;
     }
-    if (waiting.hostCount > 0) {
+    if (waiting.mayHave(this.#rules.router.host3)) {
       this.#sendWaitingFirst();
       if (parsePacket(arena.bytes, arena.view, offset, length, false, tuple) < 0) {
         return;
@@ -222,9 +222,7 @@ export class Outbound {
   /** The tunnel is there already, but its news has not come: earlier packets must go first. */
   #sendWaitingFirst(): void {
     this.#writeHost();
-    if (this.#parts.waiting.has(this.#host)) {
-      this.release(this.#host.slice(), this.#nowSeconds);
-    }
+    this.release(this.#host, this.#nowSeconds);
   }
 
   /** Sends one packet that waited and now lies in the scratch. */

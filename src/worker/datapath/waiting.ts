@@ -14,17 +14,17 @@ const BYTES_MAX = 8 * 1024 * 1024;
 export class Waiting {
   /** The packets by host, oldest first. */
   readonly #hosts = new Map<string, Uint8Array[]>();
+  /** How many hosts packets wait for, by the last byte of their address. */
+  readonly #hostCounts = new Uint16Array(256);
   #packets = 0;
   #bytes = 0;
 
-  /** Number of hosts that packets wait for; 0 lets the packet path skip this table. */
-  get hostCount(): number {
-    return this.#hosts.size;
-  }
-
-  /** Whether packets wait for the host whose 16-byte address is given. */
-  has(address: Uint8Array): boolean {
-    return this.#hosts.has(keyOf(address));
+  /**
+   * Whether packets may wait for a host whose address ends with this word: false lets the packet path skip this table,
+   * also while packets wait for another host, one that never answers.
+   */
+  mayHave(lastWord: number): boolean {
+    return this.#hostCounts[lastWord & 0xff] > 0;
   }
 
   /**
@@ -45,6 +45,7 @@ export class Waiting {
     }
     if (known === undefined) {
       this.#hosts.set(key, packets);
+      this.#hostCounts[address[15]]++;
     }
     packets.push(bytes.slice(offset, offset + length));
     this.#packets++;
@@ -55,8 +56,12 @@ export class Waiting {
   /** Removes and returns the packets that wait for a host, oldest first. */
   take(address: Uint8Array): readonly Uint8Array[] {
     const key = keyOf(address);
-    const packets = this.#hosts.get(key) ?? [];
+    const packets = this.#hosts.get(key);
+    if (packets === undefined) {
+      return [];
+    }
     this.#hosts.delete(key);
+    this.#hostCounts[address[15]]--;
     this.#packets -= packets.length;
     for (const packet of packets) {
       this.#bytes -= packet.length;

@@ -107,6 +107,23 @@ describe('data path, tun to tun', () => {
     expect(left.reported.length, 'asks again').to.equal(2);
   });
 
+  it('sends to one host while packets wait for others', () => {
+    connect(left, right, 0);
+    const others = ['10.1.7.2', '10.1.7.3'];
+    for (const destination of [...others, RIGHT, others[0], RIGHT]) {
+      left.tun.send(datagram(LEFT, destination));
+    }
+    exchange();
+    expect(right.tun.written.length).to.equal(2);
+    const misses = left.reported.flatMap((punt) => (punt.kind === 'miss' ? [punt.address] : []));
+    expect(misses.map(textOf)).to.deep.equal(others);
+    const dropped = misses.map((address) => {
+      left.outbound.abandon(address);
+      return count(left, 'drop.tx.handshake_timeout');
+    });
+    expect(dropped).to.deep.equal([2, 3]);
+  });
+
   it('accepts a packet once, and none that was changed or is for nobody', () => {
     connect(left, right, 0);
     left.tun.send(datagram(LEFT, RIGHT));
