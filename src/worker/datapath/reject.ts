@@ -13,9 +13,9 @@ import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
 export const rejectBytesMax = 1048;
 
 /**
- * Writes the answer to the packet of `length` bytes at `offset` (parsed into `tuple`, in either direction) at
- * `targetOffset`, where `rejectBytesMax` bytes must be free and not overlap the packet. Returns its length, or 0 when
- * the packet gets no answer.
+ * Writes the answer to the packet of `length` bytes at `offset` (parsed into `tuple`, in either direction) at `target`
+ * in the same memory, where `rejectBytesMax` bytes must be free and not overlap the packet. Returns its length, or 0
+ * when the packet gets no answer.
  */
 export function buildReject(
   bytes: Uint8Array,
@@ -23,9 +23,7 @@ export function buildReject(
   offset: number,
   length: number,
   tuple: PacketTuple,
-  target: Uint8Array,
-  targetView: DataView,
-  targetOffset: number,
+  target: number,
 ): number {
   if (tuple.isFragment || !areHosts(bytes, offset, tuple.version)) {
     return 0;
@@ -33,7 +31,7 @@ export function buildReject(
   const upper = offset + tuple.ipHeaderLength;
   if (tuple.protocol === IpProtocol.Tcp) {
     const left = length - tuple.ipHeaderLength;
-    return buildReset(bytes, view, offset, upper, left, tuple.version, target, targetView, targetOffset);
+    return buildReset(bytes, view, offset, upper, left, tuple.version, target);
   }
   const isError =
     (tuple.protocol === IpProtocol.Icmp && isIcmpError(bytes[upper])) ||
@@ -42,8 +40,8 @@ export function buildReject(
     return 0;
   }
   return tuple.version === 4
-    ? buildUnreachable4(bytes, offset, length, tuple.ipHeaderLength, target, targetView, targetOffset)
-    : buildUnreachable6(bytes, offset, length, target, targetView, targetOffset);
+    ? buildUnreachable4(bytes, view, offset, length, tuple.ipHeaderLength, target)
+    : buildUnreachable6(bytes, view, offset, length, target);
 }
 
 function buildReset(
@@ -53,9 +51,7 @@ function buildReset(
   upper: number,
   left: number,
   version: number,
-  target: Uint8Array,
-  targetView: DataView,
-  targetOffset: number,
+  target: number,
 ): number {
   if (left < TCP_HEADER_BYTES) {
     return 0;
@@ -65,119 +61,102 @@ function buildReset(
     return 0;
   }
   const ipBytes = version === 4 ? 20 : 40;
-  const out = targetOffset + ipBytes;
-  target.fill(0, out, out + TCP_HEADER_BYTES);
-  targetView.setUint16(out, view.getUint16(upper + 2));
-  targetView.setUint16(out + 2, view.getUint16(upper));
-  target[out + 12] = 5 << 4;
+  const out = target + ipBytes;
+  bytes.fill(0, out, out + TCP_HEADER_BYTES);
+  view.setUint16(out, view.getUint16(upper + 2));
+  view.setUint16(out + 2, view.getUint16(upper));
+  bytes[out + 12] = 5 << 4;
   if ((flags & TCP_ACK) !== 0) {
-    targetView.setUint32(out + 4, view.getUint32(upper + 8));
-    target[out + 13] = TCP_RST;
+    view.setUint32(out + 4, view.getUint32(upper + 8));
+    bytes[out + 13] = TCP_RST;
   } else {
     const dataOffset = (bytes[upper + 12] >> 4) * 4;
     const payload = Math.max(0, left - dataOffset);
     const controls = ((flags & TCP_SYN) !== 0 ? 1 : 0) + ((flags & TCP_FIN) !== 0 ? 1 : 0);
-    targetView.setUint32(out + 8, (view.getUint32(upper + 4) + controls + payload) >>> 0);
-    target[out + 13] = TCP_RST | TCP_ACK;
+    view.setUint32(out + 8, (view.getUint32(upper + 4) + controls + payload) >>> 0);
+    bytes[out + 13] = TCP_RST | TCP_ACK;
   }
   const pseudo =
     version === 4
-      ? writeHeader4(bytes, offset, IpProtocol.Tcp, TCP_HEADER_BYTES, target, targetView, targetOffset)
-      : writeHeader6(bytes, offset, IpProtocol.Tcp, TCP_HEADER_BYTES, target, targetView, targetOffset);
-  targetView.setUint16(out + 16, checksumOf(pseudo + sumBytes(targetView, out, TCP_HEADER_BYTES)));
+      ? writeHeader4(bytes, view, offset, IpProtocol.Tcp, TCP_HEADER_BYTES, target)
+      : writeHeader6(bytes, view, offset, IpProtocol.Tcp, TCP_HEADER_BYTES, target);
+  view.setUint16(out + 16, checksumOf(pseudo + sumBytes(view, out, TCP_HEADER_BYTES)));
   return ipBytes + TCP_HEADER_BYTES;
 }
 
 /** ICMP type 3 code 13 with the refused packet's IP header and the first 8 bytes behind it (RFC 792, RFC 1812 §5.2.7.1). */
 function buildUnreachable4(
   bytes: Uint8Array,
+  view: DataView,
   offset: number,
   length: number,
   headerLength: number,
-  target: Uint8Array,
-  targetView: DataView,
-  targetOffset: number,
+  target: number,
 ): number {
   const quoted = Math.min(length, headerLength + 8);
-  const out = targetOffset + 20;
-  writeIcmp(target, out, 3, 13);
-  copyBytes(bytes, offset, quoted, target, out + ICMP_HEADER_BYTES);
-  writeHeader4(bytes, offset, IpProtocol.Icmp, ICMP_HEADER_BYTES + quoted, target, targetView, targetOffset);
-  targetView.setUint16(out + 2, checksumOf(sumBytes(targetView, out, ICMP_HEADER_BYTES + quoted)));
+  const out = target + 20;
+  writeIcmp(bytes, out, 3, 13);
+  bytes.copyWithin(out + ICMP_HEADER_BYTES, offset, offset + quoted);
+  writeHeader4(bytes, view, offset, IpProtocol.Icmp, ICMP_HEADER_BYTES + quoted, target);
+  view.setUint16(out + 2, checksumOf(sumBytes(view, out, ICMP_HEADER_BYTES + quoted)));
   return 20 + ICMP_HEADER_BYTES + quoted;
 }
 
 /** ICMPv6 type 1 code 1 with the beginning of the refused packet (RFC 4443 §3.1). */
-function buildUnreachable6(
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-  target: Uint8Array,
-  targetView: DataView,
-  targetOffset: number,
-): number {
+function buildUnreachable6(bytes: Uint8Array, view: DataView, offset: number, length: number, target: number): number {
   const quoted = Math.min(length, ICMPV6_QUOTED_BYTES_MAX);
-  const out = targetOffset + 40;
+  const out = target + 40;
   const messageBytes = ICMP_HEADER_BYTES + quoted;
-  writeIcmp(target, out, 1, 1);
-  copyBytes(bytes, offset, quoted, target, out + ICMP_HEADER_BYTES);
-  const pseudo = writeHeader6(bytes, offset, IpProtocol.Icmpv6, messageBytes, target, targetView, targetOffset);
-  targetView.setUint16(out + 2, checksumOf(pseudo + sumBytes(targetView, out, messageBytes)));
+  writeIcmp(bytes, out, 1, 1);
+  bytes.copyWithin(out + ICMP_HEADER_BYTES, offset, offset + quoted);
+  const pseudo = writeHeader6(bytes, view, offset, IpProtocol.Icmpv6, messageBytes, target);
+  view.setUint16(out + 2, checksumOf(pseudo + sumBytes(view, out, messageBytes)));
   return 40 + messageBytes;
 }
 
 /** An IPv4 header back to the sender; returns the pseudo-header's sum for the upper layer. */
 function writeHeader4(
   bytes: Uint8Array,
+  view: DataView,
   offset: number,
   protocol: number,
   upperBytes: number,
-  target: Uint8Array,
-  targetView: DataView,
-  targetOffset: number,
+  target: number,
 ): number {
-  target.fill(0, targetOffset, targetOffset + 20);
-  target[targetOffset] = 0x45;
-  targetView.setUint16(targetOffset + 2, 20 + upperBytes);
-  target[targetOffset + 8] = HOP_LIMIT;
-  target[targetOffset + 9] = protocol;
-  copyBytes(bytes, offset + 16, 4, target, targetOffset + 12);
-  copyBytes(bytes, offset + 12, 4, target, targetOffset + 16);
-  targetView.setUint16(targetOffset + 10, ipv4Checksum(targetView, targetOffset, 20));
-  return pseudoSum4(targetView, targetOffset, protocol) + upperBytes;
+  bytes.fill(0, target, target + 20);
+  bytes[target] = 0x45;
+  view.setUint16(target + 2, 20 + upperBytes);
+  bytes[target + 8] = HOP_LIMIT;
+  bytes[target + 9] = protocol;
+  bytes.copyWithin(target + 12, offset + 16, offset + 20);
+  bytes.copyWithin(target + 16, offset + 12, offset + 16);
+  view.setUint16(target + 10, ipv4Checksum(view, target, 20));
+  return pseudoSum4(view, target, protocol) + upperBytes;
 }
 
 /** An IPv6 header back to the sender; returns the pseudo-header's sum for the upper layer. */
 function writeHeader6(
   bytes: Uint8Array,
+  view: DataView,
   offset: number,
   protocol: number,
   upperBytes: number,
-  target: Uint8Array,
-  targetView: DataView,
-  targetOffset: number,
+  target: number,
 ): number {
-  target.fill(0, targetOffset, targetOffset + 8);
-  target[targetOffset] = 0x60;
-  targetView.setUint16(targetOffset + 4, upperBytes);
-  target[targetOffset + 6] = protocol;
-  target[targetOffset + 7] = HOP_LIMIT;
-  copyBytes(bytes, offset + 24, 16, target, targetOffset + 8);
-  copyBytes(bytes, offset + 8, 16, target, targetOffset + 24);
-  return pseudoSum6(targetView, targetOffset, protocol) + upperBytes;
+  bytes.fill(0, target, target + 8);
+  bytes[target] = 0x60;
+  view.setUint16(target + 4, upperBytes);
+  bytes[target + 6] = protocol;
+  bytes[target + 7] = HOP_LIMIT;
+  bytes.copyWithin(target + 8, offset + 24, offset + 40);
+  bytes.copyWithin(target + 24, offset + 8, offset + 24);
+  return pseudoSum6(view, target, protocol) + upperBytes;
 }
 
-function writeIcmp(target: Uint8Array, at: number, type: number, code: number): void {
-  target.fill(0, at, at + ICMP_HEADER_BYTES);
-  target[at] = type;
-  target[at + 1] = code;
-}
-
-/** A loop, because `set` would need a view of the source: at most 1000 bytes, and only for refused packets. */
-function copyBytes(source: Uint8Array, from: number, length: number, target: Uint8Array, to: number): void {
-  for (let index = 0; index < length; index++) {
-    target[to + index] = source[from + index];
-  }
+function writeIcmp(bytes: Uint8Array, at: number, type: number, code: number): void {
+  bytes.fill(0, at, at + ICMP_HEADER_BYTES);
+  bytes[at] = type;
+  bytes[at + 1] = code;
 }
 
 /** Whether source and destination both name one host: neither multicast, broadcast nor unspecified. */

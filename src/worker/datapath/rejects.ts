@@ -57,6 +57,6 @@ export class Rejects {
 
   #build(offset: number, length: number): number {
     const { bytes, view } = this.#arena;
-    return buildReject(bytes, view, offset, length, this.#tuple, bytes, view, this.#buffer);
+    return buildReject(bytes, view, offset, length, this.#tuple, this.#buffer);
   }
 }

@@ -45,11 +45,12 @@ describe('firewall allocation', function () {
       payload: tcp({ sourcePort: 9, destinationPort: 300 }),
     }),
   ];
-  const target = new Uint8Array(rejectBytesMax);
-  const targetView = viewOf(target);
   const tuple = new PacketTuple();
 
-  for (const bytes of sources) {
+  for (const packet of sources) {
+    const { length } = packet;
+    const bytes = new Uint8Array(length + rejectBytesMax);
+    bytes.set(packet);
     const view = viewOf(bytes);
     const upper = bytes[0] >> 4 === 4 ? 20 : 40;
     const conntrack = new ConntrackTable(new ArrayBuffer(ConntrackTable.byteLength(1024)), 0, 1024, 1);
@@ -62,26 +63,26 @@ describe('firewall allocation', function () {
     const cases: Readonly<Record<string, (index: number) => void>> = {
       'a hit in the table, refreshed': (index) => {
         view.setUint16(upper + 2, 300);
-        parsePacket(bytes, view, 0, bytes.length, true, tuple);
+        parsePacket(bytes, view, 0, length, true, tuple);
         firewall.check(tuple, peer, true, 1000 + (index >> 4));
       },
       'a first packet': (index) => {
         view.setUint16(upper + 2, 300 + (index & 0x3fff));
-        parsePacket(bytes, view, 0, bytes.length, true, tuple);
+        parsePacket(bytes, view, 0, length, true, tuple);
         firewall.check(tuple, peer, true, 10_000 + index);
       },
       'a refusal with its answer': () => {
         view.setUint16(upper + 2, 150);
-        parsePacket(bytes, view, 0, bytes.length, true, tuple);
+        parsePacket(bytes, view, 0, length, true, tuple);
         firewall.check(tuple, peer, true, 1000);
-        buildReject(bytes, view, 0, bytes.length, tuple, target, targetView, 0);
+        buildReject(bytes, view, 0, length, tuple, length);
       },
       'a hit in the cache': (index) => {
         if (index === 0) {
           cache.tick(1, 0);
         }
         view.setUint16(upper + 2, 301);
-        parsePacket(bytes, view, 0, bytes.length, true, tuple);
+        parsePacket(bytes, view, 0, length, true, tuple);
         firewall.check(tuple, peer, true, 1_000_000);
       },
     };

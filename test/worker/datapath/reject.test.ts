@@ -14,11 +14,12 @@ const flagAck = 0x10;
 /** The answer to a packet, checked for what holds of every answer; empty when there is none. */
 function reject(packet: Uint8Array, incoming: boolean = true): Uint8Array {
   const tuple = new PacketTuple();
-  const source = new Uint8Array(packet.length + 7).fill(0xee);
-  source.set(packet, 3);
-  expect(parsePacket(source, viewOf(source), 3, packet.length, incoming, tuple)).to.equal(0);
-  const target = new Uint8Array(rejectBytesMax + 20).fill(0xdd);
-  const length = buildReject(source, viewOf(source), 3, packet.length, tuple, target, viewOf(target), 11);
+  const sourceBytes = packet.length + 7;
+  const memory = new Uint8Array(sourceBytes + rejectBytesMax + 20).fill(0xee, 0, sourceBytes);
+  memory.set(packet, 3);
+  expect(parsePacket(memory, viewOf(memory), 3, packet.length, incoming, tuple)).to.equal(0);
+  const target = memory.subarray(sourceBytes).fill(0xdd);
+  const length = buildReject(memory, viewOf(memory), 3, packet.length, tuple, sourceBytes + 11);
   expect(length).to.be.at.most(rejectBytesMax);
   expect(target.subarray(0, 11).every((byte) => byte === 0xdd)).to.equal(true);
   expect(target.subarray(11 + length).every((byte) => byte === 0xdd)).to.equal(true);
@@ -48,8 +49,9 @@ function expectSound(answer: Uint8Array, packet: Uint8Array): void {
   expect(sum(Uint8Array.from([...pseudo, ...upper]))).to.equal(0xffff);
   const tuple = new PacketTuple();
   expect(parsePacket(answer, viewOf(answer), 0, answer.length, false, tuple)).to.equal(0);
-  const target = new Uint8Array(rejectBytesMax);
-  expect(buildReject(answer, viewOf(answer), 0, answer.length, tuple, target, viewOf(target), 0)).to.equal(0);
+  const memory = new Uint8Array(answer.length + rejectBytesMax);
+  memory.set(answer);
+  expect(buildReject(memory, viewOf(memory), 0, answer.length, tuple, answer.length)).to.equal(0);
 }
 
 /** RFC 1071, one 16-bit word at a time. */
