@@ -147,13 +147,12 @@ describe('TunPort (root)', function () {
     onError: (error: unknown) => void,
   ): Promise<string> {
     return new Promise((resolve) => {
+      const hash = createHash('sha256');
       const server: Server = createServer((socket) => {
-        const hash = createHash('sha256');
         socket.on('data', (chunk) => hash.update(chunk));
         socket.on('end', () => {
           socket.end();
           server.close();
-          resolve(hash.digest('hex'));
         });
         socket.on('error', onError);
       });
@@ -161,6 +160,8 @@ describe('TunPort (root)', function () {
       server.listen(4000, local, () => {
         const client = connect(4000, target, () => client.end(payload));
         client.on('error', onError);
+        // Not before: without the mirror it would never end, and neither would the test run.
+        client.on('close', () => resolve(hash.digest('hex')));
       });
     });
   }
