@@ -10,8 +10,8 @@
  *     bucket   64 bytes: lock, 8 tags (a flow's hash, 0 = empty)      } repeated
  *              8 rows of 64 bytes: generation, key, value             }
  *
- * A reader finds the tag, then checks generation, key and generation again. The key includes its own hash: on machines
- * that reorder loads, a mixture of two flows' words could pass the generation check, but not also match the hash.
+ * A reader finds the tag, then reads generation, key, value and generation again: an odd or a changed generation means
+ * that the row was being written. A row carries its flow's hash too.
  *
  * Times are whole seconds of a clock that all processes share (CLOCK_MONOTONIC) and come in as arguments. A flow
  * matches while `nowSeconds <= expiry`, so it lives for its timeout and at most a second more.
@@ -20,6 +20,7 @@
 import type { PacketTuple } from '../ip/packetTuple.ts';
 import { BucketLocks } from './bucketLocks.ts';
 import { EXPIRY, FlowRecord, holdsKey, MARK, OWNER, ROW_WORDS, RULE, readRow, writeKey } from './conntrackRow.ts';
+import { fenceReads } from './loadFence.ts';
 
 /** What `insert` did. */
 export const ConntrackInsert = {
@@ -102,6 +103,7 @@ export class ConntrackTable {
       const mark = words[row + MARK];
       this.foundRule = words[row + RULE];
       this.foundOwner = words[row + OWNER];
+      fenceReads();
       if (Atomics.load(words, row) !== generation || expiry < nowSeconds) {
         continue;
       }
@@ -300,7 +302,8 @@ export class ConntrackTable {
   #openRow(bucket: number, row: number): number {
     const generation = (this.#words[row] + 1) | 1;
     Atomics.store(this.#words, tagOfRow(bucket, row), 0);
-    Atomics.store(this.#words, row, generation);
+    // An exchange, because what is written next may not be seen before it, and a store would not say so everywhere.
+    Atomics.exchange(this.#words, row, generation);
     return generation;
   }
 

@@ -51,6 +51,7 @@ import {
   V6_SHIFT,
   wordsOf,
 } from './lighthouseRows.ts';
+import { fenceReads } from './loadFence.ts';
 
 /** What `encode` returns when there is no message. */
 export const LighthouseRead = {
@@ -79,8 +80,6 @@ export class LighthouseTable {
   /** What the next report is encoded into before the row is locked. */
   readonly #draft = new Int32Array(REPORTED_WORDS_MAX);
   readonly #draftBytes = new Uint8Array(this.#draft.buffer);
-  /** This process's own word, for `#fence`. */
-  readonly #fenceWord = new Int32Array(1);
 
   static byteLength(capacity: number): number {
     return alignToLine(LighthouseKeys.byteLength(capacity)) + LighthouseRows.byteLength(capacity);
@@ -160,7 +159,7 @@ export class LighthouseTable {
         at = writeTargetV2(bytes, at, n0, n1, n2, n3);
         at = this.#store.copyRelays(row, reported, 2, view, at);
       }
-      this.#fence();
+      fenceReads();
       if (Atomics.load(rows, base + GENERATIONS) === generations) {
         return isHost && isKnown ? finishMessage(bytes, start, at) - start : LighthouseRead.Unknown;
       }
@@ -298,7 +297,7 @@ export class LighthouseTable {
       const learned = section === LighthouseSection.Learned ? this.#rows[base + PRIMARY_LENGTHS] : 0;
       const at = this.#store.copyEndpoints(base, row, reported, learned, view, start);
       const end = this.#store.copyRelays(row, reported, 2, view, at);
-      this.#fence();
+      fenceReads();
       if (Atomics.load(this.#rows, base + GENERATIONS) === generations) {
         return end;
       }
@@ -319,14 +318,5 @@ export class LighthouseTable {
   #stepReported(base: number): void {
     const low = this.#rows[base + GENERATIONS] & 0xffff;
     Atomics.xor(this.#rows, base + GENERATIONS, low ^ ((low + 1) & 0xffff));
-  }
-
-  /**
-   * Keeps the plain reads before it from happening after the atomic read behind it: elsewhere than on x86 an atomic read
-   * orders only what follows it, so the copy could be newer than the generation that vouches for it. A word of this
-   * process alone, so nobody waits.
-   */
-  #fence(): void {
-    Atomics.add(this.#fenceWord, 0, 1);
   }
 }
