@@ -7,7 +7,7 @@
 
 import { type ToPrimary, type ToWorker, WorkerFd, type WorkerSettings } from '../shared/ipc/messages.ts';
 import { createLogger, type RootLogger } from '../shared/log/logger.ts';
-import { dropPrivileges, nobodyIds } from '../shared/sys/privileges.ts';
+import { dropPrivileges, forbidDumps, nobodyIds } from '../shared/sys/privileges.ts';
 import { QueueWorker } from './queueWorker.ts';
 
 let log: RootLogger | null = null;
@@ -50,6 +50,7 @@ function start(settings: WorkerSettings): void {
     report: (punts) => tell({ type: 'report', punts }),
     onFault: fail,
   });
+  forbidDumps();
   dropPrivileges(nobodyIds());
   running.run();
   tell({ type: 'ready' });

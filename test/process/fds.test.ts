@@ -53,6 +53,7 @@ describe('inherited descriptors', function () {
       capabilities: '0000000000000000',
       noNewPrivileges: '1',
       rootAgain: 'EPERM',
+      dumpable: 0,
     });
     expect(Atomics.load(new Int32Array(memory.buffer), 5)).to.equal(55);
     closeSync(memory.fd);

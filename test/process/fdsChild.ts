@@ -1,7 +1,10 @@
 /** The child of fds.test.ts: maps the memory that it inherited as fd 4 and does what its first argument says. */
 import { readFileSync } from 'node:fs';
+import { libc } from '../../src/shared/sys/libc.ts';
 import { dropPrivileges, forbidDumps } from '../../src/shared/sys/privileges.ts';
 import { mapSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
+
+const GET_DUMPABLE = 3;
 
 const [task, bytes, count] = process.argv.slice(2);
 const words = new Int32Array(mapSharedMemory(4, Number(bytes)).buffer);
@@ -21,9 +24,11 @@ if (task === 'add') {
     }
   }
 } else {
+  // Before the drop, which by itself makes a process that was root undumpable.
+  forbidDumps();
+  const dumpable = libc.prctl(GET_DUMPABLE, 0, 0, 0, 0);
   const dropped = dropPrivileges({ uid: 65534, gid: 65534 });
   const status = readFileSync('/proc/self/status', 'utf8');
-  forbidDumps();
   Atomics.store(words, 5, 55);
   process.send?.(
     {
@@ -33,6 +38,7 @@ if (task === 'add') {
       capabilities: statusLine(status, 'CapEff'),
       noNewPrivileges: statusLine(status, 'NoNewPrivs'),
       rootAgain: tryRoot(),
+      dumpable,
     },
     () => process.disconnect(),
   );

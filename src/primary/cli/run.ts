@@ -9,6 +9,7 @@ import type { Config } from '../../shared/config/config.ts';
 import { loadConfig } from '../../shared/config/loader.ts';
 import { formatProblem, hasErrors, type Problem } from '../../shared/config/problems.ts';
 import { createLogger, type Logger, type RootLogger } from '../../shared/log/logger.ts';
+import { forbidDumps } from '../../shared/sys/privileges.ts';
 import { Node } from '../node.ts';
 import { validate } from '../validators.ts';
 import type { Io } from './usage.ts';
@@ -22,6 +23,7 @@ interface Loaded {
 
 /** Runs until a signal ends it; returns the exit code. */
 export async function runNode(path: string, io: Io): Promise<number> {
+  forbidDumps();
   const loaded = load(path);
   if (loaded.usable === null) {
     for (const problem of loaded.problems) {

@@ -37,7 +37,7 @@ export function dropPrivileges(ids: UserIds): boolean {
   return true;
 }
 
-/** Keeps the process from being traced or core-dumped, as its memory holds session keys. */
+/** Keeps the process from being core-dumped, and from being traced by others than root: its memory holds keys. */
 export function forbidDumps(): void {
   check(libc.prctl(SetDumpable, 0, 0, 0, 0), 'prctl(PR_SET_DUMPABLE)');
 }
