@@ -144,6 +144,12 @@ export class MemoryUdp implements DatagramSource, DatagramSink {
     this.#arena.bytes.set(datagram, this.offsets[index]);
   }
 
+  /** As the receiver describes a datagram that was longer than its buffer. */
+  deliverCut(): void {
+    this.deliver(new Uint8Array(0));
+    this.segmentSizes[this.#receivedCount - 1] = 1;
+  }
+
   /** Copies of what was sent since the last take; the queue is empty afterwards. */
   take(): Uint8Array[] {
     const taken = Array.from({ length: this.#sentCount }, (_, index) =>

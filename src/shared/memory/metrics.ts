@@ -29,6 +29,7 @@ const NODE_METRIC_NAMES = [
   'messages.tx.holepunch',
   'messages.tx.exhausted',
   'drop.rx.too_short',
+  'drop.rx.too_long',
   'drop.rx.version',
   'drop.rx.type',
   'drop.rx.own_network',

@@ -136,8 +136,8 @@ export class Inbound {
       this.#metrics[METRIC['drop.rx.own_network']]++;
       return;
     }
-    if (step === 0) {
-      this.#metrics[METRIC['messages.rx.punch']]++;
+    if (udp.lengths[index] === 0) {
+      this.#metrics[step === 0 ? METRIC['messages.rx.punch'] : METRIC['drop.rx.too_long']]++;
     }
     for (let offset = udp.offsets[index]; offset < end; offset += step) {
       this.#metrics[METRIC['udp.rx.packets']]++;

@@ -17,8 +17,6 @@ import type { PacketMemory, SumFunction } from '../../shared/ip/packetMemory.ts'
 import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import { GsoType, VirtioFlag } from '../ports/virtio.ts';
 
-export { GsoType, VirtioFlag } from '../ports/virtio.ts';
-
 /** Why a packet cannot be cut or finished. Negative, so that a count stands for success. */
 export const SegmentFault = {
   TooShort: -1,

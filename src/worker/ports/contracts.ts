@@ -7,7 +7,7 @@
 export interface DatagramSource {
   readonly offsets: Uint32Array;
   readonly lengths: Uint32Array;
-  /** Messages may be several datagrams of this size, the last one shorter. */
+  /** Messages may be several datagrams of this size, the last one shorter. 1 with length 0: one too long, dropped. */
   readonly segmentSizes: Uint32Array;
   /** Arena offsets of the senders' socket addresses. */
   readonly sources: Uint32Array;

@@ -18,8 +18,6 @@ export interface UdpPortOptions {
   readonly batch: number;
   /** Whether to use UDP_SEGMENT and UDP_GRO where the kernel has them (`listen.udp_offloads`). */
   readonly offloads: boolean;
-  /** Bytes set aside for datagrams that wait to be sent. */
-  readonly sendBytes?: number;
 }
 
 export class UdpPort {
@@ -39,7 +37,7 @@ export class UdpPort {
     this.isGro = options.offloads && options.batch > 1 && enableGro(arena, fd);
     this.receiver = new UdpReceiver(arena, fd, family, options.batch, this.isGro);
     const isSegmenting = options.offloads && canSegment(arena, fd);
-    this.sender = new UdpSender(arena, fd, family, options.sendBytes ?? SEND_BYTES, isSegmenting);
+    this.sender = new UdpSender(arena, fd, family, SEND_BYTES, isSegmenting);
     this.offsets = this.receiver.offsets;
     this.lengths = this.receiver.lengths;
     this.segmentSizes = this.receiver.segmentSizes;

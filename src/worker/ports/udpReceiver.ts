@@ -9,25 +9,22 @@ import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
 import { type SocketFamily, socketAddressLength } from '../../shared/tunnel/socketAddress.ts';
 import { CONTROL_BYTES, Messages } from './messages.ts';
 
-/** Bytes for one datagram without GRO: the largest tunnel MTU with headers. A longer one is dropped and counted. */
+/** Bytes for one datagram without GRO: the largest tunnel MTU with headers. A longer one is dropped. */
 export const DATAGRAM_BYTES_MAX = 9216;
 
 export class UdpReceiver {
   // Message i of the last `receive`.
   /** Arena offset of the first byte. */
   readonly offsets: Uint32Array;
-  /** Bytes of all its datagrams; 0 for one that was dropped or empty. */
+  /** Bytes of all its datagrams; 0 for an empty one, and for one that was cut because it is too long. */
   readonly lengths: Uint32Array;
-  /** Bytes of each datagram in the message, the last one excepted; equal to the length where it is one. */
+  /** Bytes of each datagram in the message, the last one excepted; equal to the length where it is one; 1 if cut. */
   readonly segmentSizes: Uint32Array;
   /** Arena offset of the source's socket address. */
   readonly sources: Uint32Array;
 
-  // Counters since start.
+  /** Since the start. */
   callCount = 0;
-  messageCount = 0;
-  truncatedCount = 0;
-  errorCount = 0;
 
   readonly #fd: number;
   readonly #arena: Arena;
@@ -62,7 +59,7 @@ export class UdpReceiver {
 
   /**
    * Receives what is there, at most one batch; returns the number of messages, 0 when nothing waits. A broken socket is
-   * a negative errno. Errors that belong to an earlier send (ECONNREFUSED and its like) are counted and passed over.
+   * a negative errno. Errors that belong to an earlier send (ECONNREFUSED and its like) are passed over.
    */
   receive(): number {
     this.#prepare();
@@ -83,7 +80,6 @@ export class UdpReceiver {
       if (errno === Errno.EAGAIN) {
         return 0;
       }
-      this.errorCount++;
       if (errno === Errno.EBADF || errno === Errno.ENOTSOCK || errno === Errno.EFAULT) {
         return -errno;
       }
@@ -103,13 +99,13 @@ export class UdpReceiver {
   #describe(count: number): void {
     const messages = this.#messages;
     this.#lastCount = count;
-    this.messageCount += count;
     for (let index = 0; index < count; index++) {
-      let length = messages.length(index);
       if ((messages.flags(index) & MESSAGE_TRUNCATED) !== 0) {
-        this.truncatedCount++;
-        length = 0;
+        this.lengths[index] = 0;
+        this.segmentSizes[index] = 1;
+        continue;
       }
+      const length = messages.length(index);
       const segmentSize = this.#isGro ? messages.control32(index, UDP_GRO) : 0;
       this.lengths[index] = length;
       this.segmentSizes[index] = segmentSize > 0 ? Math.min(segmentSize, length) : length;

@@ -330,6 +330,14 @@ describe('data path, tun to tun', () => {
     expect(count(right, 'drop.rx.own_network')).to.equal(1);
   });
 
+  it('tells an empty datagram from one that was cut because it is too long', () => {
+    right.udp.deliver(new Uint8Array(0));
+    right.udp.deliverCut();
+    right.turn();
+    expect([count(right, 'messages.rx.punch'), count(right, 'drop.rx.too_long')]).to.deep.equal([1, 1]);
+    expect(count(right, 'udp.rx.packets')).to.equal(0);
+  });
+
   it("does not let a peer use another host's address", () => {
     connect(left, right, 0);
     left.tun.send(datagram('10.1.0.77', RIGHT));
