@@ -6,6 +6,7 @@
 import { lookup } from 'node:dns/promises';
 import type { HostPort } from '../shared/config/config.ts';
 import { type Endpoint, endpointOf, type IpAddress, parseAddress } from '../shared/ip/address.ts';
+import { errorText } from '../shared/log/errorText.ts';
 import type { ResolveAnswer, ResolveRequest } from './control/effects.ts';
 
 /** One name to its addresses; `family` 0 asks for both. Rejects when there are none. */
@@ -43,7 +44,7 @@ export class DnsResolver {
       const endpoints = addresses.map((address): Endpoint => endpointOf(address, target.port));
       return endpoints.length === 0 ? failure(target.host, 'no address found') : { endpoints, failures: [] };
     } catch (error) {
-      return failure(target.host, error instanceof Error ? error.message : String(error));
+      return failure(target.host, errorText(error));
     }
   }
 

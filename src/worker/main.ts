@@ -4,8 +4,8 @@
  * Everything that needs files (modules, libraries) is loaded before privileges are dropped. A worker holds no truth: it
  * may be killed at any instruction and its successor takes the same descriptors. When the primary goes, it goes.
  */
-
 import { type ToPrimary, type ToWorker, WorkerFd, type WorkerSettings } from '../shared/ipc/messages.ts';
+import { errorText } from '../shared/log/errorText.ts';
 import { createLogger, type RootLogger } from '../shared/log/logger.ts';
 import { dropPrivileges, forbidDumps, nobodyIds } from '../shared/sys/privileges.ts';
 import { QueueWorker } from './queueWorker.ts';
@@ -63,7 +63,7 @@ function tell(message: ToPrimary): void {
 
 /** A defect or a broken machine: says why and ends; the primary starts a successor. */
 function fail(error: unknown): void {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = errorText(error);
   log?.error('Worker cannot go on', { reason, stack: error instanceof Error ? (error.stack ?? '') : '' });
   const exit = (): void => process.exit(1);
   if (process.connected && process.send !== undefined) {

@@ -16,6 +16,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { labObstacle, sweepLabs } from '../../src/primary/cli/demo/lab.ts';
+import { errorText } from '../../src/shared/log/errorText.ts';
 import { type Candidate, startContest } from './contest.ts';
 import { measure, measuresOf, type Plan, type Values } from './measures.ts';
 import { renderPlot } from './plot.ts';
@@ -104,7 +105,7 @@ async function turn(candidate: Candidate, plan: Plan): Promise<Values> {
       await running.close();
     }
   } catch (error) {
-    console.error(`${candidate.name}: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`${candidate.name}: ${errorText(error)}`);
     process.exitCode = 1;
     return {};
   }

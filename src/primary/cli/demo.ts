@@ -9,6 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { errorText } from '../../shared/log/errorText.ts';
 import { Lab, labObstacle, type Namespace, sweepLabs } from './demo/lab.ts';
 import type { Program } from './demo/program.ts';
 import type { TransferReport } from './demo/transferPeer.ts';
@@ -39,7 +40,7 @@ export async function demoCommand(argv: readonly string[], io: Io): Promise<numb
     await new Story(lab, io).tell();
     return 0;
   } catch (error) {
-    io.stderr.write(`\nweft demo: ${error instanceof Error ? error.message : String(error)}\n`);
+    io.stderr.write(`\nweft demo: ${errorText(error)}\n`);
     return 1;
   } finally {
     lab.close();

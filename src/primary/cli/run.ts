@@ -8,6 +8,7 @@ import type { Identity } from '../../shared/cert/identity.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { loadConfig } from '../../shared/config/loader.ts';
 import { formatProblem, hasErrors, type Problem } from '../../shared/config/problems.ts';
+import { errorText } from '../../shared/log/errorText.ts';
 import { createLogger, type Logger, type RootLogger } from '../../shared/log/logger.ts';
 import { forbidDumps } from '../../shared/sys/privileges.ts';
 import { Node } from '../node.ts';
@@ -44,7 +45,7 @@ export async function runNode(path: string, io: Io): Promise<number> {
         log.info('weft is up', { version: weftVersion(), ...node.describe() });
         watchSignals(node, path, log, resolve);
       },
-      (error: unknown) => refuse(error instanceof Error ? error.message : String(error)),
+      (error: unknown) => refuse(errorText(error)),
     );
   });
 }

@@ -3,6 +3,7 @@
  * that cannot be opened is reported and tried again at the next reload; the node goes on without it.
  */
 import type { IpAddress } from '../../shared/ip/address.ts';
+import { errorText } from '../../shared/log/errorText.ts';
 import type { Logger } from '../../shared/log/logger.ts';
 import { DnsAnswers, type DnsAnswersParts } from './answers.ts';
 import { DnsServer } from './server.ts';
@@ -73,7 +74,7 @@ export class DnsService {
       });
       this.#log.info('DNS server is up', { host, port: this.#server.port });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = errorText(error);
       this.#log.error('DNS server could not be started; check lighthouse.dns.host and lighthouse.dns.port', {
         host,
         port,

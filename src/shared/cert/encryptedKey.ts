@@ -8,6 +8,7 @@
  */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { type Argon2Parameters, deriveKey } from '../crypto/argon2.ts';
+import { errorText } from '../log/errorText.ts';
 import { ProtobufReader, ProtobufWriter, WireType } from '../wire/protobuf.ts';
 import { CertificateError } from './certificateError.ts';
 
@@ -69,7 +70,7 @@ function derivedKey(passphrase: Uint8Array, salt: Uint8Array, parameters: Argon2
   try {
     return deriveKey(passphrase, salt, parameters, 32);
   } catch (error) {
-    throw new CertificateError(error instanceof Error ? error.message : String(error));
+    throw new CertificateError(errorText(error));
   }
 }
 

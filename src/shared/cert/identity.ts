@@ -6,6 +6,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { publicKeyOf } from '../crypto/dh.ts';
 import type { Prefix } from '../ip/address.ts';
+import { errorText } from '../log/errorText.ts';
 import { CaPool, isValidAt } from './caPool.ts';
 import type { Certificate, Curve } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
@@ -271,7 +272,7 @@ class Loading {
     try {
       file = isInline(source) ? Buffer.from(source) : this.#files.read(source);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       // What may be the private key itself is never named as a path.
       const problem = looksLikeContent(source)
         ? 'it is no file that can be read, and no PEM text, which begins with a line "-----BEGIN ...-----"'

@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
+import { errorText } from '../log/errorText.ts';
 import { errorAt, type Problem } from './problems.ts';
 
 export interface SourceFile {
@@ -79,5 +80,5 @@ function reasonOf(error: unknown): string {
     ENOTDIR: 'a part of the path is no directory',
     ELOOP: 'too many symbolic links',
   };
-  return known[code] ?? (error instanceof Error ? error.message : String(error));
+  return known[code] ?? errorText(error);
 }

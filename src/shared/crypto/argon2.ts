@@ -5,6 +5,7 @@
  */
 import * as crypto from 'node:crypto';
 import { argon2id } from '@noble/hashes/argon2.js';
+import { errorText } from '../log/errorText.ts';
 
 export interface Argon2Parameters {
   readonly memoryKib: number;
@@ -41,7 +42,7 @@ export function deriveKey(
       maxmem: 0xffff_ffff,
     });
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = errorText(error);
     throw new RangeError(
       `Argon2id with ${memoryKib} KiB of memory, ${iterations} iterations and parallelism ${parallelism} failed, ` +
         `is there enough free memory? (${detail})`,

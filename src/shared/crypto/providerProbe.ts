@@ -4,6 +4,7 @@
  * A foreign library may crash or hang here at no cost. Not to be imported.
  */
 import { writeSync } from 'node:fs';
+import { errorText } from '../log/errorText.ts';
 import { Cipher } from './aead.ts';
 import { createNodeProvider } from './nodeProvider.ts';
 import { type ProviderName, type ProviderReport, providerNames, tryLoad } from './providers.ts';
@@ -35,7 +36,7 @@ function tryProvider(name: ProviderName): ProviderReport {
       chacha = trial(Cipher.ChaCha20Poly1305);
     }
   } catch (error) {
-    reasons.push(error instanceof Error ? error.message : String(error));
+    reasons.push(errorText(error));
   }
   return { name, aes, chacha, reason: reasons.join('; ') };
 }

@@ -6,6 +6,7 @@
  * process where a crash costs nothing.
  */
 import koffi from 'koffi';
+import { errorText } from '../log/errorText.ts';
 
 /** C name → [result type, parameter types]. Pointers are 'uintptr_t' and travel as Numbers. */
 export type Signatures = Readonly<Record<string, readonly [string, readonly string[]]>>;
@@ -45,7 +46,7 @@ export function loadLibrary<S extends Signatures>(
       }
       reasons.push(`${name ?? 'node binary'}: ${fault}`);
     } catch (error) {
-      reasons.push(`${name ?? 'node binary'}: ${error instanceof Error ? error.message : String(error)}`);
+      reasons.push(`${name ?? 'node binary'}: ${errorText(error)}`);
     }
   }
   return { library: null, reasons };

@@ -7,6 +7,7 @@ import { signCertificate } from '../../../shared/cert/signing.ts';
 import { ARGON2_MEMORY_KIB_MAX, type Argon2Parameters } from '../../../shared/crypto/argon2.ts';
 import { generateKeyPair } from '../../../shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../../shared/crypto/ed25519.ts';
+import { errorText } from '../../../shared/log/errorText.ts';
 import { boolFlag, durationFlag, type FlagValues, stringFlag, uintFlag } from '../flags.ts';
 import { curveOf, listOf, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
 import {
@@ -15,7 +16,6 @@ import {
   CommandError,
   checkStreams,
   refuseOverwriting,
-  textOf,
   unixSeconds,
   usageError,
   writeOutput,
@@ -128,7 +128,7 @@ async function encrypted(io: CertIo, key: Key, parameters: Argon2Parameters): Pr
   try {
     return formatEncryptedKey(key, passphrase, parameters, randomBytes(32), randomBytes(12));
   } catch (error) {
-    throw new CommandError(`error while encrypting out-key: ${textOf(error)}`);
+    throw new CommandError(`error while encrypting out-key: ${errorText(error)}`);
   } finally {
     passphrase.fill(0);
   }

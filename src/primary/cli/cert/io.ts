@@ -15,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { CertificateError } from '../../../shared/cert/certificateError.ts';
+import { errorText } from '../../../shared/log/errorText.ts';
 
 /** What a mode needs of its process; tests pass their own. */
 export interface CertIo {
@@ -76,7 +77,7 @@ export async function readInput(io: CertIo, path: string, what: string): Promise
   try {
     return path === '-' ? await readAll(io.stdin) : readFileSync(path);
   } catch (error) {
-    throw new CommandError(`error while reading ${what}: ${textOf(error)}`);
+    throw new CommandError(`error while reading ${what}: ${errorText(error)}`);
   }
 }
 
@@ -128,7 +129,7 @@ export function writeOutput(
       writeFile(path, bytes, mode === 'new' ? 'wx' : 'w');
     }
   } catch (error) {
-    throw new CommandError(`error while writing ${what}: ${textOf(error)}`);
+    throw new CommandError(`error while writing ${what}: ${errorText(error)}`);
   }
 }
 
@@ -138,11 +139,6 @@ export function printable(text: string): string {
     /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
   );
-}
-
-/** What an error says, for the end of a sentence. */
-export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function writeFile(path: string, bytes: Uint8Array, flags: 'w' | 'wx'): void {
