@@ -116,7 +116,7 @@ describe('commands that ask a running node', function () {
     const failed = answer.rules.map(({ checks }) => checks.filter(({ passed }) => !passed).map(({ field }) => field));
     expect(failed).to.deep.equal([['proto'], ['port'], ['groups']]);
     const before = dropped('incoming.dropped.no_rule');
-    await pair.lab.run(pair.left.namespace, ['timeout', '2', 'bash', '-c', `exec 3<>/dev/tcp/${RIGHT}/22`]);
+    await pair.lab.run(pair.left.namespace, ['timeout', '20', 'bash', '-c', `exec 3<>/dev/tcp/${RIGHT}/22`]);
     expect(dropped('incoming.dropped.no_rule')).to.be.greaterThan(before);
     const text = weft('why', LEFT, RIGHT, 'tcp', '22', '-socket', socketOf('right'));
     expect(text.out).to.match(/FAIL groups: nothing, wanted admins/);

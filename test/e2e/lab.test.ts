@@ -19,7 +19,7 @@ interface Announcement {
 }
 
 describe('lab', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   before(function () {
     requireLab(this, 'iperf3', 'ping');
   });

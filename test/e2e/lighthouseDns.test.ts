@@ -21,7 +21,7 @@ interface Answer {
 }
 
 describe('DNS of a lighthouse', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let net: NatLab;
 
   before(async function () {
@@ -44,7 +44,7 @@ describe('DNS of a lighthouse', function () {
   after(() => net?.close());
 
   async function dig(from: Namespace, server: string, ...words: readonly string[]): Promise<Answer> {
-    const options = ['+noall', '+comments', '+answer', '+time=1', '+tries=2'];
+    const options = ['+noall', '+comments', '+answer', '+time=5', '+tries=3'];
     const { stdout } = await net.lab.run(from, ['dig', `@${server}`, ...options, ...words]);
     const data = stdout.split('\n').flatMap((line) => /^[^;]\S*\s+\d+\s+IN\s+\w+\s+(.*)$/.exec(line)?.[1] ?? []);
     return { status: /status: (\w+)/.exec(stdout)?.[1] ?? null, data };
@@ -88,7 +88,7 @@ describe('DNS of a lighthouse', function () {
       const mark = lighthouse.lines.length;
       lighthouse.writeConfig({ lighthouse: settings });
       lighthouse.program.signal('SIGHUP');
-      await lighthouse.program.waitForLine(/Configuration reloaded/, 10_000, mark);
+      await lighthouse.program.waitForLine(/Configuration reloaded/, 30_000, mark);
     };
     await reload({ ...DNS, dns: { host: LIGHTHOUSE, port: 5300 } });
     await until('the new port', async () => (await ask('-p', '5300', 'host-1.test')).status === 'NOERROR');

@@ -17,7 +17,9 @@ function isWiped({ privateKey }: Identity): boolean {
   return privateKey.every((byte) => byte === 0);
 }
 
-describe('the custody of private keys', () => {
+describe('the custody of private keys', function () {
+  this.timeout(60_000);
+
   it('wipes the key of an identity that was refused, at once', () => {
     const [old, offered] = [identity(1), identity(2)];
     new KeyCustody(NEVER).afterReload(old, offered, old);
@@ -28,14 +30,14 @@ describe('the custody of private keys', () => {
     const [old, offered] = [identity(1), identity(2)];
     new KeyCustody(QUICK).afterReload(old, offered, offered);
     expect(isWiped(old)).to.equal(false);
-    await until('the old key to be wiped', () => isWiped(old), 2000, 1);
+    await until('the old key to be wiped', () => isWiped(old), 20_000, 1);
     expect(isWiped(offered)).to.equal(false);
   });
 
   it('does so also when the key is the same: the new identity has its own copy', async () => {
     const [old, offered] = [identity(1), identity(1)];
     new KeyCustody(QUICK).afterReload(old, offered, offered);
-    await until('the old copy to be wiped', () => isWiped(old), 2000, 1);
+    await until('the old copy to be wiped', () => isWiped(old), 20_000, 1);
     expect(isWiped(offered)).to.equal(false);
   });
 

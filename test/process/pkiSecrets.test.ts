@@ -29,7 +29,7 @@ function secretOf({ key }: HostKey): Secret {
 }
 
 describe('the private key of a node', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let directory: string;
   let remove = (): void => undefined;
   let pki: WeftPki;
@@ -144,7 +144,7 @@ describe('the private key of a node', function () {
       [{ key: secret.pem.replace('END', 'ENDE') }, /pki\.key/],
     ] as const) {
       const mark = reload(node, { pki: changes });
-      await node.program.waitForLine(told, 5000, mark);
+      await node.program.waitForLine(told, 20_000, mark);
     }
     expect((await ping(lab, node.namespace, RIGHT)).received).to.equal(3);
     const needles = [secret.bytes, Buffer.from(secret.texts[0])];

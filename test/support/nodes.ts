@@ -107,7 +107,7 @@ export class TestNode {
   /** Starts the program and returns when it carries packets. */
   async start(changes: Partial<NodeOptions> = {}): Promise<void> {
     const program = this.launch(changes);
-    await program.waitForLine(READY[this.kind], 20_000);
+    await program.waitForLine(READY[this.kind]);
     await until(`device ${OVERLAY_DEVICE} of ${this.name}`, () => this.hasDevice());
   }
 

@@ -5,7 +5,8 @@ import { groupMembers, isRunning, markProcess, processStat } from '../../../src/
 import { describeExit, Program } from '../../../src/primary/cli/demo/program.ts';
 import { until } from '../../../src/primary/cli/demo/until.ts';
 
-describe('program', () => {
+describe('program', function () {
+  this.timeout(60_000);
   const started: Program[] = [];
   afterEach(() => {
     for (const program of started.splice(0)) {
@@ -29,7 +30,7 @@ describe('program', () => {
   it('gives the first line that matches, past or to come, from a place on', async () => {
     const program = shell('echo a1; echo b; echo a2; sleep 100');
     expect(await program.waitForLine(/^a/)).to.equal('a1');
-    expect(await program.waitForLine(/^a/, 1_000, 1)).to.equal('a2');
+    expect(await program.waitForLine(/^a/, 20_000, 1)).to.equal('a2');
     expect(await program.waitForLine(/b/)).to.equal('b');
   });
 
@@ -69,7 +70,9 @@ describe('program', () => {
   });
 });
 
-describe('process table', () => {
+describe('process table', function () {
+  this.timeout(60_000);
+
   it('knows this process and its numbers', () => {
     const stat = processStat(process.pid);
     expect(stat).to.deep.include({ pid: process.pid, parent: process.ppid });
@@ -97,7 +100,7 @@ describe('process table', () => {
 describe('until', () => {
   it('returns the value that has come', async () => {
     let calls = 0;
-    const value = await until('a number', () => (++calls === 3 ? calls : null), 1_000, 1);
+    const value = await until('a number', () => (++calls === 3 ? calls : null), 20_000, 1);
     expect(value).to.equal(3);
   });
 

@@ -82,7 +82,7 @@ export class Program {
   }
 
   /** The first line at or after index `from` that matches; throws after `timeoutMs`, or at once when the program ends without it. */
-  waitForLine(pattern: RegExp, timeoutMs: number = 10_000, from: number = 0): Promise<string> {
+  waitForLine(pattern: RegExp, timeoutMs: number = 30_000, from: number = 0): Promise<string> {
     let next = from;
     return new Promise((resolve, reject) => {
       const finish = (outcome: () => void): void => {

@@ -9,7 +9,7 @@
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
-  timeoutMs: number = 10_000,
+  timeoutMs: number = 30_000,
   intervalMs: number = 20,
 ): Promise<Exclude<T, null | undefined | false>> {
   const deadlineMs = performance.now() + timeoutMs;
