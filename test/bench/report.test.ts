@@ -66,10 +66,17 @@ describe('traffic reports', () => {
     const text = [
       '64 bytes from 10.86.0.2: icmp_seq=1 ttl=64 time=0.276 ms',
       '64 bytes from 10.86.0.2: icmp_seq=3 ttl=64 time=1.5 ms',
-      '3 packets transmitted, 2 received, +1 duplicates, 33.3% packet loss, time 2003ms',
+      '64 bytes from 10.86.0.2: icmp_seq=3 ttl=64 time=1.6 ms (DUP!)',
+      '64 bytes from 10.86.0.2: icmp_seq=4 ttl=64 time=0.3 ms',
+      '4 packets transmitted, 3 received, +1 duplicates, 25% packet loss, time 3003ms',
     ].join('\n');
-    expect(parsePing(text)).to.deep.equal({ sent: 3, received: 2, duplicates: 1, rttMs: [0.276, 1.5] });
-    expect(parsePing('connect: Network is unreachable')).to.deep.include({ sent: 0, received: 0 });
+    expect(parsePing(text, 3), 'the fourth was sent for want of an answer to the second').to.deep.equal({
+      sent: 3,
+      received: 2,
+      duplicates: 1,
+      rttMs: [0.276, 1.5],
+    });
+    expect(parsePing('connect: Network is unreachable', 3)).to.deep.include({ sent: 0, received: 0 });
   });
 
   it('reads iperf3, and repeats its complaint', () => {

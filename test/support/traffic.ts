@@ -16,7 +16,7 @@ export interface PingOptions {
   readonly payloadBytes?: number;
   /** Sets "don't fragment", so that a packet over the device's MTU is refused. */
   readonly noFragment?: boolean;
-  /** Each answer is awaited this long. */
+  /** Answers are awaited this long after the last packet: 10 unless told otherwise. */
   readonly patienceSeconds?: number;
 }
 
@@ -28,28 +28,35 @@ export interface PingResult {
 }
 
 export async function ping(lab: Lab, from: Namespace, to: string, options: PingOptions = {}): Promise<PingResult> {
-  const words = ['ping', '-n', '-c', String(options.count ?? 3), '-i', String((options.intervalMs ?? 100) / 1000)];
-  words.push('-W', String(options.patienceSeconds ?? 2), '-s', String(options.payloadBytes ?? 56));
+  const { count = 3, intervalMs = 100, patienceSeconds = 10 } = options;
+  const words = ['ping', '-n', '-c', String(count), '-i', String(intervalMs / 1000)];
+  words.push('-s', String(options.payloadBytes ?? 56), '-W', String(patienceSeconds));
+  if (count > 1) {
+    // By -W alone ping awaits the first answer; once it has one, the others only for twice the longest round trip.
+    words.push('-w', String(Math.ceil(((count - 1) * intervalMs) / 1000) + patienceSeconds));
+  }
   if (options.noFragment === true) {
     words.push('-M', 'do');
   }
   const outcome = await lab.run(from, [...words, to], 120_000);
-  return parsePing(outcome.stdout);
+  return parsePing(outcome.stdout, count);
 }
 
-export function parsePing(text: string): PingResult {
-  const summary = /(\d+) packets transmitted, (\d+) received/.exec(text);
-  const times = [...text.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]));
+/** Of the first `count` packets: with -w, ping sends more while an answer is missing. */
+export function parsePing(text: string, count: number): PingResult {
+  const summary = /(\d+) packets transmitted/.exec(text);
+  const answers = [...text.matchAll(/ bytes from .* icmp_seq=(\d+) .*time=([\d.]+) ms(?! \(DUP!\))/g)];
+  const times = answers.filter((match) => Number(match[1]) <= count).map((match) => Number(match[2]));
   return {
-    sent: Number(summary?.[1] ?? 0),
-    received: Number(summary?.[2] ?? 0),
+    sent: Math.min(count, Number(summary?.[1] ?? 0)),
+    received: times.length,
     duplicates: Number(/\+(\d+) duplicates/.exec(text)?.[1] ?? 0),
     rttMs: times,
   };
 }
 
 /** Pings until one answer has come: the tunnel stands. */
-export async function untilReachable(lab: Lab, from: Namespace, to: string, timeoutMs: number = 15_000): Promise<void> {
+export async function untilReachable(lab: Lab, from: Namespace, to: string, timeoutMs: number = 30_000): Promise<void> {
   await until(
     `${to} to answer a ping from ${from.label}`,
     async () => (await ping(lab, from, to, { count: 1, patienceSeconds: 1 })).received === 1,
