@@ -10,12 +10,14 @@ import { requireLab } from '../support/environment.ts';
 import { OVERLAY_DEVICE, type TestNode } from '../support/nodes.ts';
 import { LEFT, Pair, RIGHT } from '../support/pair.ts';
 import { deviceBytes, runSeconds } from '../support/procfs.ts';
+import { StallWatch } from '../support/stalls.ts';
 import { ping, stream, untilReachable } from '../support/traffic.ts';
 
 const ROUTINES = 2;
+const PING_MS = 20;
 
 describe('supervision', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let pair: Pair;
 
   before(function () {
@@ -36,7 +38,8 @@ describe('supervision', function () {
       await startPair();
       const victim = side === 'sending' ? pair.right : pair.left;
       const marks = [pair.left.lines.length, pair.right.lines.length];
-      const pinging = ping(pair.lab, pair.left.namespace, RIGHT, { count: 300, intervalMs: 20 });
+      const stalls = new StallWatch();
+      const pinging = ping(pair.lab, pair.left.namespace, RIGHT, { count: 300, intervalMs: PING_MS });
       // The server, on the right, sends: the client's report then tells what arrived in each tenth of a second.
       const streaming = stream(pair.lab, pair.left.namespace, pair.right.namespace, RIGHT, {
         seconds: 6,
@@ -48,10 +51,11 @@ describe('supervision', function () {
         await killWorker(victim, turn);
       }
       const { intervalBytes } = await streaming;
-      expect(longestRun(intervalBytes, (bytes) => bytes === 0) * 0.1, 'seconds without data').to.be.lessThan(1);
+      expectUnderSecond(longestRun(intervalBytes, (bytes) => bytes === 0) * 100, stalls, 'without data');
       expect(intervalBytes.at(-2), 'bytes in the last tenths').to.be.greaterThan(0);
       const { sent, received } = await pinging;
-      expect((sent - received) * 0.02, 'seconds of unanswered pings').to.be.lessThan(1);
+      stalls.stop();
+      expectUnderSecond((sent - received) * PING_MS, stalls, 'of unanswered pings');
       expect(pair.left.handshakes(marks[0]) + pair.right.handshakes(marks[1]), 'new handshakes').to.equal(0);
     });
   }
@@ -71,21 +75,34 @@ describe('supervision', function () {
     const workers = marksOf(pair.left.workerPids());
     expect(workers).to.have.length(ROUTINES);
     pair.left.program.signal('SIGKILL');
-    await until('the workers to end', () => !workers.some(isRunning), 5_000);
-    await until('the device to vanish', async () => !(await pair.left.hasDevice()), 5_000);
+    await until('the workers to end', () => !workers.some(isRunning));
+    await until('the device to vanish', async () => !(await pair.left.hasDevice()));
   });
 
   it('an idle node uses less than one hundredth of a core', async () => {
     await startPair();
-    const before = [runSeconds(pair.left.allPids()), runSeconds(pair.right.allPids())];
-    const startMs = performance.now();
-    await until('five idle seconds to pass', () => performance.now() - startMs >= 5_000, 10_000, 250);
-    const seconds = (performance.now() - startMs) / 1000;
-    const after = [runSeconds(pair.left.allPids()), runSeconds(pair.right.allPids())];
-    expect((after[0] - before[0]) / seconds, 'share of a core, left').to.be.lessThan(0.01);
-    expect((after[1] - before[1]) / seconds, 'share of a core, right').to.be.lessThan(0.01);
+    const windows = [await idleShares(pair), await idleShares(pair), await idleShares(pair)];
+    expect(Math.min(...windows.map(({ left }) => left)), 'share of a core, left').to.be.lessThan(0.01);
+    expect(Math.min(...windows.map(({ right }) => right)), 'share of a core, right').to.be.lessThan(0.01);
   });
 });
+
+function expectUnderSecond(ms: number, stalls: StallWatch, what: string): void {
+  expect(ms - stalls.mostWithin(ms), `milliseconds ${what}`).to.be.lessThan(1000);
+}
+
+/**
+ * Each node's share of a core in five seconds, in which whatever a node does periodically has its turn. A virtual machine
+ * charges a process also for moments in which the machine itself did not run: of several windows the least is the node's.
+ */
+async function idleShares({ left, right }: Pair): Promise<{ readonly left: number; readonly right: number }> {
+  const before = [runSeconds(left.allPids()), runSeconds(right.allPids())];
+  const startMs = performance.now();
+  await until('five idle seconds to pass', () => performance.now() - startMs >= 5_000, 30_000, 250);
+  const seconds = (performance.now() - startMs) / 1000;
+  const after = [runSeconds(left.allPids()), runSeconds(right.allPids())];
+  return { left: (after[0] - before[0]) / seconds, right: (after[1] - before[1]) / seconds };
+}
 
 /** Kills one worker and returns when another process has taken its place. */
 async function killWorker(node: TestNode, index: number): Promise<void> {

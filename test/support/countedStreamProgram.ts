@@ -7,6 +7,7 @@
  * The client ends on SIGTERM: it sends no more, waits for what is under way, and prints the result.
  */
 import { connect, createServer } from 'node:net';
+import { StallWatch } from './stalls.ts';
 
 const RECORD_BYTES = 64;
 const SEND_MS = 5;
@@ -31,6 +32,7 @@ function count(): void {
   const socket = connect({ host, port: Number(port), noDelay: true });
   const record = Buffer.alloc(RECORD_BYTES);
   let [sent, echoed, lastMs, longestGapMs] = [0, 0, performance.now(), 0];
+  const stalls = new StallWatch();
   let rest = Buffer.alloc(0);
   const fail = (reason: string): never => {
     console.log(JSON.stringify({ sent, echoed, longestGapMs, fault: reason }));
@@ -41,7 +43,7 @@ function count(): void {
     socket.write(Buffer.from(record));
   }, SEND_MS);
   socket.on('data', (data) => {
-    longestGapMs = Math.max(longestGapMs, performance.now() - lastMs);
+    longestGapMs = Math.max(longestGapMs, performance.now() - lastMs - stalls.since(lastMs));
     lastMs = performance.now();
     rest = Buffer.concat([rest, data]);
     for (; rest.length >= RECORD_BYTES; rest = rest.subarray(RECORD_BYTES)) {
