@@ -72,8 +72,8 @@ async function expectUnknownHostIsSilence({ lab, lighthouse, hosts }: NatLab): P
   if (lighthouse.kind === 'weft') {
     await until('a query without an answer', () => count(lighthouse, 'lighthouse.queries.not_found') > 0);
     await until('a reply', () => count(lighthouse, 'lighthouse.tx.HostQueryReply') > 0, 20_000);
-    expect(count(lighthouse, 'lighthouse.tx.HostPunchNotification')).to.be.greaterThan(0);
-    expect(count(lighthouse, 'lighthouse.rx.HostUpdateNotification')).to.be.at.least(3);
+    await until('a notification', () => count(lighthouse, 'lighthouse.tx.HostPunchNotification') > 0);
+    await until('the reports of all hosts', () => count(lighthouse, 'lighthouse.rx.HostUpdateNotification') >= 3);
     expect(count(lighthouse, 'lighthouse.drop.malformed')).to.equal(0);
   }
 }
