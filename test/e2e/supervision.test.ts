@@ -39,17 +39,24 @@ describe('supervision', function () {
       const victim = side === 'sending' ? pair.right : pair.left;
       const marks = [pair.left.lines.length, pair.right.lines.length];
       const stalls = new StallWatch();
-      const pinging = ping(pair.lab, pair.left.namespace, RIGHT, { count: 300, intervalMs: PING_MS });
+      const pinging = ping(pair.lab, pair.left.namespace, RIGHT, { count: 600, intervalMs: PING_MS });
       // The server, on the right, sends: the client's report then tells what arrived in each tenth of a second.
       const streaming = stream(pair.lab, pair.left.namespace, pair.right.namespace, RIGHT, {
-        seconds: 6,
+        seconds: 12,
         reverse: true,
         reportIntervalSeconds: 0.1,
       });
+      let isStreaming = true;
+      const onEnd = (): void => {
+        isStreaming = false;
+      };
+      streaming.then(onEnd, onEnd);
       for (let turn = 0; turn < ROUTINES; turn++) {
         await untilFlowing(pair.left);
         await killWorker(victim, turn);
       }
+      await untilFlowing(pair.left);
+      expect(isStreaming, 'the stream outlasts the deaths').to.equal(true);
       const { intervalBytes } = await streaming;
       expectUnderSecond(longestRun(intervalBytes, (bytes) => bytes === 0) * 100, stalls, 'without data');
       expect(intervalBytes.at(-2), 'bytes in the last tenths').to.be.greaterThan(0);
