@@ -24,6 +24,12 @@ export interface RaceReport {
   readonly operations: number;
   readonly added: number;
   readonly removed: number;
+  /** `own`: changes that were given up because the bucket stayed locked. */
+  readonly busy: number;
+  /** `own`: deletions of what was not there during which somebody, perhaps this process, gave up a change. */
+  readonly perhapsBusy: number;
+  /** `own`: the longest operation that was not given up. */
+  readonly longestMs: number;
 }
 
 /** Bytes in front of the table, for the relay's turn. */
@@ -58,6 +64,9 @@ class Racer {
   operations = 0;
   added = 0;
   removed = 0;
+  busy = 0;
+  perhapsBusy = 0;
+  longestMs = 0;
   readonly #table: ConntrackTable;
   readonly #control: Int32Array;
   readonly #tuple = new PacketTuple();
@@ -81,25 +90,24 @@ class Racer {
       const hash = hashTuple(tuple, this.#table.seed);
       const expected = reference.get(flow) ?? 0;
       const choice = this.#random.below(8);
+      const [startMs, busyBefore] = [performance.now(), this.busy + this.perhapsBusy];
       if (choice === 0) {
-        const isRemoved = this.#table.remove(tuple, hash);
-        this.#expect(!(isRemoved && expected === 0), `flow ${flow} was removed but never added`);
-        // Nothing happens when the bucket stays locked: then the flow must still be as it was.
-        const isKept = !isRemoved && this.#table.find(tuple, hash, raceNow);
-        this.#expect(isRemoved || isKept === expected >= raceNow, `flow ${flow} was not there to remove`);
-        if (!isKept) {
-          reference.delete(flow);
-        }
+        this.#remove(tuple, hash, flow, expected, reference);
       } else if (choice === 1) {
         const expiry = this.#random.below(5) === 0 ? raceNow - 1 : raceNow + this.#random.below(1000);
         const result = this.#table.insert(tuple, hash, (flow & 1) === 1, flow & 0xff, flow, raceNow, expiry);
-        if (result !== ConntrackInsert.Busy) {
+        if (result === ConntrackInsert.Busy) {
+          this.busy++;
+        } else {
           const wanted = expected >= raceNow ? ConntrackInsert.Exists : ConntrackInsert.Added;
           this.#expect(result === wanted, `flow ${flow} inserted with ${result}, expiry ${expected}`);
           reference.set(flow, expiry);
         }
       } else {
         this.#look(tuple, hash, flow, expected, reference);
+      }
+      if (this.busy + this.perhapsBusy === busyBefore) {
+        this.longestMs = Math.max(this.longestMs, performance.now() - startMs);
       }
     }
   }
@@ -159,6 +167,21 @@ class Racer {
       } else {
         this.#table.remove(tuple, hash);
       }
+    }
+  }
+
+  #remove(tuple: PacketTuple, hash: number, flow: number, expected: number, reference: Map<number, number>): void {
+    const givenUp = this.#table.busyCount;
+    const isRemoved = this.#table.remove(tuple, hash);
+    this.#expect(!(isRemoved && expected === 0), `flow ${flow} was removed but never added`);
+    // Nothing happens when the bucket stays locked: then the flow must still be as it was.
+    const isKept = !isRemoved && this.#table.find(tuple, hash, raceNow);
+    this.#expect(isRemoved || isKept === expected >= raceNow, `flow ${flow} was not there to remove`);
+    if (isKept) {
+      this.busy++;
+    } else {
+      this.perhapsBusy += !isRemoved && this.#table.busyCount !== givenUp ? 1 : 0;
+      reference.delete(flow);
     }
   }
 
@@ -229,8 +252,9 @@ if (process.argv[2] === 'race' && process.send !== undefined) {
     const task = message as RaceTask;
     const racer = new Racer(mapSharedMemory(memoryFd, raceByteLength).buffer, task);
     racer[task.task]();
-    const { faults, operations, added, removed } = racer;
-    process.send?.({ faults, operations, added, removed } satisfies RaceReport, () => process.exit(0));
+    const { faults, operations, added, removed, busy, perhapsBusy, longestMs } = racer;
+    const report: RaceReport = { faults, operations, added, removed, busy, perhapsBusy, longestMs };
+    process.send?.(report, () => process.exit(0));
   });
   process.send('ready');
 }
