@@ -24,6 +24,8 @@ export interface RaceCommand {
   readonly worker: number;
   readonly stop: Int32Array;
   readonly seed: number;
+  /** Written now and then: reads and writes so far. */
+  readonly progress: Int32Array;
 }
 
 export interface RaceResult {
@@ -82,6 +84,8 @@ while (Atomics.load(command.stop, 0) === 0 && faults.length < 5) {
     }
     turns.end(command.worker);
   }
+  Atomics.store(command.progress, 0, reads);
+  Atomics.store(command.progress, 1, writes);
 }
 const result: RaceResult = { reads, writes, missed, faults };
 parentPort?.postMessage(result);

@@ -1,4 +1,3 @@
-import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { LighthouseHosts } from '../../../src/primary/lighthouseHosts.ts';
@@ -18,7 +17,6 @@ import {
 } from '../../../src/shared/wire/lighthouseMessage.ts';
 import { ep, ip, texts } from '../../support/addresses.ts';
 import { Random } from '../../support/random.ts';
-import type { RaceCommand, RaceResult } from './lighthouseRace.worker.ts';
 
 const numbered = (index: number): IpAddress => addressFromBytes(Uint8Array.of(10, index >>> 16, index >>> 8, index));
 
@@ -229,64 +227,7 @@ describe('shared/memory/lighthouseTable', () => {
     }
     expect(Math.max(...buckets)).to.be.lessThan(17);
   });
-
-  it('gives readers whole records while others write, from several threads at once', async function () {
-    this.timeout(20_000);
-    const capacity = 64;
-    const memory = new SharedArrayBuffer(LighthouseTable.byteLength(capacity));
-    const turnsMemory = new SharedArrayBuffer(WorkerTurns.byteLength(3));
-    const table = new LighthouseTable(memory, 0, capacity);
-    const hosts = new LighthouseHosts(table, new WorkerTurns(turnsMemory, 0, 3));
-    const stop = new Int32Array(new SharedArrayBuffer(4));
-    for (let index = 0; index < 8; index++) {
-      hosts.add([numbered(index), numbered(index + 100)], index, 2);
-      learnMark(hosts, index, index);
-    }
-    const workers = [0, 1, 2].map((worker) => {
-      const command: RaceCommand = { memory, turnsMemory, capacity, worker, stop, seed: worker + 1 };
-      return race(command);
-    });
-    const random = new Random(99);
-    const endMs = performance.now() + 2500;
-    let steps = 0;
-    while (performance.now() < endMs) {
-      // The primary: hosts 0 to 3 stay, 4 to 7 come and go; all of them move about.
-      for (let burst = 0; burst < 200; burst++) {
-        const index = random.below(8);
-        if (index >= 4 && random.bool()) {
-          hosts.remove(numbered(index));
-          hosts.add([numbered(index), numbered(index + 100)], index, 2);
-        }
-        learnMark(hosts, index, random.u32());
-        steps++;
-      }
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    Atomics.store(stop, 0, 1);
-    const results = await Promise.all(workers);
-    expect(results.flatMap((result) => result.faults)).to.deep.equal([]);
-    expect(steps).to.be.greaterThan(1000);
-    for (const result of results) {
-      expect(result.reads).to.be.greaterThan(1000);
-      expect(result.writes).to.be.greaterThan(500);
-      expect(result.missed).to.equal(0);
-    }
-  });
 });
-
-/** Writes both learned endpoints of a host so that each half can be recognised. */
-function learnMark(hosts: LighthouseHosts, index: number, mark: number): void {
-  const port = 1 + (mark & 0x7fff);
-  hosts.learn(numbered(index), ep(`100.${index}.${port >>> 8}.${port & 255}:${port}`));
-}
-
-function race(command: RaceCommand): Promise<RaceResult> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./lighthouseRace.worker.js', import.meta.url), { workerData: command });
-    worker.once('message', resolve);
-    worker.once('error', reject);
-  });
-}
 
 function encode(table: LighthouseTable, row: number, address: IpAddress, bytes: Uint8Array): number {
   const [a0, a1, a2, a3] = addressWords([address]);
