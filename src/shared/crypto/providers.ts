@@ -48,6 +48,8 @@ export interface ProviderOptions {
   readonly log: (level: 'debug' | 'info', message: string, fields: Readonly<Record<string, unknown>>) => void;
   /** Replaces the probe script; for tests. */
   readonly script?: string;
+  /** How long the trial of one candidate may take; for tests. */
+  readonly trialTimeoutMs?: number;
 }
 
 /** A pinned provider that cannot be used. */
@@ -58,7 +60,8 @@ export class ProviderError extends Error {
 /** Probes, chooses and loads. Takes about 0.3 s. Throws ProviderError when the pinned provider cannot be used. */
 export function chooseProviders(options: ProviderOptions): ProviderChoice {
   const pinned = options.pinned ?? null;
-  const report = probeProviders(pinned === null ? providerNames : [pinned], options.script ?? probeScript);
+  const names = pinned === null ? providerNames : [pinned];
+  const report = probeProviders(names, options.script, options.trialTimeoutMs);
   for (const { name, aes, chacha, reason } of report) {
     if (aes === null || chacha === null) {
       options.log('debug', 'crypto provider skipped', { provider: name, reason });
@@ -77,13 +80,14 @@ export function chooseProviders(options: ProviderOptions): ProviderChoice {
 export function probeProviders(
   names: readonly ProviderName[],
   script: string = probeScript,
+  trialTimeoutMs: number = ProbeTimeoutMs,
 ): readonly ProviderReport[] {
   const report: ProviderReport[] = [];
   let rest = names;
   while (rest.length > 0) {
     const child = spawnSync(process.execPath, [script, ...rest], {
       encoding: 'utf8',
-      timeout: rest.length * ProbeTimeoutMs,
+      timeout: rest.length * trialTimeoutMs,
       killSignal: 'SIGKILL',
       env: { ...process.env, NODE_OPTIONS: '' },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -17,7 +17,11 @@ import {
   providerNames,
 } from '../../../src/shared/crypto/providers.ts';
 
-describe('chooseProviders', () => {
+/** A trial that ends early counts against its candidate: here only one that hangs shall. */
+const trialTimeoutMs = 20_000;
+
+describe('chooseProviders', function () {
+  this.timeout(60_000);
   let folder = '';
   const lines: string[] = [];
   const log = (level: string, message: string, fields: Readonly<Record<string, unknown>>): void => {
@@ -41,7 +45,7 @@ describe('chooseProviders', () => {
   });
 
   it('tries every candidate for real and loads a working pair', () => {
-    const choice: ProviderChoice = chooseProviders({ log });
+    const choice: ProviderChoice = chooseProviders({ log, trialTimeoutMs });
     expect(choice.report.map((entry) => entry.name)).to.deep.equal([...providerNames]);
     const node = choice.report.find((entry) => entry.name === 'node');
     expect(node?.aes?.largeNs).to.be.greaterThan(0);
@@ -52,11 +56,12 @@ describe('chooseProviders', () => {
     expect(providerFor(choice, Cipher.Aes256Gcm)).to.equal(choice.aes);
     expect(providerFor(choice, Cipher.ChaCha20Poly1305)).to.equal(choice.chacha);
     expect(lines.some((line) => line.startsWith('info crypto providers chosen'))).to.equal(true);
-  }).timeout(10_000);
+  });
 
   it('takes the fastest per cipher', () => {
     const choice = chooseProviders({
       log,
+      trialTimeoutMs,
       script: answer([
         { name: 'libgcrypt', aes: null, chacha: null, reason: 'not here' },
         { name: 'node-evp', aes: speed(400, 700), chacha: speed(500, 2000), reason: '' },
@@ -69,9 +74,9 @@ describe('chooseProviders', () => {
   });
 
   it('falls back to node:crypto when no trial can run', () => {
-    const choice = chooseProviders({ log, script: join(folder, 'missing.cjs') });
+    const choice = chooseProviders({ log, trialTimeoutMs, script: join(folder, 'missing.cjs') });
     expect([choice.aes.name, choice.chacha.name]).to.deep.equal(['node', 'node']);
-  }).timeout(10_000);
+  });
 
   it('survives a library that crashes, and tries the rest', () => {
     const path = script(`
@@ -79,19 +84,19 @@ describe('chooseProviders', () => {
         if (name === 'node-evp') process.kill(process.pid, 'SIGSEGV');
         console.log(JSON.stringify({ name, aes: null, chacha: null, reason: 'tried' }));
       }`);
-    const report = probeProviders(['libgcrypt', 'node-evp', 'node'], path);
+    const report = probeProviders(['libgcrypt', 'node-evp', 'node'], path, trialTimeoutMs);
     expect(report.map((entry) => entry.name)).to.deep.equal(['libgcrypt', 'node-evp', 'node']);
     expect(report[1].reason).to.equal('the trial ended early: SIGSEGV');
     expect(report[2].reason).to.equal('tried');
-  }).timeout(10_000);
+  });
 
   it('obeys a pinned provider', () => {
-    expect(chooseProviders({ log, pinned: 'node' }).aes.name).to.equal('node');
-  }).timeout(10_000);
+    expect(chooseProviders({ log, trialTimeoutMs, pinned: 'node' }).aes.name).to.equal('node');
+  });
 
   it('refuses a pinned provider that cannot be used, naming key and reason', () => {
     const path = answer([{ name: 'boringssl', aes: null, chacha: null, reason: 'no such file' }]);
-    expect(() => chooseProviders({ log, pinned: 'boringssl', script: path })).to.throw(
+    expect(() => chooseProviders({ log, trialTimeoutMs, pinned: 'boringssl', script: path })).to.throw(
       ProviderError,
       /crypto\.provider: boringssl .*no such file.*remove the key/,
     );
