@@ -7,6 +7,8 @@ import { createSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
 import { reserve } from '../support/counters.ts';
 
 const script = fileURLToPath(new URL('./sharedState.worker.js', import.meta.url));
+/** Of a racer, before it is killed: 256 reservations of at least one counter each. */
+const PROOF_BYTES = 4096;
 const capacities = { workers: 3, tunnels: 2, flows: 64, lighthouseHosts: 8 };
 
 interface Racer {
@@ -91,14 +93,20 @@ describe('shared state between processes', function () {
     for (let round = 0; round < 6; round++) {
       const racers = [1, 2, 3].map((seed) => race('reserve', memory, round * 10 + seed, 10_000_000));
       for (const racer of racers) {
-        // The first bytes prove that it works; then it dies wherever it happens to be.
-        racer.pipe.once('data', () => racer.process.kill('SIGKILL'));
+        // So many bytes prove that it works; then it dies wherever it happens to be.
+        let bytes = 0;
+        racer.pipe.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes >= PROOF_BYTES) {
+            racer.process.kill('SIGKILL');
+          }
+        });
       }
       for (const racer of racers) {
         counters += collect(await racer.output, used);
       }
     }
-    expect(counters).to.be.greaterThan(1000);
+    expect(counters).to.be.at.least((18 * PROOF_BYTES) / 16);
     expect(used.size).to.equal(counters);
     expect(Math.min(...[...used.keys()].slice(0, 1000))).to.be.at.least(3);
   });
