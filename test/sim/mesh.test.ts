@@ -3,7 +3,9 @@ import { describe, it } from 'mocha';
 import { expectOnePrimary, pair, talk, tunnelCount } from './pairs.ts';
 import { World } from './world.ts';
 
-describe('simulation: many nodes', () => {
+describe('simulation: many nodes', function () {
+  this.timeout(60_000);
+
   it('20 nodes make a full mesh on a bad network, every pair ends with one tunnel, and all of them carry packets', () => {
     const world = new World(600, { loss: 0.1, duplication: 0.05, delayMsMin: 1, delayMsMax: 120 });
     for (let n = 0; n < 20; n++) {
