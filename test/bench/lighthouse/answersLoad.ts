@@ -20,7 +20,7 @@ import { signCertificate } from '../../../src/shared/cert/signing.ts';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';
 import { chooseProviders, providerFor } from '../../../src/shared/crypto/providers.ts';
-import { type IpAddress, parseAddress, parsePrefix } from '../../../src/shared/ip/address.ts';
+import { parsePrefix } from '../../../src/shared/ip/address.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { initializeShared, sharedByteLength } from '../../../src/shared/memory/layout.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
@@ -32,6 +32,7 @@ import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire
 import { LighthouseMessage, LighthouseType } from '../../../src/shared/wire/lighthouseMessage.ts';
 import { Sender } from '../../../src/worker/datapath/sender.ts';
 import { UdpPort } from '../../../src/worker/ports/udpPort.ts';
+import { ip } from '../../support/addresses.ts';
 
 export interface LoadPlan {
   readonly caCert: string;
@@ -290,14 +291,6 @@ class Load {
 function hostAddress(host: number): string {
   const number = host + 1;
   return `10.${number >>> 16}.${(number >>> 8) & 0xff}.${number & 0xff}`;
-}
-
-function ip(text: string): IpAddress {
-  const address = parseAddress(text);
-  if (address === null) {
-    throw new Error(`not an address: ${text}`);
-  }
-  return address;
 }
 
 new Load(JSON.parse(readFileSync(process.argv[2], 'utf8')) as LoadPlan).run();
