@@ -7,13 +7,16 @@ import { Arena } from '../../../src/shared/sys/arena.ts';
 import { Coalescer } from '../../../src/worker/datapath/coalesce.ts';
 import { Segmenter } from '../../../src/worker/datapath/segment.ts';
 import { buildPacket, cutPacket } from '../../support/innerPackets.ts';
+import { least } from '../../support/least.ts';
 
 const Packets = 50;
 const Rounds = 400;
 /** Below any object, and above what the runtime itself needs now and then. */
 const BytesMax = 8;
 
-describe('the packet path', () => {
+describe('the packet path', function () {
+  this.timeout(60_000);
+
   const arena = new Arena(1 << 20);
   const { bytes } = arena;
   const At = 65536;
@@ -70,23 +73,28 @@ describe('the packet path', () => {
     if (provider !== null) {
       it(`seals and opens with ${name} without allocating`, () => {
         const key = provider.createKey(Cipher.Aes256Gcm, new Uint8Array(32), arena);
+        // An address above 2^31 is boxed on its way into a foreign call: 16 bytes each, dead at once.
+        const limit = arena.address + arena.bytes.length < 2 ** 31 ? BytesMax : 160;
         const bytesPerPacket = measure(() => {
           for (let index = 0; index < Packets; index++) {
             // Halves of counters are signed on the packet path: unsigned ones are boxed from 2^31 on.
             key.seal(At, 16, At + 64, 200, Far, 7, index - Packets);
             key.open(At, 16, Far, 200, 7, index - Packets);
           }
-        });
+        }, limit);
         key.destroy();
-        // An address above 2^31 is boxed on its way into a foreign call: 16 bytes each, dead at once.
-        expect(bytesPerPacket).to.be.lessThan(arena.address + arena.bytes.length < 2 ** 31 ? BytesMax : 160);
+        expect(bytesPerPacket).to.be.lessThan(limit);
       });
     }
   }
 });
 
 /** Bytes of heap per packet that `work` (which handles `Packets`) takes once it is compiled; the least of some tries. */
-function measure(work: () => void): number {
+function measure(work: () => void, limit: number = BytesMax): number {
+  return least(limit, () => measureOnce(work));
+}
+
+function measureOnce(work: () => void): number {
   for (let round = 0; round < 4 * Rounds; round++) {
     work();
   }

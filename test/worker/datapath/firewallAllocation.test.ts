@@ -8,8 +8,11 @@ import { buildReject, rejectBytesMax } from '../../../src/worker/datapath/reject
 import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';
 import { ownIdentity, peerIdentity, rulesOf } from '../../shared/firewall/certificates.ts';
 import { ipv4, ipv6, tcp, udp, viewOf } from '../../shared/firewall/packets.ts';
+import { least } from '../../support/least.ts';
 
 const packets = 30_000;
+/** A boxed number is 16 bytes; the rest is the compiler's and the test runner's. */
+const BytesMax = 2;
 
 /** Bytes the heap grew by per packet: the median of several runs, because a collection may fall into one of them. */
 function growthPerPacket(run: (index: number) => void): number {
@@ -88,8 +91,7 @@ describe('firewall allocation', function () {
     };
     for (const [title, run] of Object.entries(cases)) {
       it(`is none for ${title}, IPv${bytes[0] >> 4}`, () => {
-        // A boxed number is 16 bytes; the rest is the compiler's and the test runner's.
-        expect(growthPerPacket(run)).to.be.below(2);
+        expect(least(BytesMax, () => growthPerPacket(run))).to.be.below(BytesMax);
       });
     }
   }
