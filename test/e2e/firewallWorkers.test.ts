@@ -109,7 +109,7 @@ async function exchange(left: FirewallSide, taps: readonly PacketTap[], flow: nu
 
 async function untilMark(tap: PacketTap, mark: number): Promise<void> {
   const isThere = (): boolean => tap.take().some((packet) => readFirewallPacket(packet).mark === mark);
-  await until(`packet ${mark} to come out`, isThere, 5_000, 1);
+  await until(`packet ${mark} to come out`, isThere, 20_000, 1);
 }
 
 /** The one worker whose counter went up. */
