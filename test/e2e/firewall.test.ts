@@ -13,7 +13,7 @@ import { LEFT, RIGHT } from '../support/pair.ts';
 import { ping } from '../support/traffic.ts';
 
 /** Far below any time-out of a client, and enough for a busy machine. */
-const AT_ONCE_MS = 2_500;
+const AT_ONCE_MS = 5_000;
 const OPEN_PORT = 8001;
 const CLOSED_PORT = 8009;
 const OPEN_TCP = { port: OPEN_PORT, proto: 'tcp', host: 'any' };
@@ -127,7 +127,7 @@ describe('firewall', function () {
   }
 
   async function expectPingFiltered(from: FirewallSide): Promise<void> {
-    const { lines } = await pair.lab.run(from.namespace, ['ping', '-n', '-c', '1', '-W', '3', RIGHT]);
+    const { lines } = await pair.lab.run(from.namespace, ['ping', '-n', '-c', '1', '-W', '10', RIGHT]);
     expect(lines.join('\n')).to.match(/Packet filtered/);
   }
 

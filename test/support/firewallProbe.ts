@@ -22,7 +22,7 @@ export interface ServerPlan {
 }
 
 /** An answer is awaited much longer than silence has to last. */
-const ANSWER_MS = 8_000;
+const ANSWER_MS = 20_000;
 const SILENCE_MS = 700;
 
 /** An attempt that should be answered or refused. */
