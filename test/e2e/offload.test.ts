@@ -44,7 +44,7 @@ const cases: readonly Case[] = [
 ];
 
 describe('integrity of what a tunnel carries', function () {
-  this.timeout(60_000 + LONG_BYTES / 10_000);
+  this.timeout(180_000 + LONG_BYTES / 10_000);
   let pair: FirewallPair | null = null;
 
   before(function () {

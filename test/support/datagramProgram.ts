@@ -23,8 +23,10 @@ const PAYLOAD_MAX = 2048;
 const EMPTY_EVERY = 61;
 /** So many of a flow leave together, so that they can travel as one run. */
 const BURST = 8;
-/** A flow goes on when the burst before the last has been answered, or after this time. */
-const PATIENCE_MS = 20;
+/** A flow goes on when the burst before the last has been answered, or after this time, for then the answer was lost. */
+const PATIENCE_MS = 2_000;
+/** The numbers that carry nothing are repeated this often. */
+const REPEAT_MS = 20;
 
 const [role, host, port, flowCount] = process.argv.slice(2);
 const flows = Number(flowCount);
@@ -94,7 +96,7 @@ async function send(count: number, maxBytes: number): Promise<void> {
             sent.empty++;
           }
         }
-        await answers.reach(first - 1);
+        await answers.reach(first - 1, PATIENCE_MS);
       }
       await exchange(socket, flow, LAST, answers);
       socket.close();
@@ -110,7 +112,7 @@ async function exchange(socket: Socket, flow: number, number: number, answers: A
   datagram.writeUInt16BE(flow, 4);
   do {
     socket.send(datagram);
-    await answers.reach(number);
+    await answers.reach(number, REPEAT_MS);
   } while (answers.last < number);
 }
 
@@ -137,9 +139,9 @@ class Answers {
   }
 
   /** Returns when `number` has been answered, or when it has taken too long. */
-  reach(number: number): Promise<void> {
+  reach(number: number, patienceMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, PATIENCE_MS);
+      const timer = setTimeout(resolve, patienceMs);
       this.#wake = () => {
         if (this.last >= number) {
           clearTimeout(timer);
