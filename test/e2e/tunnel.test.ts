@@ -10,6 +10,7 @@ import { ping, stream, untilReachable } from '../support/traffic.ts';
 
 const MTU = 1300;
 const IP_AND_ICMP_HEADERS = 28;
+const STREAM_BYTES = 32 << 20;
 
 describe('tunnel between two weft nodes', function () {
   this.timeout(60_000);
@@ -109,7 +110,11 @@ describe('tunnel between two weft nodes', function () {
 async function expectStreams(pair: Pair, routines: number): Promise<void> {
   const { lab, left, right } = pair;
   for (const reverse of [false, true]) {
-    const tcp = await stream(lab, left.namespace, right.namespace, RIGHT, { seconds: 1, streams: routines, reverse });
+    const tcp = await stream(lab, left.namespace, right.namespace, RIGHT, {
+      amount: STREAM_BYTES,
+      streams: routines,
+      reverse,
+    });
     expect(tcp.bitsPerSecond, `TCP, reverse: ${reverse}`).to.be.greaterThan(20_000_000);
   }
   await expectDatagrams(lab, { from: left, to: right, address: RIGHT, bitsPerSecond: 20_000_000 });

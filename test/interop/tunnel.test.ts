@@ -15,6 +15,8 @@ import { ping, stream, untilReachable } from '../support/traffic.ts';
 
 type Cipher = 'aes' | 'chachapoly';
 
+const STREAM_BYTES = 32 << 20;
+
 const ciphers: readonly Cipher[] = ['aes', 'chachapoly'];
 const kinds: readonly { readonly left: NodeKind; readonly right: NodeKind; readonly title: string }[] = [
   { left: 'nebula', right: 'nebula', title: 'nebula with nebula (control)' },
@@ -128,7 +130,7 @@ async function expectStreams(
   { lab, streams = 1 }: { readonly lab: Pair['lab']; readonly streams?: number },
 ): Promise<void> {
   for (const reverse of [false, true]) {
-    const tcp = await stream(lab, left.namespace, right.namespace, RIGHT, { seconds: 1, streams, reverse });
+    const tcp = await stream(lab, left.namespace, right.namespace, RIGHT, { amount: STREAM_BYTES, streams, reverse });
     expect(tcp.bitsPerSecond, `TCP, reverse: ${reverse}`).to.be.greaterThan(20_000_000);
   }
   await expectDatagrams(lab, { from: left, to: right, address: RIGHT, bitsPerSecond: 20_000_000 });

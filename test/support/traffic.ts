@@ -66,6 +66,8 @@ export async function untilReachable(lab: Lab, from: Namespace, to: string, time
 
 export interface StreamOptions {
   readonly seconds?: number;
+  /** Instead of a time: so many bytes of all streams together, or (UDP) so many datagrams. */
+  readonly amount?: number;
   readonly streams?: number;
   /** The server sends. */
   readonly reverse?: boolean;
@@ -102,7 +104,12 @@ export async function stream(
   const port = options.port ?? IPERF_PORT;
   const seconds = options.seconds ?? 2;
   const server = await startIperfServer(lab, to, address, port);
-  const words = ['iperf3', '-J', '-c', address, '-p', String(port), '-t', String(seconds)];
+  const words = ['iperf3', '-J', '-c', address, '-p', String(port)];
+  if (options.amount === undefined) {
+    words.push('-t', String(seconds));
+  } else {
+    words.push(options.udpBitsPerSecond === undefined ? '-n' : '-k', String(options.amount));
+  }
   words.push('-P', String(options.streams ?? 1), '-i', String(options.reportIntervalSeconds ?? 1));
   if (options.reverse === true) {
     words.push('-R');
