@@ -78,8 +78,9 @@ describe('tunnel between two weft nodes', function () {
   });
 
   it('delivers the first packets of a flow in order, none lost, while the handshake runs', async () => {
-    const { lab, left } = await startPair({});
-    const result = await ping(lab, left.namespace, RIGHT, { count: 50, intervalMs: 2 });
+    // Packets wait until the last attempt of a handshake has been given up: for a minute here.
+    const { lab, left } = await startPair({ left: { config: { handshakes: { try_interval: '1s' } } } });
+    const result = await ping(lab, left.namespace, RIGHT, { count: 50, intervalMs: 2, patienceSeconds: 10 });
     expect(result).to.deep.include({ sent: 50, received: 50, duplicates: 0 });
   });
 
