@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { afterEach, describe, it } from 'mocha';
 import { type IpAddress, parseAddress, writeMapped } from '../../../src/shared/ip/address.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
-import { openUdpSockets } from '../../../src/shared/sys/udpSocket.ts';
+import { openUdpSockets, socketMemory } from '../../../src/shared/sys/udpSocket.ts';
 import {
   copySocketAddress,
   isSameSocketAddress,
@@ -13,6 +13,7 @@ import {
 } from '../../../src/shared/tunnel/socketAddress.ts';
 import { isKernelSince, UdpPort } from '../../../src/worker/ports/udpPort.ts';
 import { Random } from '../../support/random.ts';
+import { soon } from '../../support/soon.ts';
 
 const fds: number[] = [];
 
@@ -23,6 +24,7 @@ afterEach(() => {
 });
 
 interface End {
+  readonly fd: number;
   readonly arena: Arena;
   readonly udp: UdpPort;
   readonly port: number;
@@ -44,7 +46,7 @@ function open(host: string, options: { offloads?: boolean; batch?: number } = {}
   const family = sockets.family === 4 ? SocketFamily.Ipv4 : SocketFamily.Ipv6;
   const { offloads = true, batch = 64 } = options;
   const udp = new UdpPort(arena, { fd: sockets.fds[0], family, batch, offloads });
-  return { arena, udp, port: sockets.port, family };
+  return { fd: sockets.fds[0], arena, udp, port: sockets.port, family };
 }
 
 /** A socket address in `end`'s arena. */
@@ -63,12 +65,18 @@ function queue(end: End, payload: Uint8Array, to: number): void {
   end.udp.commit(payload.length, to);
 }
 
-/** Everything that waits, cut into datagrams. */
-function drain(end: End): { datagrams: Buffer[]; messages: number } {
+/** Everything that waits once `expected` datagrams have come, cut into datagrams. */
+function drain(end: End, expected: number): Buffer[] {
   const datagrams: Buffer[] = [];
-  let messages = 0;
+  soon(() => {
+    take(end, datagrams);
+    return datagrams.length >= expected;
+  });
+  return datagrams;
+}
+
+function take(end: End, datagrams: Buffer[]): void {
   for (let count = end.udp.receive(); count > 0; count = end.udp.receive()) {
-    messages += count;
     for (let index = 0; index < count; index++) {
       const start = end.udp.offsets[index];
       const stop = start + end.udp.lengths[index];
@@ -78,7 +86,6 @@ function drain(end: End): { datagrams: Buffer[]; messages: number } {
       }
     }
   }
-  return { datagrams, messages };
 }
 
 function texts(datagrams: readonly Uint8Array[]): string[] {
@@ -116,7 +123,7 @@ describe('UdpPort', () => {
             if (waitingBytes > 60_000 || index === payloads.length - 1) {
               waitingBytes = 0;
               expect(from.udp.flush()).to.equal(0);
-              got.push(...drain(to).datagrams);
+              got.push(...drain(to, index + 1 - got.length));
             }
           });
           expect(texts(got)).to.deep.equal(texts(payloads));
@@ -136,7 +143,12 @@ describe('UdpPort', () => {
       }
       expect(from.udp.flush()).to.equal(0);
       expect([from.udp.sender.callCount, from.udp.sender.runCount]).to.deep.equal([1, 1]);
-      expect(to.udp.receive()).to.equal(1);
+      let messages = 0;
+      soon(() => {
+        messages = to.udp.receive();
+        return messages !== 0;
+      });
+      expect(messages).to.equal(1);
       expect([to.udp.lengths[0], to.udp.segmentSizes[0]]).to.deep.equal([60_000, 1200]);
       const source = to.udp.sources[0];
       expect(socketAddressPort(to.arena, source)).to.equal(from.port);
@@ -149,7 +161,7 @@ describe('UdpPort', () => {
       expect(isSameSocketAddress(to.arena, source, destination(to, target, to.port), to.family)).to.equal(false);
       queue(to, Uint8Array.of(1, 2, 3), source);
       expect(to.udp.flush()).to.equal(0);
-      expect(texts(drain(from).datagrams)).to.deep.equal(['010203']);
+      expect(texts(drain(from, 1))).to.deep.equal(['010203']);
     });
   }
 
@@ -157,10 +169,16 @@ describe('UdpPort', () => {
     const from = open('127.0.0.1', { offloads: false });
     const to = open('127.0.0.1', { offloads: false, batch: 8 });
     const there = destination(from, '127.0.0.1', to.port);
-    for (let index = 0; index < 20; index++) {
+    const waitingBytes = (): number => socketMemory(to.fd)?.rmemAlloc ?? 0;
+    queue(from, Uint8Array.of(0), there);
+    from.udp.flush();
+    soon(() => waitingBytes() > 0);
+    const each = waitingBytes();
+    for (let index = 1; index < 20; index++) {
       queue(from, Uint8Array.of(index), there);
     }
     from.udp.flush();
+    soon(() => waitingBytes() >= 20 * each);
     expect([to.udp.receive(), to.udp.receive(), to.udp.receive(), to.udp.receive()]).to.deep.equal([8, 8, 4, 0]);
   });
 
@@ -173,10 +191,12 @@ describe('UdpPort', () => {
     const to = open('127.0.0.1', { offloads: false });
     const there = destination(from, '127.0.0.1', to.port);
     queue(from, new Uint8Array(20_000), there);
+    from.udp.flush();
+    soon(() => to.udp.receive() === 1);
+    expect([to.udp.lengths[0], to.udp.segmentSizes[0]], 'the cut one').to.deep.equal([0, 1]);
     queue(from, new Uint8Array(9216), there);
     from.udp.flush();
-    expect(drain(to).datagrams.map((datagram) => datagram.length)).to.deep.equal([9216]);
-    expect([to.udp.lengths[0], to.udp.segmentSizes[0]], 'the cut one').to.deep.equal([0, 1]);
+    expect(drain(to, 1).map((datagram) => datagram.length)).to.deep.equal([9216]);
   });
 
   it('goes on with the other destinations when one cannot be reached', () => {
@@ -189,7 +209,7 @@ describe('UdpPort', () => {
     queue(from, Uint8Array.of(2), nowhere);
     queue(from, Uint8Array.of(3), there);
     expect(from.udp.flush()).to.equal(0);
-    expect(texts(drain(to).datagrams)).to.deep.equal(['01', '03']);
+    expect(texts(drain(to, 2))).to.deep.equal(['01', '03']);
     expect(from.udp.sender.droppedCount).to.equal(1);
   });
 
@@ -200,7 +220,7 @@ describe('UdpPort', () => {
     queue(from, new Uint8Array(0), there);
     queue(from, Uint8Array.of(9), there);
     from.udp.flush();
-    expect(texts(drain(to).datagrams)).to.deep.equal(['09']);
+    expect(texts(drain(to, 1))).to.deep.equal(['09']);
   });
 
   it('reports a socket that is gone', () => {
