@@ -179,14 +179,15 @@ class Story {
   }
 
   async #reportPing(from: Host, to: Host): Promise<void> {
-    const outcome = await this.#lab.run(from.namespace, ['ping', '-n', '-c', '5', '-i', '0.2', '-W', '2', to.overlay]);
-    const received = Number(/(\d+) received/.exec(outcome.stdout)?.[1] ?? 0);
-    if (received !== 5) {
+    // Without a deadline ping does not wait for its last answer; until then it sends more, which do not count.
+    const words = ['ping', '-n', '-c', '5', '-i', '0.2', '-w', '10', to.overlay];
+    const outcome = await this.#lab.run(from.namespace, words);
+    const times = [...outcome.stdout.matchAll(/icmp_seq=[1-5] .*time=([\d.]+) ms/g)].map((match) => Number(match[1]));
+    if (times.length !== 5) {
       throw new Error(
-        `${from.name} sent 5 pings to ${to.overlay} and got ${received} answers:\n${outcome.lines.join('\n')}`,
+        `${from.name} sent 5 pings to ${to.overlay} and got ${times.length} answers:\n${outcome.lines.join('\n')}`,
       );
     }
-    const times = [...outcome.stdout.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]));
     const rest = times.slice(1);
     const mean = rest.reduce((sum, time) => sum + time, 0) / rest.length;
     this.#say(
