@@ -3,6 +3,9 @@
  *
  * With UDP_GRO a message holds up to 64 KiB of datagrams of one size from one source (the last may be shorter). What
  * `receive` describes is borrowed until the next `receive`; payload may be changed in place. Nothing is allocated.
+ *
+ * A call takes 8 messages, or as many as lately came to 256 KiB: a whole batch of joined ones is 4 MiB, and would have
+ * left the processor's cache before it is opened (docs/performance.md has the figures).
  */
 import type { Arena } from '../../shared/sys/arena.ts';
 import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
@@ -32,6 +35,8 @@ export class UdpReceiver {
   readonly #nameBytes: number;
   readonly #batch: number;
   readonly #isGro: boolean;
+  /** Messages that the next call takes at most. */
+  #wanted: number;
   #lastCount: number;
 
   /** Takes batch × 64 KiB of the arena with GRO, batch × 9216 bytes without. */
@@ -48,6 +53,7 @@ export class UdpReceiver {
     this.#messages = new Messages(arena, batch, this.#nameBytes);
     this.#batch = batch;
     this.#isGro = isGro;
+    this.#wanted = Math.min(batch, WANTED_MIN);
     for (let index = 0; index < batch; index++) {
       this.offsets[index] = buffers + index * stride;
       this.sources[index] = this.#messages.name(index);
@@ -68,7 +74,7 @@ export class UdpReceiver {
       const count = libc.recvmmsg(
         this.#fd,
         this.#arena.address + this.#messages.offset,
-        this.#batch,
+        this.#wanted,
         MESSAGE_DONT_WAIT,
         0,
       );
@@ -98,6 +104,7 @@ export class UdpReceiver {
 
   #describe(count: number): void {
     const messages = this.#messages;
+    let bytes = 0;
     this.#lastCount = count;
     for (let index = 0; index < count; index++) {
       if ((messages.flags(index) & MESSAGE_TRUNCATED) !== 0) {
@@ -106,15 +113,28 @@ export class UdpReceiver {
         continue;
       }
       const length = messages.length(index);
+      bytes += length;
       const segmentSize = this.#isGro ? messages.control32(index, UDP_GRO) : 0;
       this.lengths[index] = length;
       this.segmentSizes[index] = segmentSize > 0 ? Math.min(segmentSize, length) : length;
+    }
+    this.#adapt(count, bytes);
+  }
+
+  #adapt(count: number, bytes: number): void {
+    if (bytes > BYTES_AT_ONCE) {
+      this.#wanted = Math.max(this.#wanted >> 1, Math.min(this.#batch, WANTED_MIN));
+    } else if (count === this.#wanted && bytes <= BYTES_AT_ONCE / 2) {
+      this.#wanted = Math.min(this.#wanted * 2, this.#batch);
     }
   }
 }
 
 const GRO_BYTES = 65536;
 const ATTEMPTS_MAX = 8;
+/** Four joined messages of the largest size. */
+const BYTES_AT_ONCE = 4 * GRO_BYTES;
+const WANTED_MIN = 8;
 const MESSAGE_DONT_WAIT = 0x40;
 const MESSAGE_TRUNCATED = 0x20;
 const UDP_GRO = 104;

@@ -199,6 +199,31 @@ describe('UdpPort', () => {
     expect(drain(to, 1).map((datagram) => datagram.length)).to.deep.equal([9216]);
   });
 
+  it('receives more datagrams at a time while they are few bytes, up to its batch, and fewer when they are many', () => {
+    const from = open('127.0.0.1', { offloads: false });
+    const to = open('127.0.0.1', { offloads: false });
+    const there = destination(from, '127.0.0.1', to.port);
+    const receive = (bytes: number, count: number): number[] => {
+      for (let index = 0; index < count; index++) {
+        queue(from, new Uint8Array(bytes), there);
+      }
+      from.udp.flush();
+      // The kernel charges at least 512 bytes for a datagram, however short.
+      soon(() => (socketMemory(to.fd)?.rmemAlloc ?? 0) >= Math.max(bytes, 512) * count);
+      const counts: number[] = [];
+      for (let got = to.udp.receive(); got > 0; got = to.udp.receive()) {
+        counts.push(got);
+      }
+      return counts;
+    };
+    expect(receive(10, 100)).to.deep.equal([8, 16, 32, 44]);
+    // 64 of these are more than 256 KiB, which only root's sockets may hold.
+    if (process.getuid?.() === 0) {
+      expect(receive(9216, 72)).to.deep.equal([64, 8]);
+      expect(receive(10, 72)).to.deep.equal([32, 40]);
+    }
+  });
+
   it('goes on with the other destinations when one cannot be reached', () => {
     const from = open('127.0.0.1');
     const to = open('127.0.0.1');
