@@ -4,6 +4,7 @@ import type { Results } from './report.ts';
 
 const WIDTH = 820;
 const HEIGHT = 460;
+const TITLE = 'UDP delivered through one tunnel, by datagram size (median)';
 const LEFT = 70;
 const RIGHT = 210;
 const TOP = 50;
@@ -26,8 +27,9 @@ export function renderPlot(results: Results): string {
   const y = (megabits: number): number => HEIGHT - BOTTOM - (megabits / yMax) * (HEIGHT - TOP - BOTTOM);
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="13">`,
+    `<title>${TITLE}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
-    `<text x="${LEFT}" y="24" font-size="16">UDP delivered through one tunnel, by datagram size (median)</text>`,
+    `<text x="${LEFT}" y="24" font-size="16">${TITLE}</text>`,
     ...[0, 0.25, 0.5, 0.75, 1].map((share) => gridLine(y(share * yMax), share * yMax)),
     ...[...new Set(sizes)].map((bytes) => label(x(bytes), HEIGHT - BOTTOM + 20, 'middle', `${bytes}`)),
     label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, 'middle', 'payload of a datagram, bytes'),
