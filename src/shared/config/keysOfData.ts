@@ -63,7 +63,7 @@ export const dataKeys: readonly Key[] = [
     'listen.batch',
     integer(ANY_MIN, ANY_MAX),
     64,
-    'Datagrams read by one system call; below 1 is 1, above 1024 is 1024.',
+    'Datagrams read by one system call at most; below 1 is 1, above 1024 is 1024.',
   ),
   fixed(
     'listen.read_buffer',
