@@ -97,6 +97,8 @@ describe('interop with nebula 1.6.1', function () {
     const mark = left.lines.length;
     await right.start();
     await untilReachable(lab, right.namespace, LEFT);
+    // Its log line may come after the answer to the ping.
+    await until('weft to tell of the handshake', () => left.handshakes(mark) > 0);
     expect(left.handshakes(mark)).to.equal(1);
     expect((await ping(lab, left.namespace, RIGHT)).received).to.equal(3);
   });
