@@ -1,21 +1,21 @@
 /**
  * The firewall of a running node: rules with their hits, live flows, and what other rules would do to them. Pure reads.
  *
- * Compiles the rules in force a second time, as every worker does, and keeps the result until the rules or the identity
- * change.
+ * Makes its own table of the rules in force, as every worker does, and keeps it until the rules or the identity change.
  */
 import type { Identity } from '../shared/cert/identity.ts';
 import { ruleHits } from '../shared/firewall/firewallCounters.ts';
 import { OwnIdentity, PeerIdentity } from '../shared/firewall/identity.ts';
 import { localAddress, type PacketText, protocolText, remoteAddress } from '../shared/firewall/packetText.ts';
 import { cutFlows } from '../shared/firewall/reloadDiff.ts';
-import { compileRules, type RuleTable } from '../shared/firewall/ruleTable.ts';
+import { ruleName } from '../shared/firewall/rule.ts';
+import { type RuleLists, type RuleTable, ruleTable } from '../shared/firewall/ruleTable.ts';
 import { type IpAddress, type Prefix, prefixContains } from '../shared/ip/address.ts';
 import type { FlowRecord } from '../shared/memory/conntrackRow.ts';
 import { ownerOf } from '../shared/memory/layout.ts';
 import { monotonicSeconds } from '../shared/sys/clock.ts';
 import type { Tunnel } from './control/tunnel.ts';
-import { InspectionError, type NodeView } from './inspection.ts';
+import type { NodeView } from './inspection.ts';
 
 export type Direction = 'incoming' | 'outgoing';
 
@@ -76,11 +76,9 @@ export interface FlowList {
   readonly flows: readonly FlowSummary[];
 }
 
-/** The rules of another configuration, as they stand in the file. */
-export interface RawRules {
-  readonly inbound: unknown;
-  readonly outbound: unknown;
-  readonly defaultLocalCidrAny: boolean;
+/** The rules of another configuration, and what there was to say when they were read. */
+export interface OtherRules extends RuleLists {
+  readonly warnings: readonly string[];
 }
 
 export interface CutSummary {
@@ -124,10 +122,7 @@ export class FirewallInspection {
     if (known !== null && known.identity === identity && known.table.version === rulesVersion) {
       return known;
     }
-    const { table, problems } = compileRules({ ...config.firewall, version: rulesVersion });
-    if (table === null) {
-      throw new InspectionError(409, 'the rules in force do not compile', problems);
-    }
+    const table = ruleTable(config.firewall, rulesVersion);
     const certificate = identity.certificates[identity.certificates.length - 1];
     const names = identity.caPool.authorities.map((ca) => [ca.fingerprint, ca.name] as const);
     const state = { own: new OwnIdentity(certificate, new Map(names)), table, identity };
@@ -173,12 +168,9 @@ export class FirewallInspection {
   }
 
   /** Which live flows these rules would cut, were they loaded now. */
-  difference(raw: RawRules): RulesDifference {
+  difference(other: OtherRules): RulesDifference {
     const { table, own } = this.state();
-    const next = compileRules({ ...raw, version: table.version + 1 });
-    if (next.table === null) {
-      throw new InspectionError(400, 'the new rules are faulty, a reload would refuse them', next.problems);
-    }
+    const next = ruleTable(other, table.version + 1);
     const nowSeconds = this.nowSeconds();
     const peers = new Map<string, PeerIdentity | null>();
     const peerOf = (remote: IpAddress): PeerIdentity | null => {
@@ -191,11 +183,11 @@ export class FirewallInspection {
       peers.set(remote.text, peer);
       return peer;
     };
-    const cut = cutFlows(this.#view.tables.conntrack.flows(nowSeconds), next.table, peerOf);
+    const cut = cutFlows(this.#view.tables.conntrack.flows(nowSeconds), next, peerOf);
     return {
       hash: table.hash,
-      newHash: next.table.hash,
-      warnings: next.warnings,
+      newHash: next.hash,
+      warnings: other.warnings,
       flowCount: this.#liveFlowCount(nowSeconds),
       cutCount: cut.length,
       cut: cut.slice(0, cutFlowsMax).map(({ packet, incoming, expirySeconds, reopens }) => ({
@@ -268,10 +260,6 @@ export function tunnelFor(view: NodeView, remote: IpAddress): Tunnel | null {
 
 export function directionOf(incoming: boolean): Direction {
   return incoming ? 'incoming' : 'outgoing';
-}
-
-function ruleName(incoming: boolean, index: number): string {
-  return `firewall.${incoming ? 'inbound' : 'outbound'} rule #${index}`;
 }
 
 function fits(record: FlowRecord, filter: FlowFilter): boolean {

@@ -3,9 +3,9 @@
  * again on reload, so that both give the same.
  */
 import type { Identity } from '../shared/cert/identity.ts';
-import type { Config } from '../shared/config/config.ts';
+import type { Config, FirewallConfig } from '../shared/config/config.ts';
 import { Cipher } from '../shared/crypto/aead.ts';
-import type { WorkerSettings } from '../shared/ipc/messages.ts';
+import type { FirewallSettings, WorkerSettings } from '../shared/ipc/messages.ts';
 import type { TunOffload } from '../shared/sys/tun.ts';
 import type { RemoteAllowList } from './control/allowList.ts';
 import type { ControlSettings } from './control/context.ts';
@@ -54,7 +54,6 @@ export function workerSettingsOf(
   const certificate = identity.certificates[identity.certificates.length - 1];
   return {
     worker,
-    workers: config.routines,
     memoryBytes: surroundings.memoryBytes,
     aesProvider: surroundings.providers.aes,
     chachaProvider: surroundings.providers.chacha,
@@ -62,8 +61,7 @@ export function workerSettingsOf(
     certificateVersion: certificate.version,
     networks: networksOf(identity),
     caNames: Object.fromEntries(identity.caPool.authorities.map((ca) => [ca.fingerprint, ca.name])),
-    firewall: config.firewall,
-    rulesVersion: surroundings.rulesVersion,
+    firewall: firewallSettingsOf(config.firewall, surroundings.rulesVersion),
     hasDevice: !config.tun.disabled,
     tunOffload: surroundings.offload,
     family: surroundings.family,
@@ -79,6 +77,22 @@ export function workerSettingsOf(
     })),
     lighthouse: config.lighthouse.amLighthouse ? { allow: surroundings.remoteAllowList.flatten() } : null,
     log: config.logging,
+  };
+}
+
+function firewallSettingsOf(firewall: FirewallConfig, rulesVersion: number): FirewallSettings {
+  const { inbound, outbound, defaultLocalCidrAny, conntrack } = firewall;
+  return {
+    rules: { inbound, outbound, defaultLocalCidrAny },
+    rulesVersion,
+    rejectsInbound: firewall.inboundAction === 'reject',
+    rejectsOutbound: firewall.outboundAction === 'reject',
+    timeouts: {
+      tcpMs: conntrack.tcpTimeoutMs,
+      udpMs: conntrack.udpTimeoutMs,
+      defaultMs: conntrack.defaultTimeoutMs,
+    },
+    routineCacheTimeoutMs: conntrack.routineCacheTimeoutMs,
   };
 }
 

@@ -6,7 +6,7 @@ import { parseCertificate } from '../shared/cert/parse.ts';
 import { Cipher } from '../shared/crypto/aead.ts';
 import { loadProvider, type ProviderName } from '../shared/crypto/providers.ts';
 import { OwnIdentity } from '../shared/firewall/identity.ts';
-import { compileRules } from '../shared/firewall/ruleTable.ts';
+import { ruleTable } from '../shared/firewall/ruleTable.ts';
 import { parsePrefix } from '../shared/ip/address.ts';
 import { networkWords } from '../shared/ip/networkWords.ts';
 import { PacketTuple } from '../shared/ip/packetTuple.ts';
@@ -102,7 +102,7 @@ export function buildParts(
     sender,
     punts,
     rejects: new Rejects(arena, tun, sender, tuple, rejectActions(settings)),
-    cache: new RoutineCache(settings.firewall.conntrack.routineCacheTimeoutMs),
+    cache: new RoutineCache(settings.firewall.routineCacheTimeoutMs),
     lighthouse:
       settings.lighthouse === null
         ? null
@@ -126,21 +126,13 @@ export function buildRules(settings: WorkerSettings, parts: WorkerParts): Rules 
     parseCertificate(settings.certificate, settings.certificateVersion),
     new Map(Object.entries(settings.caNames)),
   );
-  const { conntrack } = settings.firewall;
-  const compiled = compileRules({ ...settings.firewall, version: settings.rulesVersion });
-  if (compiled.table === null) {
-    throw new Error(`the primary sent rules that do not compile: ${compiled.problems.join('; ')}`);
-  }
+  const { rules, rulesVersion, timeouts } = settings.firewall;
   return {
     router: new Router(settings, tables.hosts, punts),
     firewall: new Firewall({
       own,
-      rules: compiled.table,
-      timeouts: {
-        tcpMs: conntrack.tcpTimeoutMs,
-        udpMs: conntrack.udpTimeoutMs,
-        defaultMs: conntrack.defaultTimeoutMs,
-      },
+      rules: ruleTable(rules, rulesVersion),
+      timeouts,
       conntrack: tables.conntrack,
       cache,
       counters: tables.firewallCounters[settings.worker],
@@ -155,8 +147,8 @@ export function buildRules(settings: WorkerSettings, parts: WorkerParts): Rules 
 
 export function rejectActions(settings: WorkerSettings): RejectActions {
   return {
-    inbound: settings.firewall.inboundAction === 'reject',
-    outbound: settings.firewall.outboundAction === 'reject',
+    inbound: settings.firewall.rejectsInbound,
+    outbound: settings.firewall.rejectsOutbound,
   };
 }
 

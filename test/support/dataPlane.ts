@@ -5,7 +5,6 @@
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { type ProviderName, tryLoad } from '../../src/shared/crypto/providers.ts';
 import { OwnIdentity } from '../../src/shared/firewall/identity.ts';
-import { compileRules } from '../../src/shared/firewall/ruleTable.ts';
 import { addressFromBytes, parseAddress, writeMapped } from '../../src/shared/ip/address.ts';
 import { networkWords } from '../../src/shared/ip/networkWords.ts';
 import { PacketTuple } from '../../src/shared/ip/packetTuple.ts';
@@ -30,6 +29,7 @@ import { Segmenter } from '../../src/worker/datapath/segment.ts';
 import { Sender } from '../../src/worker/datapath/sender.ts';
 import { Waiting } from '../../src/worker/datapath/waiting.ts';
 import { Punts } from '../../src/worker/punts.ts';
+import { rulesOf } from '../shared/firewall/certificates.ts';
 import type { TestHost } from './certificates.ts';
 import { MemoryTun, MemoryUdp } from './memoryPorts.ts';
 
@@ -132,12 +132,6 @@ export class DataPlane {
     options: DataPlaneOptions,
   ): ConstructorParameters<typeof Inbound>[1] & ConstructorParameters<typeof Outbound>[1] {
     const own = new OwnIdentity(this.host.certificate, new Map());
-    const compiled = compileRules({
-      inbound: options.inbound ?? ANY,
-      outbound: options.outbound ?? ANY,
-      defaultLocalCidrAny: false,
-      version: 1,
-    });
     return {
       router: new Router(
         {
@@ -151,7 +145,7 @@ export class DataPlane {
       ),
       firewall: new Firewall({
         own,
-        rules: compiled.table!,
+        rules: rulesOf({ inbound: options.inbound ?? ANY, outbound: options.outbound ?? ANY }),
         timeouts: { tcpMs: 60_000, udpMs: 60_000, defaultMs: 60_000 },
         conntrack: this.tables.conntrack,
         cache: this.cache,

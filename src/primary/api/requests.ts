@@ -2,10 +2,11 @@
  * What callers of the local API may ask: query parameters and bodies, checked and typed. Every fault names the field
  * and what was expected, as an InspectionError with status 400.
  */
+import { findingText, parseRules } from '../../shared/firewall/ruleParser.ts';
 import { type IpAddress, type Prefix, parseAddress, parsePrefix, prefixOf } from '../../shared/ip/address.ts';
 import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import { InspectionError } from '../inspection.ts';
-import type { Direction, FlowFilter, RawRules } from '../inspectionFirewall.ts';
+import type { Direction, FlowFilter, OtherRules } from '../inspectionFirewall.ts';
 import type { WhyRequest } from '../inspectionWhy.ts';
 
 const LIMIT_DEFAULT = 1_000;
@@ -38,13 +39,29 @@ export function queryAddressOf(query: URLSearchParams): IpAddress {
   return addressOf('address', query.get('address'));
 }
 
-export function rawRulesOf(body: unknown): RawRules {
+/** The firewall section of a configuration as data; every fault of its rules at once. */
+export function rulesOf(body: unknown): OtherRules {
   const map = mapOf(body, ['inbound', 'outbound', 'defaultLocalCidrAny']);
   const any = map.defaultLocalCidrAny ?? false;
   if (typeof any !== 'boolean') {
     throw new InspectionError(400, 'defaultLocalCidrAny: expected true or false');
   }
-  return { inbound: map.inbound, outbound: map.outbound, defaultLocalCidrAny: any };
+  const outbound = parseRules(map.outbound, false);
+  const inbound = parseRules(map.inbound, true);
+  const texts = (of: 'problems' | 'warnings'): readonly string[] => [
+    ...outbound[of].map((finding) => findingText(finding, false)),
+    ...inbound[of].map((finding) => findingText(finding, true)),
+  ];
+  const problems = texts('problems');
+  if (problems.length > 0) {
+    throw new InspectionError(400, 'the new rules are faulty, a reload would refuse them', problems);
+  }
+  return {
+    inbound: inbound.rules,
+    outbound: outbound.rules,
+    defaultLocalCidrAny: any,
+    warnings: texts('warnings'),
+  };
 }
 
 export function whyRequestOf(body: unknown): WhyRequest {

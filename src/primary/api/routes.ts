@@ -5,7 +5,7 @@ import { lighthouseList, lighthouseQuery } from '../inspectionLighthouse.ts';
 import { metricList } from '../inspectionMetrics.ts';
 import { hostList, nodeStatus } from '../inspectionStatus.ts';
 import { why } from '../inspectionWhy.ts';
-import { flowFilterOf, listLimitOf, queryAddressOf, rawRulesOf, whyRequestOf } from './requests.ts';
+import { flowFilterOf, listLimitOf, queryAddressOf, rulesOf, whyRequestOf } from './requests.ts';
 import type { Route } from './server.ts';
 
 export function routesOf(view: NodeView): readonly Route[] {
@@ -16,7 +16,7 @@ export function routesOf(view: NodeView): readonly Route[] {
     { method: 'GET', path: '/v1/hosts', answer: () => hostList(view) },
     { method: 'GET', path: '/v1/firewall/rules', answer: () => firewall.rules() },
     { method: 'GET', path: '/v1/firewall/flows', answer: ({ query }) => firewall.flows(flowFilterOf(query)) },
-    { method: 'POST', path: '/v1/firewall/diff', answer: ({ body }) => firewall.difference(rawRulesOf(body)) },
+    { method: 'POST', path: '/v1/firewall/diff', answer: ({ body }) => firewall.difference(rulesOf(body)) },
     { method: 'POST', path: '/v1/why', answer: ({ body }) => why(view, firewall, whyRequestOf(body)) },
     { method: 'GET', path: '/v1/lighthouse', answer: ({ query }) => lighthouseList(view, listLimitOf(query)) },
     {

@@ -101,14 +101,17 @@ async function diff(argv: readonly string[], io: Io): Promise<number> {
         if (values.config === '') {
           throw new UsageError('-config flag must be set');
         }
-        const { config, problems } = loadConfig(values.config);
+        const { config, problems, written } = loadConfig(values.config);
         if (config === null) {
           throw new ApiClientError(`${values.config}: not usable`, problems.map(formatProblem));
         }
         const own = config.api.socket !== null && existsSync(config.api.socket) ? config.api.socket : '';
         const client = new ApiClient(chooseSocket(values.socket === '' ? own : values.socket));
-        const { inbound, outbound, defaultLocalCidrAny } = config.firewall;
-        const json = await client.post('/v1/firewall/diff', { inbound, outbound, defaultLocalCidrAny });
+        const json = await client.post('/v1/firewall/diff', {
+          inbound: written('firewall.inbound') ?? [],
+          outbound: written('firewall.outbound') ?? [],
+          defaultLocalCidrAny: config.firewall.defaultLocalCidrAny,
+        });
         const difference = json as RulesDifference;
         return { json, text: differenceText(difference), exitCode: difference.cutCount === 0 ? 0 : 1 };
       },

@@ -1,4 +1,5 @@
 /** Builds the typed configuration from validated plain data. No checks here beyond what parsing needs. */
+import { type ParsedRules, parseRules } from '../firewall/ruleParser.ts';
 import type {
   AllowRules,
   CalculatedRemotes,
@@ -8,7 +9,6 @@ import type {
   ListenConfig,
   LogLevel,
   PkiConfig,
-  RawRule,
   RecvErrorMode,
   Route,
   StaticHost,
@@ -36,11 +36,12 @@ const LEVELS: Readonly<Record<string, LogLevel>> = { warning: 'warn', fatal: 'er
 const LEVEL_WORDS = ['trace', 'debug', 'info', 'warn', 'warning', 'error', 'fatal', 'panic'] as const;
 const RECV_ERROR_WORDS: readonly RecvErrorMode[] = ['always', 'never', 'private'];
 
-/** Numbers as written, for the checks that compare them with what was made of them. */
+/** The configuration, and what was found while it was made: for the checks. */
 export interface Built {
   readonly config: Config;
   readonly routines: Routines;
   readonly batchAsWritten: number;
+  readonly rules: { readonly inbound: ParsedRules; readonly outbound: ParsedRules };
 }
 
 export function buildConfig(plain: PlainMap): Built {
@@ -50,6 +51,10 @@ export function buildConfig(plain: PlainMap): Built {
     read.optionalInteger('tun.routines'),
     read.optionalInteger('listen.routines'),
   );
+  const rules = {
+    inbound: parseRules(read.plain('firewall.inbound'), true),
+    outbound: parseRules(read.plain('firewall.outbound'), false),
+  };
   const config: Config = {
     pki: buildPki(read),
     staticHostMap: buildStaticHosts(read),
@@ -92,11 +97,11 @@ export function buildConfig(plain: PlainMap): Built {
       tryPromote: read.integer('counters.try_promote'),
       requeryEveryPackets: read.integer('counters.requery_every_packets'),
     },
-    firewall: buildFirewall(read, routines.count),
+    firewall: buildFirewall(read, routines.count, rules),
     logging: buildLogging(read),
     api: { socket: buildSocketPath(read) },
   };
-  return { config: frozen(config), routines, batchAsWritten: read.integer('listen.batch') };
+  return { config: frozen(config), routines, batchAsWritten: read.integer('listen.batch'), rules };
 }
 
 function buildPki(read: Reader): PkiConfig {
@@ -217,11 +222,11 @@ function buildGateway(value: Plain): UnsafeRoute['via'][number] | null {
   return gateway === null || !isMap(value) ? null : { gateway, weight: parseInteger(value.weight, 1, INT_MAX) ?? 1 };
 }
 
-function buildFirewall(read: Reader, routines: number): FirewallConfig {
+function buildFirewall(read: Reader, routines: number, rules: Built['rules']): FirewallConfig {
   const cacheTimeoutMs = read.optionalDurationMs('firewall.conntrack.routine_cache_timeout');
   return {
-    inbound: read.list('firewall.inbound', asRule),
-    outbound: read.list('firewall.outbound', asRule),
+    inbound: rules.inbound.rules,
+    outbound: rules.outbound.rules,
     inboundAction: read.choice('firewall.inbound_action', ['drop', 'reject']),
     outboundAction: read.choice('firewall.outbound_action', ['drop', 'reject']),
     defaultLocalCidrAny: read.flag('firewall.default_local_cidr_any'),
@@ -248,10 +253,6 @@ function buildLogging(read: Reader): Config['logging'] {
 function buildSocketPath(read: Reader): string | null {
   const written = read.optionalText('api.socket');
   return written === null ? defaultSocketPath(read.device('tun.dev')) : written || null;
-}
-
-function asRule(value: Plain): RawRule | null {
-  return isMap(value) ? value : null;
 }
 
 function allowRules(entries: readonly (readonly [string, Plain])[] | null): AllowRules | null {

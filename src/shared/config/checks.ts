@@ -3,10 +3,10 @@
  * them is broken, so that one mistake is reported once. Certificates are not read here: what depends on the node's own
  * networks is checked by the owners of routes, lighthouses and rules.
  */
-import { parseRules } from '../firewall/ruleParser.ts';
+import type { RuleFinding } from '../firewall/ruleParser.ts';
 import { prefixContains } from '../ip/address.ts';
 import type { Built } from './build.ts';
-import type { AllowRules, RawRule } from './config.ts';
+import type { AllowRules } from './config.ts';
 import { errorAt, formatPath, type PathStep, type Problem, warningAt } from './problems.ts';
 import { isCacheTimeoutLong } from './routines.ts';
 import { parsePrefixValue } from './scalars.ts';
@@ -37,8 +37,8 @@ const CHECKS: readonly Check[] = [
   { keys: ['lighthouse.local_allow_list'], run: checkLocalAllowList },
   { keys: ['lighthouse.calculated_remotes'], run: checkCalculatedRemotes },
   { keys: ['tun.unsafe_routes'], run: checkUnsafeRoutes },
-  { keys: ['firewall.inbound'], run: ({ config }, root) => checkRules(root, 'inbound', config.firewall.inbound) },
-  { keys: ['firewall.outbound'], run: ({ config }, root) => checkRules(root, 'outbound', config.firewall.outbound) },
+  { keys: ['firewall.inbound'], run: (built, root) => checkRules(built, root, 'inbound') },
+  { keys: ['firewall.outbound'], run: (built, root) => checkRules(built, root, 'outbound') },
 ];
 
 function checkRoutines({ routines }: Built, root: MapNode): readonly Problem[] {
@@ -185,19 +185,17 @@ function checkUnsafeRoutes({ config }: Built, root: MapNode): readonly Problem[]
   });
 }
 
-/** The firewall's own reader judges the rules; here its findings get their place. */
-function checkRules(root: MapNode, direction: 'inbound' | 'outbound', rules: readonly RawRule[]): readonly Problem[] {
-  const { problems, warnings } = parseRules(rules, direction === 'inbound');
-  const placed = (finding: string): { readonly steps: readonly PathStep[]; readonly message: string } => {
-    const match = /^\S+ rule #(\d+); (.*)$/s.exec(finding);
-    const steps = ['firewall', direction];
-    return match === null ? { steps, message: finding } : { steps: [...steps, Number(match[1])], message: match[2] };
-  };
+/** The firewall's own reader judged the rules; here its findings get their place. */
+function checkRules({ rules }: Built, root: MapNode, direction: 'inbound' | 'outbound'): readonly Problem[] {
+  const stepsOf = ({ index }: RuleFinding): readonly PathStep[] =>
+    index === null ? ['firewall', direction] : ['firewall', direction, index];
+  const { problems, warnings } = rules[direction];
   return [
-    ...problems.map(placed).map(({ steps, message }) => problemAt(root, steps, message)),
-    ...warnings
-      .map(placed)
-      .map(({ steps, message }) => warningAt(nodeAt(root, steps).node.place, formatPath(steps), message)),
+    ...problems.map((finding) => problemAt(root, stepsOf(finding), finding.message)),
+    ...warnings.map((finding) => {
+      const steps = stepsOf(finding);
+      return warningAt(nodeAt(root, steps).node.place, formatPath(steps), finding.message);
+    }),
   ];
 }
 

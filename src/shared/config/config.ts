@@ -1,8 +1,11 @@
 /**
  * The configuration as the program uses it: typed, complete (defaults applied), immutable. Built by `build.ts` from
- * validated YAML; everything that needs more than the file itself (certificates, rules, DNS) is read by its owner.
+ * validated YAML; everything that needs more than the file itself (certificates, DNS) is read by its owner. A value is
+ * parsed once: whoever gets it from here has an address, a network or a rule, not its text. All of it is plain data that
+ * a structured clone keeps.
  * Names are the YAML keys in camel case, with `Ms` behind durations and `Bytes` behind sizes.
  */
+import type { Rule } from '../firewall/rule.ts';
 import type { Endpoint, IpAddress, Prefix } from '../ip/address.ts';
 
 /** An endpoint whose host may be a name; `endpoint` is null then. */
@@ -14,9 +17,6 @@ export interface HostPort {
 
 /** An allow list: prefix → whether addresses in it are allowed. */
 export type AllowRules = Readonly<Record<string, boolean>>;
-
-/** A firewall rule as it stands in the file; the firewall compiler reads and checks it. */
-export type RawRule = Readonly<Record<string, unknown>>;
 
 export type RecvErrorMode = 'always' | 'never' | 'private';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -105,8 +105,8 @@ export interface TunConfig {
 }
 
 export interface FirewallConfig {
-  readonly inbound: readonly RawRule[];
-  readonly outbound: readonly RawRule[];
+  readonly inbound: readonly Rule[];
+  readonly outbound: readonly Rule[];
   readonly inboundAction: 'drop' | 'reject';
   readonly outboundAction: 'drop' | 'reject';
   readonly defaultLocalCidrAny: boolean;

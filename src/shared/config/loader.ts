@@ -10,6 +10,8 @@ import { readSources, type SourceFile } from './files.ts';
 import { modernize } from './legacy.ts';
 import { mergeMaps } from './merge.ts';
 import { hasErrors, type PathStep, type Place, type Problem, sortProblems } from './problems.ts';
+import { lookup } from './reader.ts';
+import type { Plain } from './scalars.ts';
 import { unknownKeyWarnings } from './unknownKeys.ts';
 import { unsupportedWarnings } from './unsupported.ts';
 import { nodeAt, validateTree } from './validate.ts';
@@ -24,6 +26,8 @@ export interface LoadedConfig {
   readonly files: readonly string[];
   /** Where a key stands (`['firewall', 'inbound', 0]`), or the nearest thing above it: for checks made elsewhere. */
   readonly locate: (steps: readonly PathStep[]) => Place;
+  /** What stands under a key, merged and unparsed: for another node, which reads it itself. */
+  readonly written: (path: string) => Plain | undefined;
 }
 
 /** Loads a file, or the `.yaml` and `.yml` files below a directory. */
@@ -31,7 +35,7 @@ export function loadConfig(path: string): LoadedConfig {
   const { sources, problems } = readSources(path);
   if (problems.length > 0) {
     const files = sources.map((source) => source.file);
-    return { config: null, problems, files, locate: () => ({ file: path, line: 0 }) };
+    return { config: null, problems, files, locate: () => ({ file: path, line: 0 }), written: nothing };
   }
   return parseConfig(sources, path);
 }
@@ -51,7 +55,7 @@ export function parseConfig(sources: readonly SourceFile[], name: string): Loade
   const whole = { file: name, line: 0 };
   if (hasErrors(problems)) {
     // Half of the files would only give faults that are none.
-    return { config: null, problems: sortProblems(problems), files, locate: () => whole };
+    return { config: null, problems: sortProblems(problems), files, locate: () => whole, written: nothing };
   }
   const merged = mergeMaps(maps, whole);
   const { root, problems: oldForms } = modernize(merged.root);
@@ -65,5 +69,8 @@ export function parseConfig(sources: readonly SourceFile[], name: string): Loade
     problems: sortProblems(problems),
     files,
     locate: (steps) => nodeAt(root, steps).node.place,
+    written: (key) => lookup(validated.plain, key),
   };
 }
+
+const nothing = (): undefined => undefined;

@@ -26,6 +26,11 @@ export class Reader {
     this.#plain = plain;
   }
 
+  /** What stands there, for a part that has a reader of its own; undefined when nothing does. */
+  plain(path: string): Plain | undefined {
+    return this.#value(path);
+  }
+
   text(path: string): string {
     return this.#read(path, parseText);
   }

@@ -11,7 +11,7 @@ import { IpProtocol, type PacketTuple } from '../ip/packetTuple.ts';
 import type { OwnIdentity, PeerIdentity } from './identity.ts';
 import { localAddress, type PacketText, packetText, protocolText, remoteAddress } from './packetText.ts';
 import { defaultLocalPrefixes, matchesAuthority } from './peerRules.ts';
-import { acceptsAnyPeer, type Rule, RuleProto } from './rule.ts';
+import { acceptsAnyPeer, type Rule, RuleProto, ruleName } from './rule.ts';
 import type { RuleTable } from './ruleTable.ts';
 import { Verdict, verdictTexts } from './verdict.ts';
 
@@ -118,8 +118,13 @@ export function explainRules(
       ...selectorChecks(rule, tuple, peer),
       localCidrCheck(rule, tuple, defaultLocal),
     ];
-    const name = `firewall.${incoming ? 'inbound' : 'outbound'} rule #${rule.index}`;
-    return { name, index: rule.index, text: rule.text, matched: checks.every((check) => check.passed), checks };
+    return {
+      name: ruleName(incoming, rule.index),
+      index: rule.index,
+      text: rule.text,
+      matched: checks.every((check) => check.passed),
+      checks,
+    };
   });
 }
 

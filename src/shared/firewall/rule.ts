@@ -1,8 +1,9 @@
 /**
  * One firewall rule as a value: what the operator wrote, checked and normalized.
  *
- * Made by `ruleParser.ts`; compiled per peer by `peerRules.ts`; printed by the command line. Nothing here decides
- * about packets. Source: Nebula protocol, firewall rules.
+ * Made by `ruleParser.ts`, once: the configuration and the workers' settings carry it as it is (plain data, a structured
+ * clone is a rule too). Compiled per peer by `peerRules.ts`; printed by the command line. Nothing here decides about
+ * packets. Source: Nebula protocol, firewall rules.
  */
 import type { Prefix } from '../ip/address.ts';
 
@@ -38,6 +39,16 @@ export interface Rule {
   readonly caSha: string | null;
   /** The rule on one line: `port: 443, proto: tcp, groups: [laptop, home]`. */
   readonly text: string;
+}
+
+/** How messages name a rule: `firewall.inbound rule #0`. */
+export function ruleName(incoming: boolean, index: number): string {
+  return `${ruleListPath(incoming)} rule #${index}`;
+}
+
+/** The key of a list of rules. */
+export function ruleListPath(incoming: boolean): string {
+  return incoming ? 'firewall.inbound' : 'firewall.outbound';
 }
 
 /** Whether the peer's groups, name and address do not matter: no selector at all, or `any` in one of them. */

@@ -1,43 +1,54 @@
 /**
  * Reads `firewall.inbound` and `firewall.outbound` into rules, and reports every problem and warning at once.
  *
- * Accepts what Nebula accepts and says so with Nebula's texts (`firewall.inbound rule #0; …`). Values are turned into
- * text first, as Nebula does, so `port: 443` and `port: "443"` are one. Pure: the caller logs and decides.
+ * Accepts what Nebula accepts and says so with Nebula's texts. Values are turned into text first, as Nebula does, so
+ * `port: 443` and `port: "443"` are one. Pure: the caller gives findings their place, logs and decides.
  */
 import { type Prefix, parsePrefix } from '../ip/address.ts';
 import { parsePortRange } from './portRange.ts';
-import { anyPort, type PortRange, type Rule, RuleProto } from './rule.ts';
+import { anyPort, type PortRange, type Rule, RuleProto, ruleListPath, ruleName } from './rule.ts';
+
+/** What there is to say about one rule of a list. */
+export interface RuleFinding {
+  /** Position of the rule, from 0; null when it is the list that is wrong. */
+  readonly index: number | null;
+  readonly message: string;
+}
 
 /** What reading one list gave. The rules are usable only when there are no problems. */
 export interface ParsedRules {
   readonly rules: readonly Rule[];
-  readonly problems: readonly string[];
-  readonly warnings: readonly string[];
+  readonly problems: readonly RuleFinding[];
+  readonly warnings: readonly RuleFinding[];
 }
 
 /** Parses the rules of one direction; `raw` is the value under the key, undefined or null when there is none. */
 export function parseRules(raw: unknown, incoming: boolean): ParsedRules {
-  const path = incoming ? 'firewall.inbound' : 'firewall.outbound';
   if (raw === undefined || raw === null) {
     return { rules: [], problems: [], warnings: [] };
   }
   if (!Array.isArray(raw)) {
-    return { rules: [], problems: [`${path} failed to parse, should be an array of rules`], warnings: [] };
+    const message = 'failed to parse, should be an array of rules';
+    return { rules: [], problems: [{ index: null, message }], warnings: [] };
   }
   const rules: Rule[] = [];
-  const problems: string[] = [];
-  const warnings: string[] = [];
+  const problems: RuleFinding[] = [];
+  const warnings: RuleFinding[] = [];
   for (const [index, item] of raw.entries()) {
     const reader = new RuleReader(item, incoming, index);
     const rule = reader.read();
-    const place = `${path} rule #${index}; `;
-    problems.push(...reader.problems.map((problem) => place + problem));
-    warnings.push(...reader.warnings.map((warning) => place + warning));
+    problems.push(...reader.problems.map((message) => ({ index, message })));
+    warnings.push(...reader.warnings.map((message) => ({ index, message })));
     if (rule !== null) {
       rules.push(rule);
     }
   }
   return { rules, problems, warnings };
+}
+
+/** A finding where it has no place of its own: `firewall.inbound rule #0; …`. */
+export function findingText({ index, message }: RuleFinding, incoming: boolean): string {
+  return index === null ? `${ruleListPath(incoming)} ${message}` : `${ruleName(incoming, index)}; ${message}`;
 }
 
 class RuleReader {

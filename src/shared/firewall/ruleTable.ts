@@ -1,64 +1,36 @@
 /**
- * The rules in force: an immutable table with a version, made from the configuration by `compileRules`.
+ * The rules in force: an immutable table with a version.
  *
- * The primary compiles it to check a configuration and numbers it; every worker compiles the same raw rules again with
- * that number, because rules travel between processes as plain values. How a table answers for one peer is in
- * `peerRules.ts`. Nothing here runs per packet.
+ * Rules are read once, when the configuration is; the primary numbers them, and it and every worker make a table of the
+ * same rules and number. How a table answers for one peer is in `peerRules.ts`. Nothing here runs per packet.
  */
 import { createHash } from 'node:crypto';
 import type { Prefix } from '../ip/address.ts';
 import type { Rule } from './rule.ts';
-import { parseRules } from './ruleParser.ts';
 
-/** The part of the configuration that makes a table, and the version to give it. */
-export interface RuleSource {
-  /** Raw values of `firewall.inbound` and `firewall.outbound`. */
-  readonly inbound: unknown;
-  readonly outbound: unknown;
-  readonly defaultLocalCidrAny: boolean;
-  /** From 1, one more with each reload. */
-  readonly version: number;
-}
-
-export interface RuleTable {
-  readonly version: number;
+/** Both lists of rules, and what holds for all of them. */
+export interface RuleLists {
   readonly inbound: readonly Rule[];
   readonly outbound: readonly Rule[];
   /** Rules without `local_cidr` cover this node's unsafe networks too. */
   readonly defaultLocalCidrAny: boolean;
+}
+
+export interface RuleTable extends RuleLists {
+  /** From 1, one more with each reload. */
+  readonly version: number;
   /** `SHA:<hex>,FNV:<decimal>`, as Nebula logs it. */
   readonly hash: string;
   /** The FNV part as a number: the metric `firewall.rules.hash`. */
   readonly hashNumber: number;
 }
 
-/** Either a table, or every reason why there is none; warnings in both cases. */
-export interface CompiledRules {
-  readonly table: RuleTable | null;
-  readonly problems: readonly string[];
-  readonly warnings: readonly string[];
-}
-
-/** Checks and compiles both lists. Texts name the rule: `firewall.inbound rule #0; …`. */
-export function compileRules(source: RuleSource): CompiledRules {
-  const outbound = parseRules(source.outbound, false);
-  const inbound = parseRules(source.inbound, true);
-  const problems = [...outbound.problems, ...inbound.problems];
-  const warnings = [...outbound.warnings, ...inbound.warnings];
-  if (problems.length > 0) {
-    return { table: null, problems, warnings };
-  }
-  const lines = [...outbound.rules, ...inbound.rules].map(hashLine).join('');
+/** The table of these lists under this version. */
+export function ruleTable({ inbound, outbound, defaultLocalCidrAny }: RuleLists, version: number): RuleTable {
+  const lines = [...outbound, ...inbound].map(hashLine).join('');
   const hashNumber = fnv1a(lines);
-  const table: RuleTable = {
-    version: source.version,
-    inbound: inbound.rules,
-    outbound: outbound.rules,
-    defaultLocalCidrAny: source.defaultLocalCidrAny,
-    hash: `SHA:${createHash('sha256').update(lines).digest('hex')},FNV:${hashNumber}`,
-    hashNumber,
-  };
-  return { table, problems, warnings };
+  const hash = `SHA:${createHash('sha256').update(lines).digest('hex')},FNV:${hashNumber}`;
+  return { version, inbound, outbound, defaultLocalCidrAny, hash, hashNumber };
 }
 
 /** The line of a rule that Nebula hashes. Source: Nebula protocol, rule hash. */

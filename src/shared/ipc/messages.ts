@@ -5,7 +5,7 @@
  * (punts). Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. A worker sends at most one report per turn of its loop, with
  * a bounded number of punts; the primary never waits for an answer.
  */
-import type { FirewallConfig } from '../config/config.ts';
+import type { RuleLists } from '../firewall/ruleTable.ts';
 import type { RemoteAllowRules } from '../ip/allowRules.ts';
 import type { LogSettings } from '../log/logger.ts';
 import type { TunOffload } from '../sys/tun.ts';
@@ -19,7 +19,6 @@ export const WorkerFd = { Tun: 4, Udp: 5, Memory: 6 } as const;
 /** Everything a worker needs that is not in shared memory. Sent at start and again, whole, after each reload. */
 export interface WorkerSettings {
   readonly worker: number;
-  readonly workers: number;
   /** Size of the shared memory. */
   readonly memoryBytes: number;
   /** Names of the AEAD providers that the primary tried and chose. */
@@ -32,8 +31,7 @@ export interface WorkerSettings {
   readonly networks: readonly string[];
   /** Names of the CAs in the pool by fingerprint, for rules with `ca_name`. */
   readonly caNames: Readonly<Record<string, string>>;
-  readonly firewall: FirewallConfig;
-  readonly rulesVersion: number;
+  readonly firewall: FirewallSettings;
   /** False with `tun.disabled`: then there is no descriptor of a queue either. */
   readonly hasDevice: boolean;
   readonly tunOffload: TunOffload;
@@ -51,6 +49,19 @@ export interface WorkerSettings {
   /** null: this node is no lighthouse. */
   readonly lighthouse: LighthouseSettings | null;
   readonly log: LogSettings;
+}
+
+/** The rules and what goes with them. */
+export interface FirewallSettings {
+  readonly rules: RuleLists;
+  /** From 1, one more with each reload that changes the rules. */
+  readonly rulesVersion: number;
+  readonly rejectsInbound: boolean;
+  readonly rejectsOutbound: boolean;
+  /** Life of an idle flow. */
+  readonly timeouts: { readonly tcpMs: number; readonly udpMs: number; readonly defaultMs: number };
+  /** Of the worker's own cache of flows; 0: no cache. */
+  readonly routineCacheTimeoutMs: number;
 }
 
 /** What a lighthouse's workers must know to answer. */

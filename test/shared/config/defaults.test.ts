@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { Config } from '../../../src/shared/config/config.ts';
 import { comparedKeys, fieldOf } from '../../../src/shared/config/difference.ts';
+import { RuleProto } from '../../../src/shared/firewall/rule.ts';
 import { endpointOf, parseAddress, parsePrefix } from '../../../src/shared/ip/address.ts';
 import { complaints, configOf, load } from './support.ts';
 
@@ -217,14 +218,32 @@ lighthouse:
     ]);
   });
 
-  it('keeps firewall rules as they stand', () => {
+  it('reads firewall rules, each once', () => {
     const { firewall } = configOf(
       'firewall: {inbound: [{port: 443, proto: tcp, groups: [a, b]}, {port: any, proto: any, host: any}]}\n',
     );
+    const nothing = { groups: [], host: null, cidr: null, localCidr: null, caName: null, caSha: null };
     expect(firewall.inbound).to.deep.equal([
-      { port: 443, proto: 'tcp', groups: ['a', 'b'] },
-      { port: 'any', proto: 'any', host: 'any' },
+      {
+        ...nothing,
+        incoming: true,
+        index: 0,
+        proto: RuleProto.Tcp,
+        ports: { start: 443, end: 443 },
+        groups: ['a', 'b'],
+        text: 'port: 443, proto: tcp, groups: [a, b]',
+      },
+      {
+        ...nothing,
+        incoming: true,
+        index: 1,
+        proto: RuleProto.Any,
+        ports: { start: 0, end: 0 },
+        host: 'any',
+        text: 'port: any, proto: any, host: any',
+      },
     ]);
+    expect(firewall.outbound).to.deep.equal([]);
   });
 
   it('takes a key without a value as absent', () => {

@@ -232,6 +232,13 @@ cipher: aes-gcm
     expect(load(`${BASE}listen: {batch: 5000}\n`).config?.listen.batch).to.equal(1024);
   });
 
+  it('name the rule that a warning is about', () => {
+    const good = '{port: 1, proto: any, host: any}';
+    expect(
+      complaints(`firewall:\n  outbound:\n    - ${good}\n    - {port: 1, proto: any, host: any, hots: x}\n`),
+    ).to.deep.equal(['9: warning: firewall.outbound[1]: unknown key `hots` is ignored']);
+  });
+
   it('never show a key', () => {
     const pem =
       '-----BEGIN NEBULA X25519 PRIVATE KEY-----\n    QUJDREVGR0g=\n    -----END NEBULA X25519 PRIVATE KEY-----';

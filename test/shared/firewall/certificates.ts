@@ -2,7 +2,8 @@
 import type { Certificate } from '../../../src/shared/cert/certificate.ts';
 import { OwnIdentity, PeerIdentity } from '../../../src/shared/firewall/identity.ts';
 import { setTupleAddresses } from '../../../src/shared/firewall/packetText.ts';
-import { compileRules, type RuleTable } from '../../../src/shared/firewall/ruleTable.ts';
+import { findingText, parseRules } from '../../../src/shared/firewall/ruleParser.ts';
+import { type RuleTable, ruleTable } from '../../../src/shared/firewall/ruleTable.ts';
 import { addressFromBytes, parsePrefix } from '../../../src/shared/ip/address.ts';
 import { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
 import { addressBytes } from './packets.ts';
@@ -62,20 +63,33 @@ export function tupleOf(spec: TupleSpec): PacketTuple {
   return tuple;
 }
 
+/** The table of rules as an operator writes them; throws when one is faulty. */
 export function rulesOf(lists: {
-  readonly inbound?: readonly unknown[];
-  readonly outbound?: readonly unknown[];
+  readonly inbound?: unknown;
+  readonly outbound?: unknown;
   readonly defaultLocalCidrAny?: boolean;
   readonly version?: number;
 }): RuleTable {
-  const compiled = compileRules({
-    inbound: lists.inbound ?? [],
-    outbound: lists.outbound ?? [],
-    defaultLocalCidrAny: lists.defaultLocalCidrAny ?? false,
-    version: lists.version ?? 1,
-  });
-  if (compiled.table === null) {
-    throw new Error(compiled.problems.join('\n'));
+  const { inbound, outbound, problems } = readLists(lists.inbound ?? [], lists.outbound ?? []);
+  if (problems.length > 0) {
+    throw new Error(problems.join('\n'));
   }
-  return compiled.table;
+  const { defaultLocalCidrAny = false, version = 1 } = lists;
+  return ruleTable({ inbound, outbound, defaultLocalCidrAny }, version);
+}
+
+/** Both lists, with everything there is to say about them as text. */
+export function readLists(inboundList: unknown, outboundList: unknown) {
+  const outbound = parseRules(outboundList, false);
+  const inbound = parseRules(inboundList, true);
+  const texts = (of: 'problems' | 'warnings'): readonly string[] => [
+    ...outbound[of].map((finding) => findingText(finding, false)),
+    ...inbound[of].map((finding) => findingText(finding, true)),
+  ];
+  return {
+    inbound: inbound.rules,
+    outbound: outbound.rules,
+    problems: texts('problems'),
+    warnings: texts('warnings'),
+  };
 }

@@ -1,21 +1,18 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { parsePortRange } from '../../../src/shared/firewall/portRange.ts';
-import { compileRules } from '../../../src/shared/firewall/ruleTable.ts';
-import { rulesOf } from './certificates.ts';
-
-function compile(inbound: unknown, outbound: unknown = []) {
-  return compileRules({ inbound, outbound, defaultLocalCidrAny: false, version: 1 });
-}
+import { parseRules } from '../../../src/shared/firewall/ruleParser.ts';
+import { readLists, rulesOf } from './certificates.ts';
 
 function problemsOf(outbound: unknown): readonly string[] {
-  return compile([], outbound).problems;
+  return readLists([], outbound).problems;
 }
 
 function warningsOf(rule: unknown): readonly string[] {
-  const compiled = compile([rule]);
-  expect(compiled.problems).to.deep.equal([]);
-  return compiled.warnings.map((text) => text.replace('firewall.inbound rule #0; ', ''));
+  const { problems, warnings } = parseRules([rule], true);
+  expect(problems).to.deep.equal([]);
+  expect(warnings.every(({ index }) => index === 0)).to.equal(true);
+  return warnings.map(({ message }) => message);
 }
 
 describe('firewall port', () => {
@@ -102,14 +99,16 @@ describe('firewall rules', () => {
 
   it('refuses what is not a list, and takes a missing one as empty', () => {
     expect(problemsOf('asdf')).to.deep.equal(['firewall.outbound failed to parse, should be an array of rules']);
-    expect(compile({ a: 1 }).problems).to.deep.equal(['firewall.inbound failed to parse, should be an array of rules']);
-    expect(compile(undefined, null).table?.inbound).to.deep.equal([]);
+    expect(readLists({ a: 1 }, []).problems).to.deep.equal([
+      'firewall.inbound failed to parse, should be an array of rules',
+    ]);
+    expect(readLists(undefined, null)).to.deep.equal({ inbound: [], outbound: [], problems: [], warnings: [] });
   });
 
   it('reports every problem of every rule at once', () => {
-    const compiled = compile([{}, { port: 'x', proto: 'tcp', cidr: 'y' }, { port: 1, proto: 'tcp', host: 'h' }], [7]);
-    expect(compiled.table).to.equal(null);
-    expect(compiled.problems.map((text) => text.slice(0, text.indexOf(';')))).to.deep.equal([
+    const lists = readLists([{}, { port: 'x', proto: 'tcp', cidr: 'y' }, { port: 1, proto: 'tcp', host: 'h' }], [7]);
+    expect(lists.inbound.map(({ index }) => index)).to.deep.equal([2]);
+    expect(lists.problems.map((text) => text.slice(0, text.indexOf(';')))).to.deep.equal([
       'firewall.outbound rule #0',
       'firewall.inbound rule #0',
       'firewall.inbound rule #0',
