@@ -5,7 +5,7 @@
  * that loading the node itself takes (0.1 s against 0.5 s).
  */
 
-import type { Validator } from './cli/check.ts';
+import type { Adviser, Validator } from './cli/check.ts';
 import { boolFlag, type FlagSpecs, parseFlags, stringFlag } from './cli/flags.ts';
 import { type Io, usage } from './cli/usage.ts';
 import { versionCommand } from './cli/version.ts';
@@ -27,7 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'run':
       return run(rest);
     case 'check':
-      return (await import('./cli/check.ts')).checkCommand(rest, io, [await loadValidator()]);
+      return (await import('./cli/check.ts')).checkCommand(rest, io, [await loadValidator()], await loadAdviser());
     case 'version':
       return versionCommand(io);
     case 'cert':
@@ -88,7 +88,12 @@ async function run(argv: readonly string[]): Promise<number> {
     return 1;
   }
   if (flags.values.test) {
-    return (await import('./cli/check.ts')).checkPath(flags.values.config, io, [await loadValidator()]);
+    return (await import('./cli/check.ts')).checkPath(
+      flags.values.config,
+      io,
+      [await loadValidator()],
+      await loadAdviser(),
+    );
   }
   return (await import('./cli/run.ts')).runNode(flags.values.config, io);
 }
@@ -100,4 +105,9 @@ async function loadValidator(): Promise<Validator> {
     identity?.privateKey.fill(0);
     return problems;
   };
+}
+
+async function loadAdviser(): Promise<Adviser> {
+  const { cipherAdvice } = await import('../shared/crypto/providers.ts');
+  return ({ cipher, crypto }) => (cipher === 'aes' && crypto.provider === null ? cipherAdvice() : null);
 }

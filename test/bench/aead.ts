@@ -32,7 +32,7 @@ for (const name of providerNames) {
     console.log(`${name}: not here (${reasons[0]})`);
     continue;
   }
-  for (const [title, cipher] of Object.entries(Cipher)) {
+  for (const [title, cipher] of Object.entries(Cipher).filter(([, offered]) => provider.ciphers.includes(offered))) {
     const key = provider.createKey(cipher, new Uint8Array(32).fill(9), arena);
     rows.push({ name, cipher: title, key, sealNs: sizes.map(() => Infinity), openNs: sizes.map(() => Infinity) });
   }

@@ -55,6 +55,8 @@ export interface AeadKey {
 /** One implementation of the ciphers, loaded once per process. */
 export interface AeadProvider {
   readonly name: string;
+  /** Those that it implements. */
+  readonly ciphers: readonly Cipher[];
   /** `key` has 32 bytes and is copied. Throws AeadError when the library refuses. */
   createKey(cipher: Cipher, key: Uint8Array, arena: Arena): AeadKey;
 }

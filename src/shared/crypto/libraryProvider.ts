@@ -6,7 +6,7 @@
  */
 import type { Arena } from '../sys/arena.ts';
 import { type LibraryFunctions, type LibraryRequest, loadLibrary, type Signatures } from '../sys/library.ts';
-import { type AeadKey, type AeadProvider, type Cipher, checkKey, keyBytes, writeNonce } from './aead.ts';
+import { type AeadKey, type AeadProvider, Cipher, checkKey, keyBytes, tagBytes, writeNonce } from './aead.ts';
 
 /** A provider, or null with one reason per library name tried. */
 export interface LoadedProvider {
@@ -14,11 +14,12 @@ export interface LoadedProvider {
   readonly reasons: readonly string[];
 }
 
-/** `makeKey` gets 32 bytes of key, which it copies, and the memory for the keys of its arena. */
+/** `makeKey` gets 32 bytes of key, which it copies, and the memory for the keys of its arena. `ciphers`: what it offers. */
 export function loadLibraryProvider<S extends Signatures>(
   name: string,
   request: LibraryRequest<S>,
   makeKey: (functions: LibraryFunctions<S>, cipher: Cipher, key: Uint8Array, scratch: AeadScratch) => AeadKey,
+  ciphers: readonly Cipher[] = Object.values(Cipher),
 ): LoadedProvider {
   const { library, reasons } = loadLibrary(request);
   if (library === null) {
@@ -31,7 +32,7 @@ export function loadLibraryProvider<S extends Signatures>(
     scratches.set(arena, scratch);
     return makeKey(library.functions, cipher, key, scratch);
   };
-  return { provider: { name, createKey }, reasons };
+  return { provider: { name, ciphers, createKey }, reasons };
 }
 
 /**
@@ -45,8 +46,12 @@ export class AeadScratch {
   readonly nonceAddress: number;
   /** Address of an 8-byte word for a length or a pointer that a library writes. */
   readonly lengthAddress: number;
+  /** Address of room for a library's working state of one call. */
+  readonly contextAddress: number;
+  /** Arena offset of room for a computed tag. */
+  readonly tag: number;
+  readonly view: DataView;
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   readonly #nonce: number;
   readonly #length: number;
   readonly #key: number;
@@ -54,22 +59,24 @@ export class AeadScratch {
   constructor(arena: Arena) {
     this.arenaAddress = arena.address;
     this.#bytes = arena.bytes;
-    this.#view = arena.view;
+    this.view = arena.view;
     this.#nonce = arena.allocate(16, 16);
     this.nonceAddress = arena.address + this.#nonce;
     this.#length = arena.allocate(8);
     this.lengthAddress = arena.address + this.#length;
     this.#key = arena.allocate(keyBytes);
+    this.tag = arena.allocate(tagBytes, 16);
+    this.contextAddress = arena.address + arena.allocate(CONTEXT_BYTES, 64);
   }
 
   /** Writes the nonce of the next call. */
   writeNonce(cipher: Cipher, counterHigh: number, counterLow: number): void {
-    writeNonce(cipher, this.#view, this.#nonce, counterHigh, counterLow);
+    writeNonce(cipher, this.view, this.#nonce, counterHigh, counterLow);
   }
 
   /** The address that the library wrote into the length word. */
   writtenAddress(): number {
-    const view = this.#view;
+    const { view } = this;
     return view.getUint32(this.#length, true) + view.getUint32(this.#length + 4, true) * 0x1_0000_0000;
   }
 
@@ -83,3 +90,6 @@ export class AeadScratch {
     }
   }
 }
+
+/** libIPSec_MB's `struct gcm_context_data` has less than 100 bytes. */
+const CONTEXT_BYTES = 256;

@@ -9,7 +9,7 @@ import {
   AeadError,
   type AeadKey,
   type AeadProvider,
-  type Cipher,
+  Cipher,
   checkKey,
   nodeCipherName,
   nonceBytes,
@@ -22,6 +22,7 @@ export const nodeProviderName = 'node';
 export function createNodeProvider(): AeadProvider {
   return {
     name: nodeProviderName,
+    ciphers: Object.values(Cipher),
     createKey(cipher: Cipher, key: Uint8Array, arena: Arena): AeadKey {
       checkKey(nodeProviderName, key);
       return new NodeKey(cipher, key, arena);

@@ -28,6 +28,9 @@ function tryProvider(name: ProviderName): ProviderReport {
     reasons.push(...(provider === null ? loaded.reasons : []));
     if (provider !== null) {
       const trial = (cipher: Cipher): Speed | null => {
+        if (!provider.ciphers.includes(cipher)) {
+          return null;
+        }
         const fault = checkProvider(provider, cipher, createNodeProvider());
         reasons.push(...(fault === null ? [] : [fault]));
         return fault === null ? timeProvider(provider, cipher, () => performance.now() * 1e6) : null;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { checkCommand, type Validator } from '../../../src/primary/cli/check.ts';
+import { type Adviser, checkCommand, type Validator } from '../../../src/primary/cli/check.ts';
 import { usage } from '../../../src/primary/cli/usage.ts';
 import { versionCommand, weftVersion } from '../../../src/primary/cli/version.ts';
 import { errorAt, warningAt } from '../../../src/shared/config/problems.ts';
@@ -15,14 +15,14 @@ interface Outcome {
   readonly stderr: string;
 }
 
-function check(argv: readonly string[], validators: readonly Validator[] = []): Outcome {
+function check(argv: readonly string[], validators: readonly Validator[] = [], advise?: Adviser): Outcome {
   let stdout = '';
   let stderr = '';
   const io = {
     stdout: { write: (text: string) => (stdout += text) },
     stderr: { write: (text: string) => (stderr += text) },
   };
-  const code = checkCommand(argv, io, validators);
+  const code = checkCommand(argv, io, validators, advise);
   return { code, stdout, stderr };
 }
 
@@ -62,6 +62,14 @@ describe('weft check', () => {
     ]) {
       expect(words).to.include(line);
     }
+  });
+
+  it('closes with one line of advice on the machine, if there is any', () => {
+    const file = write(`${BASE}cipher: aes\n`);
+    const { stdout } = check(['-config', file], [], ({ cipher }) => `a faster library for ${cipher}`);
+    expect(stdout.split('\n').slice(-2)).to.deep.equal(['a faster library for aes', '']);
+    const broken = write(`${BASE}cipher: none\n`);
+    expect(check(['-config', broken], [], () => 'advice').stdout).to.equal('');
   });
 
   it('prints warnings and still succeeds', () => {

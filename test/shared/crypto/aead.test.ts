@@ -28,7 +28,7 @@ describe('AEAD providers', () => {
 
   for (const provider of found) {
     describe(provider.name, () => {
-      for (const cipher of ciphers) {
+      for (const cipher of provider.ciphers) {
         const title = cipher === Cipher.Aes256Gcm ? 'AES-256-GCM' : 'ChaCha20-Poly1305';
 
         it(`${title}: passes the start-up trial`, () => {
@@ -78,6 +78,7 @@ describe('AEAD providers', () => {
 describe('checkProvider', () => {
   const spoil = (change: (key: AeadKey, arena: Arena) => AeadKey): AeadProvider => ({
     name: 'spoilt',
+    ciphers,
     createKey: (cipher, key, arena) => change(oracle.createKey(cipher, key, arena), arena),
   });
 

@@ -7,7 +7,9 @@ import { after, before, describe, it } from 'mocha';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { loadGcryptProvider } from '../../../src/shared/crypto/gcryptProvider.ts';
 import {
+  chooseFor,
   chooseProviders,
+  fasterLibraryAdvice,
   loadProvider,
   type ProviderChoice,
   ProviderError,
@@ -92,6 +94,28 @@ describe('chooseProviders', function () {
 
   it('obeys a pinned provider', () => {
     expect(chooseProviders({ log, trialTimeoutMs, pinned: 'node' }).aes.name).to.equal('node');
+  });
+
+  it('takes a pinned provider of one cipher for that cipher, and the fastest for the other', () => {
+    const path = answer([
+      { name: 'ipsec-mb', aes: null, chacha: speed(90, 90), reason: '' },
+      { name: 'node-evp', aes: speed(400, 700), chacha: speed(10, 10), reason: '' },
+      { name: 'node', aes: speed(450, 690), chacha: speed(600, 1800), reason: '' },
+    ]);
+    // The trial's answer decides what a provider offers; only what can be loaded everywhere is taken here.
+    expect(() => chooseProviders({ log, trialTimeoutMs, pinned: 'boringssl', script: path })).to.throw(ProviderError);
+    const report = probeProviders(['ipsec-mb', 'node-evp', 'node'], path, trialTimeoutMs);
+    expect(chooseFor(report, 'aes', 'ipsec-mb')).to.equal('node-evp');
+    expect(chooseFor(report, 'chacha', 'ipsec-mb')).to.equal('ipsec-mb');
+  });
+
+  it('names a faster library once, where the processor could use it and it is not there', () => {
+    const without = [{ name: 'ipsec-mb', aes: null, chacha: null, reason: 'no such file' }] as const;
+    const withIt = [{ name: 'ipsec-mb', aes: speed(90, 150), chacha: null, reason: '' }] as const;
+    const flags = ['sse4_2', 'aes', 'pclmulqdq'];
+    expect(fasterLibraryAdvice(without, flags)).to.match(/libipsec-mb1/);
+    expect(fasterLibraryAdvice(withIt, flags)).to.equal(null);
+    expect(fasterLibraryAdvice(without, ['sse4_2'])).to.equal(null);
   });
 
   it('refuses a pinned provider that cannot be used, naming key and reason', () => {
