@@ -26,6 +26,7 @@ import { ControlShell } from './controlShell.ts';
 import { Device } from './device.ts';
 import { Discovery, lighthouseTableOf } from './discovery.ts';
 import { ExpiryReporter } from './expiryReporter.ts';
+import { HangGuard } from './hangGuard.ts';
 import type { NodeView } from './inspection.ts';
 import { KeyCustody } from './keyCustody.ts';
 import { remoteAllowListOf } from './peerDiscoverySettings.ts';
@@ -58,6 +59,7 @@ export class Node {
   readonly #shell: ControlShell;
   readonly #supervisor: Supervisor;
   readonly #keeper: ConntrackKeeper;
+  readonly #hangGuard: HangGuard;
   readonly #device: Device | null;
   readonly #expiry: ExpiryReporter;
   readonly #keys: KeyCustody;
@@ -153,6 +155,7 @@ export class Node {
       tickMs: config.firewall.conntrack.routineCacheTimeoutMs,
       broadcast: (message) => this.#supervisor.broadcast(message),
     });
+    this.#hangGuard = new HangGuard(this.#supervisor, tables, log);
     this.#device = tun === null ? null : new Device(tun.name, log);
     this.#expiry = new ExpiryReporter(log);
     this.#keys = new KeyCustody(config.handshakes);
@@ -185,6 +188,7 @@ export class Node {
     this.#shell.act(() => this.#control.closeAll());
     this.#shell.close();
     this.#keeper.close();
+    this.#hangGuard.close();
     this.#expiry.close();
     await this.#discovery.close();
     await this.#api?.close();
@@ -198,9 +202,11 @@ export class Node {
     try {
       this.#api = await openApi(this.#view(), this.#log);
       this.#device?.configure(this.#config, this.#identity);
+      this.#hangGuard.start();
       await this.#supervisor.start();
       this.#device?.activate(this.#config, this.#identity);
     } catch (error) {
+      this.#hangGuard.close();
       await this.#api?.close();
       await this.#supervisor.stop();
       this.#device?.close();

@@ -101,7 +101,19 @@ export class Supervisor {
 
   /** Process ids by worker; 0 while one is being started again. */
   get pids(): readonly number[] {
-    return this.#members.map((member) => member.process?.process.pid ?? 0);
+    return this.states.map(({ pid }) => pid);
+  }
+
+  /** By worker: its process, 0 while there is none, and whether packets flow through it. */
+  get states(): readonly { readonly pid: number; readonly isReady: boolean }[] {
+    return this.#members.map(({ process, isReady }) => ({ pid: process?.process.pid ?? 0, isReady }));
+  }
+
+  /** Ends a worker's process at once, whatever it does; it is replaced as one that died by itself. */
+  kill(worker: number, reason: string): void {
+    const member = this.#members[worker];
+    member.lastReason = reason;
+    member.process?.process.kill('SIGKILL');
   }
 
   /** Ends every worker and waits until they are gone; one that does not go by itself is killed. */

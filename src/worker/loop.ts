@@ -1,12 +1,13 @@
 /**
  * The worker's event loop: one turn per readiness, one bounded batch per turn, then back to libuv, so that IPC messages,
- * timers and the other direction always get theirs. No CPU when nothing is ready.
+ * timers and the other direction always get theirs. When nothing is ready it sleeps, but for the beat by which the primary
+ * sees that it does not hang.
  *
  * A turn is bracketed in shared memory (`memory/workerTurns.ts`): what is read from rows inside it is not held outside.
  * The clock is read once per turn.
  */
 import { METRIC } from '../shared/memory/metrics.ts';
-import type { WorkerTurns } from '../shared/memory/workerTurns.ts';
+import { BEAT_MS, type WorkerTurns } from '../shared/memory/workerTurns.ts';
 import { monotonicSeconds } from '../shared/sys/clock.ts';
 import { SysError } from '../shared/sys/libc.ts';
 import { FdWatcher } from '../shared/sys/poll.ts';
@@ -36,6 +37,7 @@ export class Loop {
   readonly #parts: LoopParts;
   readonly #udpWatcher: FdWatcher;
   readonly #tunWatcher: FdWatcher | null;
+  readonly #beat: NodeJS.Timeout;
   /** Monotonic milliseconds of the current turn, of this process. */
   nowMs = 0;
   /** CLOCK_MONOTONIC in whole seconds of the current turn: the same in all processes of the machine. */
@@ -47,6 +49,7 @@ export class Loop {
     this.#udpWatcher = new FdWatcher(parts.udpFd, (readable) => this.#onUdp(readable), parts.onFault, false);
     this.#tunWatcher =
       parts.tunFd === null ? null : new FdWatcher(parts.tunFd, () => this.#onTun(), parts.onFault, false);
+    this.#beat = setInterval(() => parts.turns.beat(parts.worker), BEAT_MS).unref();
   }
 
   /** Runs `work` as a turn of its own: for messages of the primary that send packets. */
@@ -57,6 +60,7 @@ export class Loop {
   }
 
   close(): void {
+    clearInterval(this.#beat);
     this.#udpWatcher.close();
     this.#tunWatcher?.close();
   }

@@ -73,6 +73,8 @@ const NODE_METRIC_NAMES = [
   /** An address of a peer that found the host table full: packets to it have no tunnel. */
   'hostmap.refused',
   'worker.restarts',
+  /** Workers that made no turn and were killed for it. */
+  'workers.hung',
 ] as const;
 
 /** Every metric, in the order of its cells. */

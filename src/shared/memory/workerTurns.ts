@@ -5,7 +5,12 @@
  * A snapshot taken at removal is passed once every worker was even then, or has moved on since. So an idle worker never
  * holds up a slot, and a worker stopped in the middle of a turn keeps its slots from being reused for as long as it
  * stands still: with a reused slot it would seal under an old key with a counter of the new tunnel.
+ *
+ * The word is also the worker's sign of life: an idle one makes an empty turn every BEAT_MS.
  */
+
+/** How often a worker makes a turn at least. */
+export const BEAT_MS = 250;
 
 /** One cache line each. */
 const WORKER_WORDS = 16;
@@ -32,6 +37,16 @@ export class WorkerTurns {
   end(worker: number): void {
     const word = worker * WORKER_WORDS;
     Atomics.store(this.#words, word, (Atomics.load(this.#words, word) | 1) + 1);
+  }
+
+  /** Worker only, outside of turns: an empty turn, which shows that the loop runs. */
+  beat(worker: number): void {
+    this.end(worker);
+  }
+
+  /** The word as it stands: another number than before means that the worker, or its primary, was here. */
+  turn(worker: number): number {
+    return Atomics.load(this.#words, worker * WORKER_WORDS);
   }
 
   /** Primary only, when a worker died: it holds nothing now. */
