@@ -104,7 +104,7 @@ export class InspectedNode implements NodeView {
     const now = monotonicSeconds(NOW.ms);
     const version = spec.rulesVersion ?? this.rulesVersion;
     const hash = hashTuple(tuple, conntrack.seed);
-    conntrack.insert(tuple, hash, spec.incoming, version, spec.rule, now, now + (spec.secondsLeft ?? 60));
+    conntrack.insert(tuple, hash, spec.incoming, version, spec.rule, now, now + (spec.secondsLeft ?? 60), 1);
   }
 
   socketMemory(worker: number): SocketMemory | null {

@@ -57,6 +57,8 @@ export class PeerIdentity {
   readonly caName: string | null;
   /** Everything a permitted remote address can be in. */
   readonly remotePrefixes: readonly Prefix[];
+  /** Names the peer, by a hash of its first VPN address: what is shared out between peers goes by it. */
+  readonly tag: number;
   readonly #own: OwnIdentity;
   /** The only address, or an empty list when the networks must be searched. */
   readonly #isSingle: boolean;
@@ -81,6 +83,7 @@ export class PeerIdentity {
     this.#single1 = words[1] ?? 0;
     this.#single2 = words[2] ?? 0;
     this.#single3 = words[3] ?? 0;
+    this.tag = words.reduce((hash, word) => Math.imul(hash ^ word ^ (word >>> 16), TAG_FACTOR), TAG_FACTOR) >>> 16;
     const meanings = remoteMeanings(certificate, own);
     this.#networks = new PrefixList(
       meanings.map((meaning) => meaning.prefix),
@@ -132,3 +135,6 @@ function remoteMeanings(certificate: Certificate, own: OwnIdentity): readonly Re
 function hostPrefix(network: Prefix): Prefix {
   return prefixOf(network.address, network.address.bytes.length * 8);
 }
+
+/** Odd, with good avalanche. */
+const TAG_FACTOR = 0x21f0aaad;

@@ -32,7 +32,7 @@ export function readRow(words: Int32Array, row: number, tag: number, record: Flo
   record.incoming = (mark & 1) !== 0;
   record.rulesVersion = mark >> 1;
   record.rule = words[row + RULE];
-  record.owner = words[row + OWNER];
+  record.owner = ownerOf(words[row + ORIGIN]);
   return Atomics.load(words, row) === generation && words[tag] === words[row + HASH];
 }
 
@@ -45,14 +45,31 @@ export function writeKey(words: Int32Array, row: number, tuple: PacketTuple, has
   words[row + HASH] = hash;
 }
 
+/** The tag's low 15 bits: two peers in 32768 share what one of them alone would have. */
+export function originOf(peer: number, owner: number): number {
+  return (peer << OWNER_BITS) | owner;
+}
+
+export function ownerOf(origin: number): number {
+  return origin & ((1 << OWNER_BITS) - 1);
+}
+
+export function peerTagOf(origin: number): number {
+  return origin >>> OWNER_BITS;
+}
+
 /** Words of a row behind its generation (word 0). */
 const KEY = 1;
 export const EXPIRY = 11;
 /** Rules version × 2, plus 1 when the peer opened the flow. */
 export const MARK = 12;
 export const RULE = 13;
-export const OWNER = 14;
+/** Which process added it, and for which peer (`originOf`). */
+export const ORIGIN = 14;
 const HASH = 15;
+
+/** Owner numbers go to 65537. */
+const OWNER_BITS = 17;
 
 /** A power of two. */
 export const ROW_WORDS = 16;

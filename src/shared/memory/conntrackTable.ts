@@ -13,13 +13,28 @@
  * A reader finds the tag, then reads generation, key, value and generation again: an odd or a changed generation means
  * that the row was being written. A row carries its flow's hash too.
  *
+ * Which flow gives way in a full bucket is `conntrackShares.ts`.
+ *
  * Times are whole seconds of a clock that all processes share (CLOCK_MONOTONIC) and come in as arguments. A flow
  * matches while `nowSeconds <= expiry`, so it lives for its timeout and at most a second more.
  * Nothing here allocates except `flows`.
  */
 import type { PacketTuple } from '../ip/packetTuple.ts';
 import { BucketLocks } from './bucketLocks.ts';
-import { EXPIRY, FlowRecord, holdsKey, MARK, OWNER, ROW_WORDS, RULE, readRow, writeKey } from './conntrackRow.ts';
+import {
+  EXPIRY,
+  FlowRecord,
+  holdsKey,
+  MARK,
+  ORIGIN,
+  originOf,
+  ownerOf,
+  ROW_WORDS,
+  RULE,
+  readRow,
+  writeKey,
+} from './conntrackRow.ts';
+import { rowToGive } from './conntrackShares.ts';
 import { fenceReads } from './loadFence.ts';
 
 /** What `insert` did. */
@@ -29,7 +44,7 @@ export const ConntrackInsert = {
   Added: 0,
   /** Another process had added the flow meanwhile: its expiry was raised. */
   Exists: 1,
-  /** Added in place of the live flow that was nearest to its expiry. */
+  /** Added in place of a live flow of the peer with the most rows in the bucket. */
   Evicted: 2,
 } as const;
 
@@ -40,7 +55,6 @@ export class ConntrackTable {
   foundVersion: number = 0;
   foundExpiry: number = 0;
   foundRule: number = 0;
-  foundOwner: number = 0;
   readonly #words: Int32Array;
   readonly #mask: number;
   readonly #owner: number;
@@ -48,6 +62,7 @@ export class ConntrackTable {
   #foundRow: number = 0;
   #foundGeneration: number = 0;
   #foundMark: number = 0;
+  #foundOrigin: number = 0;
 
   /** Bytes for a table that holds `capacity` flows without more than an occasional eviction. */
   static byteLength(capacity: number): number {
@@ -76,6 +91,11 @@ export class ConntrackTable {
     return Atomics.load(this.#words, SEED);
   }
 
+  /** The process that added the found flow. */
+  get foundOwner(): number {
+    return ownerOf(this.#foundOrigin);
+  }
+
   /** Live flows that had to give way since the start. */
   get evictionCount(): number {
     return Atomics.load(this.#words, EVICTIONS) >>> 0;
@@ -102,7 +122,7 @@ export class ConntrackTable {
       const expiry = words[row + EXPIRY];
       const mark = words[row + MARK];
       this.foundRule = words[row + RULE];
-      this.foundOwner = words[row + OWNER];
+      this.#foundOrigin = words[row + ORIGIN];
       fenceReads();
       if (Atomics.load(words, row) !== generation || expiry < nowSeconds) {
         continue;
@@ -156,7 +176,7 @@ export class ConntrackTable {
     }
   }
 
-  /** Adds a flow; the result is a `ConntrackInsert`. */
+  /** Adds a flow of the peer with the tag `peer` (`PeerIdentity.tag`); the result is a `ConntrackInsert`. */
   insert(
     tuple: PacketTuple,
     hash: number,
@@ -165,13 +185,14 @@ export class ConntrackTable {
     rule: number,
     nowSeconds: number,
     expirySeconds: number,
+    peer: number,
   ): number {
     const bucket = this.#bucketOf(hash);
     if (!this.#locks.take(bucket + LOCK)) {
       return ConntrackInsert.Busy;
     }
     const words = this.#words;
-    const row = this.#chooseRow(bucket, tuple, hash, nowSeconds);
+    const row = this.#chooseRow(bucket, tuple, hash, nowSeconds, peer);
     const isTagged = words[tagOfRow(bucket, row)] !== 0;
     const isLive = isTagged && words[row + EXPIRY] >= nowSeconds;
     let result: number = ConntrackInsert.Added;
@@ -188,7 +209,7 @@ export class ConntrackTable {
       words[row + EXPIRY] = expirySeconds;
       words[row + MARK] = (rulesVersion << 1) | (incoming ? 1 : 0);
       words[row + RULE] = rule;
-      words[row + OWNER] = this.#owner;
+      words[row + ORIGIN] = originOf(peer, this.#owner);
       Atomics.store(words, row, (generation + 1) | 0);
       Atomics.store(words, tagOfRow(bucket, row), hash);
     }
@@ -278,24 +299,22 @@ export class ConntrackTable {
     }
   }
 
-  /** With the bucket locked: the flow's own row, else an empty one, else an expired one, else the nearest to expiry. */
-  #chooseRow(bucket: number, tuple: PacketTuple, hash: number, nowSeconds: number): number {
+  /** With the bucket locked: the flow's own row, else an empty or expired one, else the one that must give way. */
+  #chooseRow(bucket: number, tuple: PacketTuple, hash: number, nowSeconds: number, peer: number): number {
     const words = this.#words;
-    let best = rowOf(bucket, 0);
-    let bestRank = Number.POSITIVE_INFINITY;
-    for (let way = 0; way < WAYS; way++) {
+    let free = -1;
+    // From behind, so that the first empty row is taken: lookups go from the front.
+    for (let way = WAYS - 1; way >= 0; way--) {
       const row = rowOf(bucket, way);
       const tag = words[bucket + TAGS + way];
       if (tag === hash && holdsKey(words, row, tuple, hash)) {
         return row;
       }
-      const rank = tag === 0 ? -2 : words[row + EXPIRY] < nowSeconds ? -1 : words[row + EXPIRY];
-      if (rank < bestRank) {
-        best = row;
-        bestRank = rank;
+      if (tag === 0 || words[row + EXPIRY] < nowSeconds) {
+        free = row;
       }
     }
-    return best;
+    return free < 0 ? rowToGive(words, rowOf(bucket, 0), WAYS, peer) : free;
   }
 
   /** Hides a row from new readers and makes its generation odd; returns that. A death in between leaves it empty. */

@@ -136,7 +136,8 @@ export class Firewall {
     }
     this.#countRule(rule, incoming);
     const expiry = nowSeconds + this.#timeoutSeconds(tuple.protocol);
-    const result = this.#conntrack.insert(tuple, hash, incoming, this.#rules.version, rule, nowSeconds, expiry);
+    const { version } = this.#rules;
+    const result = this.#conntrack.insert(tuple, hash, incoming, version, rule, nowSeconds, expiry, peer.tag);
     if (result === ConntrackInsert.Added || result === ConntrackInsert.Evicted) {
       counters[FirewallCounter.FlowsAdded]++;
     }

@@ -144,7 +144,7 @@ function expectWorking(table: ConntrackTable): void {
   const later = raceNow + 10;
   for (const flow of flows) {
     const hash = hashTuple(raceTuple(tuple, flow), table.seed);
-    expect(table.insert(tuple, hash, true, 1, 1, later, later + 5)).to.equal(ConntrackInsert.Added);
+    expect(table.insert(tuple, hash, true, 1, 1, later, later + 5, 1)).to.equal(ConntrackInsert.Added);
   }
   for (const flow of flows) {
     const hash = hashTuple(raceTuple(tuple, flow), table.seed);

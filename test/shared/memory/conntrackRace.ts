@@ -95,7 +95,7 @@ class Racer {
         this.#remove(tuple, hash, flow, expected, reference);
       } else if (choice === 1) {
         const expiry = this.#random.below(5) === 0 ? raceNow - 1 : raceNow + this.#random.below(1000);
-        const result = this.#table.insert(tuple, hash, (flow & 1) === 1, flow & 0xff, flow, raceNow, expiry);
+        const result = this.#table.insert(tuple, hash, (flow & 1) === 1, flow & 0xff, flow, raceNow, expiry, 1);
         if (result === ConntrackInsert.Busy) {
           this.busy++;
         } else {
@@ -123,7 +123,7 @@ class Racer {
       if (choice === 0) {
         this.removed += this.#table.remove(tuple, hash) ? 1 : 0;
       } else if (choice === 1) {
-        const result = this.#table.insert(tuple, hash, (flow & 1) === 1, flow & 0xff, flow, raceNow, raceNow + flow);
+        const result = this.#table.insert(tuple, hash, (flow & 1) === 1, flow & 0xff, flow, raceNow, raceNow + flow, 1);
         this.added += result === ConntrackInsert.Added ? 1 : 0;
       } else if (this.#table.find(tuple, hash, raceNow)) {
         this.#expectValues(flow, raceNow + flow);
@@ -148,7 +148,7 @@ class Racer {
       const isFound = this.#table.find(tuple, hash, raceNow);
       this.#expect(isFound === (turn % 3 === 1), `turn ${turn} found ${isFound}`);
       if (turn % 3 === 0) {
-        this.#table.insert(tuple, hash, true, 1, 1, raceNow, raceNow + 1);
+        this.#table.insert(tuple, hash, true, 1, 1, raceNow, raceNow + 1, 1);
       } else if (turn % 3 === 1) {
         this.#table.remove(tuple, hash);
       }
@@ -163,7 +163,7 @@ class Racer {
       const tuple = raceTuple(this.#tuple, this.#random.pick(flows));
       const hash = hashTuple(tuple, this.#table.seed);
       if (this.#random.bool()) {
-        this.#table.insert(tuple, hash, true, 1, 1, raceNow, raceNow + 1);
+        this.#table.insert(tuple, hash, true, 1, 1, raceNow, raceNow + 1, 1);
       } else {
         this.#table.remove(tuple, hash);
       }

@@ -42,7 +42,7 @@ describe('conntrack table', () => {
     expect(table.seed).to.equal(-77);
     const [tuple, hash] = flow(table, 5);
     expect(table.find(tuple, hash, 10)).to.equal(false);
-    expect(table.insert(tuple, hash, true, 7, 3, 10, 40)).to.equal(ConntrackInsert.Added);
+    expect(table.insert(tuple, hash, true, 7, 3, 10, 40, 1)).to.equal(ConntrackInsert.Added);
     expect(table.find(tuple, hash, 40)).to.equal(true);
     expect(table).to.include({ foundIncoming: true, foundVersion: 7, foundExpiry: 40, foundRule: 3, foundOwner: 1 });
     expect(table.find(tuple, hash, 41)).to.equal(false);
@@ -54,7 +54,7 @@ describe('conntrack table', () => {
   it('tells apart flows that differ in one field, even under the same hash', () => {
     const { table } = tableOf(64);
     const [tuple] = flow(table, 5);
-    table.insert(tuple, 1234, true, 1, 0, 10, 40);
+    table.insert(tuple, 1234, true, 1, 0, 10, 40, 1);
     const fields = Object.keys(tuple).filter((key) => key !== 'ipHeaderLength' && key !== 'version');
     expect(fields).to.have.length(12);
     for (const field of fields) {
@@ -69,7 +69,7 @@ describe('conntrack table', () => {
     const { table, memory } = tableOf(64);
     const other = new ConntrackTable(memory, 64, 64, 2);
     const [tuple, hash] = flow(table, 5);
-    table.insert(tuple, hash, true, 1, 0, 10, 40);
+    table.insert(tuple, hash, true, 1, 0, 10, 40, 1);
     expect(table.find(tuple, hash, 10)).to.equal(true);
     table.refreshFound(50);
     expect(other.find(tuple, hash, 50)).to.equal(true);
@@ -79,7 +79,7 @@ describe('conntrack table', () => {
     expect(table.find(tuple, hash, 50)).to.equal(true);
     expect(table).to.include({ foundIncoming: true, foundVersion: 2, foundRule: 9 });
     other.remove(tuple, hash);
-    other.insert(tuple, hash, false, 2, 1, 10, 60);
+    other.insert(tuple, hash, false, 2, 1, 10, 60, 1);
     table.refreshFound(1000);
     table.confirmFound(3, 3);
     table.removeFound();
@@ -92,11 +92,11 @@ describe('conntrack table', () => {
   it('raises the expiry when the flow is there already, and replaces an expired one', () => {
     const { table } = tableOf(64);
     const [tuple, hash] = flow(table, 5);
-    table.insert(tuple, hash, true, 1, 0, 10, 40);
-    expect(table.insert(tuple, hash, false, 2, 0, 20, 55)).to.equal(ConntrackInsert.Exists);
+    table.insert(tuple, hash, true, 1, 0, 10, 40, 1);
+    expect(table.insert(tuple, hash, false, 2, 0, 20, 55, 1)).to.equal(ConntrackInsert.Exists);
     expect(table.find(tuple, hash, 20)).to.equal(true);
     expect(table).to.include({ foundIncoming: true, foundVersion: 1, foundExpiry: 55 });
-    expect(table.insert(tuple, hash, false, 2, 0, 56, 90)).to.equal(ConntrackInsert.Added);
+    expect(table.insert(tuple, hash, false, 2, 0, 56, 90, 1)).to.equal(ConntrackInsert.Added);
     expect(table.find(tuple, hash, 56)).to.equal(true);
     expect(table).to.include({ foundIncoming: false, foundVersion: 2 });
     expect(table.size()).to.equal(1);
@@ -106,13 +106,13 @@ describe('conntrack table', () => {
     const { table } = tableOf(64);
     const mates = bucketMates(table, 10);
     for (const [index, [tuple, hash]] of mates.slice(0, 8).entries()) {
-      expect(table.insert(tuple, hash, true, 1, 0, 10, 100 + ((index * 5) % 8))).to.equal(ConntrackInsert.Added);
+      expect(table.insert(tuple, hash, true, 1, 0, 10, 100 + ((index * 5) % 8), 1)).to.equal(ConntrackInsert.Added);
     }
-    expect(table.insert(...mates[8], true, 1, 0, 10, 200)).to.equal(ConntrackInsert.Evicted);
+    expect(table.insert(...mates[8], true, 1, 0, 10, 200, 1)).to.equal(ConntrackInsert.Evicted);
     expect(table.find(...mates[0], 10)).to.equal(false);
     expect(table.evictionCount).to.equal(1);
     // 101 is the least now, and at 102 it is over: nothing live is lost.
-    expect(table.insert(...mates[9], true, 1, 0, 102, 200)).to.equal(ConntrackInsert.Added);
+    expect(table.insert(...mates[9], true, 1, 0, 102, 200, 1)).to.equal(ConntrackInsert.Added);
     expect(table.evictionCount).to.equal(1);
     expect(table.size()).to.equal(8);
   });
@@ -121,7 +121,7 @@ describe('conntrack table', () => {
     const capacity = 16_384;
     const { table } = tableOf(capacity);
     for (let number = 1; number <= capacity; number++) {
-      table.insert(...flow(table, number), true, 1, 0, 10, 100);
+      table.insert(...flow(table, number), true, 1, 0, 10, 100, 1);
     }
     expect(table.evictionCount).to.be.below(capacity * 0.015);
     expect(table.size()).to.equal(capacity - table.evictionCount);
@@ -130,7 +130,7 @@ describe('conntrack table', () => {
   it('sweeps expired flows in bounded steps', () => {
     const { table } = tableOf(256);
     for (let number = 1; number <= 100; number++) {
-      table.insert(...flow(table, number), true, 1, 0, 10, number <= 60 ? 20 : 50);
+      table.insert(...flow(table, number), true, 1, 0, 10, number <= 60 ? 20 : 50, 1);
     }
     const before = table.size();
     let steps = 0;
@@ -149,7 +149,7 @@ describe('conntrack table', () => {
   it('reads flows back as they were inserted', () => {
     const { table } = tableOf(64);
     for (const number of [6, 7, 14]) {
-      table.insert(...flow(table, number), number === 7, number, number + 1, 10, 20 + number);
+      table.insert(...flow(table, number), number === 7, number, number + 1, 10, 20 + number, 1);
     }
     const seen = new Map<number, Record<string, unknown>>();
     for (const record of table.flows(10)) {
@@ -175,22 +175,22 @@ describe('conntrack table', () => {
       words[headerWords + bucket * bucketWords] = 2;
     }
     const [tuple, hash] = flow(table, 5);
-    expect(table.insert(tuple, hash, true, 1, 0, 10, 40)).to.equal(ConntrackInsert.Busy);
+    expect(table.insert(tuple, hash, true, 1, 0, 10, 40, 1)).to.equal(ConntrackInsert.Busy);
     expect(table.remove(tuple, hash)).to.equal(false);
     expect(table.busyCount).to.equal(2);
     const successor = new ConntrackTable(memory, 64, 64, 2);
-    expect(successor.insert(tuple, hash, true, 1, 0, 10, 40)).to.equal(ConntrackInsert.Added);
+    expect(successor.insert(tuple, hash, true, 1, 0, 10, 40, 1)).to.equal(ConntrackInsert.Added);
     expect(table.find(tuple, hash, 10)).to.equal(true);
     expect(table.breakLocks(2)).to.equal(table.bucketCount - 1);
     expect(table.breakLocks(2)).to.equal(0);
-    expect(table.insert(...flow(table, 6), true, 1, 0, 10, 40)).to.equal(ConntrackInsert.Added);
+    expect(table.insert(...flow(table, 6), true, 1, 0, 10, 40, 1)).to.equal(ConntrackInsert.Added);
   });
 
   it('takes a row whose writing was cut short as empty', () => {
     const { table, words } = tableOf(4);
     expect(table.bucketCount).to.equal(1);
     const [tuple, hash] = flow(table, 5);
-    table.insert(tuple, hash, true, 1, 0, 10, 40);
+    table.insert(tuple, hash, true, 1, 0, 10, 40, 1);
     const tag = words.subarray(headerWords + 8, headerWords + 16).indexOf(hash);
     const row = headerWords + 16 + tag * 16;
     words[headerWords + 8 + tag] = 0;
@@ -198,7 +198,7 @@ describe('conntrack table', () => {
     expect(words[row] & 1).to.equal(1);
     expect(table.find(tuple, hash, 10)).to.equal(false);
     expect([...table.flows(10)]).to.deep.equal([]);
-    expect(table.insert(tuple, hash, false, 1, 0, 10, 40)).to.equal(ConntrackInsert.Added);
+    expect(table.insert(tuple, hash, false, 1, 0, 10, 40, 1)).to.equal(ConntrackInsert.Added);
     expect(words[row] & 1).to.equal(0);
     expect(table.find(tuple, hash, 10)).to.equal(true);
   });

@@ -195,6 +195,18 @@ describe('firewall', () => {
     }
   });
 
+  it('counts flows of both directions to the peer, so that no flood of one takes the flow of another', () => {
+    const bench = new Bench({ inbound: [anyGroup], outbound: [anyGroup] });
+    const other = peerIdentity({ ...host1, networks: ['1.2.3.5/24'] }, bench.own);
+    const idle = udp({ remote: '1.2.3.5' });
+    expect(bench.check(idle, true, 100, other)).to.equal(Verdict.Rule);
+    for (let port = 0; port < 4000; port++) {
+      bench.check(udp({ localPort: port, protocol: 6 }), port % 2 === 0, 101);
+    }
+    expect(bench.conntrack.evictionCount).to.be.above(3000);
+    expect(bench.check(idle, false, 102, other)).to.equal(Verdict.Conntrack);
+  });
+
   it('knows a flow that another worker opened at the next packet', () => {
     const bench = new Bench({ inbound: [anyGroup] });
     const counters = new Float64Array(firewallCounterCells(8));
