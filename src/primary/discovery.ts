@@ -6,7 +6,6 @@ import type { Identity } from '../shared/cert/identity.ts';
 import type { Config } from '../shared/config/config.ts';
 import { addressFromBytes, type IpAddress } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
-import { RateLimit } from '../shared/log/rateLimit.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
 import type { ControlPlane } from './control/controlPlane.ts';
 import { type Effect, Outbox } from './control/effects.ts';
@@ -48,15 +47,11 @@ export function lighthouseTableOf(
     return { hosts: null, store };
   }
   const hosts = new LighthouseHosts(tables.lighthouse, tables.turns);
-  const limit = new RateLimit(1, 1);
-  const onRefused = (vpnAddress: IpAddress): void => {
-    if (limit.allow(performance.now())) {
-      log.error('The lighthouse table is full, this host cannot be found; raise lighthouse.max_hosts', {
-        vpnAddr: vpnAddress.text,
-        refused: hosts.refusedCount,
-      });
-    }
-  };
+  const onRefused = (vpnAddress: IpAddress): void =>
+    log.error('The lighthouse table is full, this host cannot be found; raise lighthouse.max_hosts', {
+      vpnAddr: vpnAddress.text,
+      refused: hosts.refusedCount,
+    });
   return { hosts, store: new LighthouseStore(store, hosts, onRefused) };
 }
 

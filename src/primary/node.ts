@@ -29,6 +29,7 @@ import { ExpiryReporter } from './expiryReporter.ts';
 import { HangGuard } from './hangGuard.ts';
 import type { NodeView } from './inspection.ts';
 import { KeyCustody } from './keyCustody.ts';
+import { LimitedLog } from './limitedLog.ts';
 import { remoteAllowListOf } from './peerDiscoverySettings.ts';
 import { applyReload, type ReloadTargets } from './reload.ts';
 import { openResources, type Resources } from './resources.ts';
@@ -50,6 +51,8 @@ export interface NodeOptions {
 
 export class Node {
   readonly #log: RootLogger;
+  /** For what peers, strangers and clients can cause. */
+  readonly #outsideLog: LimitedLog;
   readonly #resources: Resources;
   readonly #providers: ProviderChoice;
   readonly #labelKey: Uint8Array = randomBytes(FLOW_KEY_BYTES);
@@ -109,7 +112,8 @@ export class Node {
       family,
     );
     this.#rows = new TunnelRows(tables);
-    const { hosts, store } = lighthouseTableOf(config, tables, this.#rows, log);
+    this.#outsideLog = new LimitedLog(log);
+    const { hosts, store } = lighthouseTableOf(config, tables, this.#rows, this.#outsideLog);
     this.#deaths = udp.fds.map(() => 0);
     this.#control = new ControlPlane({
       store,
@@ -127,7 +131,7 @@ export class Node {
       remotes: this.#remotes,
       hosts,
       port: udp.port,
-      log,
+      log: this.#outsideLog,
       act: (event) => this.#shell.act(event),
     });
     this.#supervisor = new Supervisor({
@@ -148,7 +152,7 @@ export class Node {
       underlay,
       metrics: tables.metrics.column(0),
       broadcast: (message) => this.#supervisor.broadcast(message),
-      log,
+      log: this.#outsideLog,
     });
     this.#keeper = new ConntrackKeeper({
       conntrack: tables.conntrack,
@@ -196,11 +200,12 @@ export class Node {
     this.#device?.close();
     this.#resources.close();
     this.#keys.close(this.#identity);
+    this.#outsideLog.close();
   }
 
   async #run(): Promise<void> {
     try {
-      this.#api = await openApi(this.#view(), this.#log);
+      this.#api = await openApi(this.#view(), this.#outsideLog);
       this.#device?.configure(this.#config, this.#identity);
       this.#hangGuard.start();
       await this.#supervisor.start();
