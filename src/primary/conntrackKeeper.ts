@@ -5,6 +5,7 @@
 import type { ToWorker } from '../shared/ipc/messages.ts';
 import type { ConntrackTable } from '../shared/memory/conntrackTable.ts';
 import { monotonicSeconds } from '../shared/sys/clock.ts';
+import type { Boundary } from './boundary.ts';
 
 const SWEEP_MS = 100;
 /** A whole sweep takes about 100 s whatever the capacity. */
@@ -15,6 +16,7 @@ export interface ConntrackKeeperOptions {
   /** `firewall.conntrack.routine_cache_timeout`; 0: no ticks. */
   readonly tickMs: number;
   readonly broadcast: (message: ToWorker) => void;
+  readonly boundary: Boundary;
 }
 
 export class ConntrackKeeper {
@@ -31,16 +33,14 @@ export class ConntrackKeeper {
 
   start(): void {
     const { conntrack, tickMs, broadcast } = this.#options;
-    this.#timers.push(
-      setInterval(() => {
-        const nowSeconds = monotonicSeconds(performance.now());
-        this.#nextBucket = conntrack.sweep(nowSeconds, this.#nextBucket, this.#bucketsPerSweep);
-      }, SWEEP_MS),
-    );
+    this.#every(SWEEP_MS, () => {
+      const nowSeconds = monotonicSeconds(performance.now());
+      this.#nextBucket = conntrack.sweep(nowSeconds, this.#nextBucket, this.#bucketsPerSweep);
+    });
     if (tickMs > 0) {
       const tick = (): void => broadcast({ type: 'tick', version: ++this.#version });
       tick();
-      this.#timers.push(setInterval(tick, tickMs));
+      this.#every(tickMs, tick);
     }
   }
 
@@ -48,5 +48,9 @@ export class ConntrackKeeper {
     for (const timer of this.#timers.splice(0)) {
       clearInterval(timer);
     }
+  }
+
+  #every(intervalMs: number, work: () => void): void {
+    this.#timers.push(setInterval(() => this.#options.boundary.guard('timer', work), intervalMs));
   }
 }

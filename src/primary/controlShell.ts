@@ -3,6 +3,9 @@
  *
  * Every event enters through `act`, which reads both clocks once, calls the control plane, carries out its effects in
  * order and sets one timer for the next deadline. The only place where control meets sockets, rows, workers and logs.
+ *
+ * An exception costs what caused it, one punt or one effect, and nothing behind it: effects are carried out and the timer
+ * is set whatever happened before.
  */
 
 import type { Endpoint, IpAddress } from '../shared/ip/address.ts';
@@ -14,8 +17,10 @@ import { counterWords, reserveCounters } from '../shared/memory/sendCounter.ts';
 import { sealPacket } from '../shared/tunnel/seal.ts';
 import type { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { HEADER_BYTES, MessageType, Subtype } from '../shared/wire/header.ts';
+import type { Boundary } from './boundary.ts';
 import type { ControlPlane } from './control/controlPlane.ts';
 import type { Effect } from './control/effects.ts';
+import { invariant } from './control/invariant.ts';
 import type { Now } from './control/now.ts';
 import { mappedBytes, type TunnelRows } from './tunnelRows.ts';
 import type { Underlay } from './underlay.ts';
@@ -43,10 +48,15 @@ export interface ControlShellParts {
   readonly metrics: Float64Array;
   readonly broadcast: (message: ToWorker) => void;
   readonly log: Logger;
+  readonly boundary: Boundary;
 }
 
 /** Timers further away than this are re-armed: Node's timers end at 2^31 ms. */
 const TIMER_MS_MAX = 60_000;
+/** A deadline that cannot be kept is due again at once: it is tried so often, and the rest of the node has its turns. */
+const FAULTY_TIMER_MS = 100;
+/** Effects cause effects, a few deep. */
+const SETTLE_ROUNDS_MAX = 1_000;
 
 export class ControlShell {
   readonly #parts: ControlShellParts;
@@ -55,24 +65,28 @@ export class ControlShell {
   #timer: NodeJS.Timeout | null = null;
   #timerMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
+  #timerNotBeforeMs = 0;
 
   constructor(parts: ControlShellParts) {
     this.#parts = parts;
   }
 
-  /** Runs one event through the control plane and carries out what it wants done. */
+  /** Runs one event through the control plane and carries out what it wants done. Throws what the event throws. */
   act(event: (now: Now) => void): void {
     const now: Now = { ms: performance.now(), unixMs: Date.now() };
-    event(now);
-    this.#settle(now);
-    this.#arm();
+    try {
+      event(now);
+    } finally {
+      this.#parts.boundary.guard('effect', () => this.#settle(now));
+      this.#arm();
+    }
   }
 
   /** The punts of one worker's turn, in order. */
   onReport(punts: readonly Punt[]): void {
     this.act((now) => {
       for (const punt of punts) {
-        this.#onPunt(now, punt);
+        this.#parts.boundary.guard('worker', () => this.#onPunt(now, punt));
         // Rows must be right before the next punt is looked at: a roam decides where a test is answered.
         this.#settle(now);
       }
@@ -126,21 +140,22 @@ export class ControlShell {
 
   /** Carries out effects until there are none: some of them cause others. */
   #settle(now: Now): void {
-    const { control, companion } = this.#parts;
-    for (;;) {
+    const { control, companion, boundary } = this.#parts;
+    for (let round = 0; ; round++) {
       const effects = [...control.drain(), ...companion.drain()];
       if (effects.length === 0) {
         return;
       }
+      invariant(round < SETTLE_ROUNDS_MAX, 'effects of the control plane cause each other without end');
       for (const effect of effects) {
-        this.#carryOut(now, effect);
+        boundary.guard('effect', () => companion.onEffect(now, effect));
+        boundary.guard('effect', () => this.#carryOut(effect));
       }
     }
   }
 
-  #carryOut(now: Now, effect: Effect): void {
-    const { rows, contexts, underlay, broadcast, log, companion } = this.#parts;
-    companion.onEffect(now, effect);
+  #carryOut(effect: Effect): void {
+    const { rows, contexts, underlay, broadcast, log } = this.#parts;
     switch (effect.kind) {
       case 'sendDatagram':
         this.#sent('messages.tx.handshake_ixpsk0', underlay.send(effect.endpoint, effect.bytes), effect.endpoint);
@@ -235,16 +250,20 @@ export class ControlShell {
     }
     this.#timerMs = nextMs;
     if (nextMs !== Number.POSITIVE_INFINITY) {
-      const delayMs = Math.min(TIMER_MS_MAX, Math.max(0, Math.ceil(nextMs - performance.now())));
+      const dueMs = Math.max(nextMs, this.#timerNotBeforeMs);
+      const delayMs = Math.min(TIMER_MS_MAX, Math.max(0, Math.ceil(dueMs - performance.now())));
       this.#timer = setTimeout(() => this.#onTimer(), delayMs);
     }
   }
 
   #onTimer(): void {
+    const { control, companion, boundary } = this.#parts;
     this.#timer = null;
     this.act((now) => {
-      this.#parts.control.onTimer(now);
-      this.#parts.companion.onTimer(now);
+      const isDone = boundary.guard('timer', () => control.onTimer(now));
+      if (!(boundary.guard('timer', () => companion.onTimer(now)) && isDone)) {
+        this.#timerNotBeforeMs = now.ms + FAULTY_TIMER_MS;
+      }
     });
   }
 }

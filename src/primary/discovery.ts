@@ -7,6 +7,7 @@ import type { Config } from '../shared/config/config.ts';
 import { addressFromBytes, type IpAddress } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
+import type { Boundary } from './boundary.ts';
 import type { ControlPlane } from './control/controlPlane.ts';
 import { type Effect, Outbox } from './control/effects.ts';
 import type { Now } from './control/now.ts';
@@ -32,6 +33,7 @@ export interface DiscoveryParts {
   /** The UDP port that is bound. */
   readonly port: number;
   readonly log: Logger;
+  readonly boundary: Boundary;
   /** Runs an event of the outside world as the control plane's: results of lookups, changed addresses. */
   readonly act: (event: (now: Now) => void) => void;
 }
@@ -89,18 +91,18 @@ export class Discovery implements ControlCompanion {
 
   /** Static hosts are known, names are being looked up, lighthouses are told of this node. Throws SysError. */
   start(now: Now): void {
-    const { act, identity, log } = this.#parts;
-    this.#watch = new LocalAddressWatch(log, (addresses) =>
+    const { act, identity, boundary } = this.#parts;
+    this.#watch = new LocalAddressWatch(boundary, (addresses) =>
       act((changedNow) => this.#peers.onLocalAddresses(changedNow, addresses)),
     );
     this.#peers.start(now, this.#watch.read());
-    void this.#names.apply(this.#config, identity);
+    void boundary.guardAsync('dns', () => this.#names.apply(this.#config, identity));
   }
 
   reload(now: Now, config: Config, identity: Identity): void {
     this.#config = config;
     this.#peers.applySettings(now, peerDiscoverySettingsOf(config, identity, this.#parts.port));
-    void this.#names.apply(config, identity);
+    void this.#parts.boundary.guardAsync('dns', () => this.#names.apply(config, identity));
   }
 
   /** A worker died: its half-written rows are freed. */
@@ -122,17 +124,18 @@ export class Discovery implements ControlCompanion {
   }
 
   onEffect(now: Now, effect: Effect): void {
-    const { control, act } = this.#parts;
+    const { control, act, boundary } = this.#parts;
     this.#peers.onEffect(now, effect);
     this.#answers.onEffect(effect);
     control.onEffect(now, effect);
     if (effect.kind === 'hostUp') {
       this.#names.onHostUp(effect.addresses[0]);
     } else if (effect.kind === 'resolve') {
-      const { id } = effect.request;
-      void this.#resolver
-        .resolve(effect.request)
-        .then((answer) => act((answeredNow) => this.#peers.onResolved(answeredNow, id, answer)));
+      const { request } = effect;
+      void boundary.guardAsync('lookup', async () => {
+        const answer = await this.#resolver.resolve(request);
+        act((answeredNow) => this.#peers.onResolved(answeredNow, request.id, answer));
+      });
     }
   }
 

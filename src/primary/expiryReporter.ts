@@ -1,26 +1,29 @@
 /** Looks at the ends of the node's certificates every hour and after each reload, and logs what `expiry.ts` has to say. */
 import type { Identity } from '../shared/cert/identity.ts';
 import type { Logger } from '../shared/log/logger.ts';
+import type { Boundary } from './boundary.ts';
 import { ExpiryWatch } from './expiry.ts';
 
 const INTERVAL_MS = 3_600_000;
 
 export class ExpiryReporter {
   readonly #log: Logger;
+  readonly #boundary: Boundary;
   readonly #unixMs: () => number;
   readonly #watch = new ExpiryWatch();
   #identity: Identity | null = null;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(log: Logger, unixMs: () => number = Date.now) {
+  constructor(log: Logger, boundary: Boundary, unixMs: () => number = Date.now) {
     this.#log = log;
+    this.#boundary = boundary;
     this.#unixMs = unixMs;
   }
 
   /** Takes the identity in force from now on, and looks at it at once. */
   follow(identity: Identity): void {
     this.#identity = identity;
-    this.#timer ??= setInterval(() => this.#look(), INTERVAL_MS).unref();
+    this.#timer ??= setInterval(() => this.#boundary.guard('timer', () => this.#look()), INTERVAL_MS).unref();
     this.#look();
   }
 

@@ -2,9 +2,9 @@
  * The machine's own addresses, read from the kernel at start and again whenever it says that a link or an address has
  * changed. Which of them are worth telling is decided in `control/localAddresses.ts`.
  */
-import type { Logger } from '../shared/log/logger.ts';
 import { Netlink } from '../shared/sys/netlink.ts';
 import { NetlinkMonitor } from '../shared/sys/netlinkMonitor.ts';
+import type { Boundary } from './boundary.ts';
 import type { LocalAddress } from './control/localAddresses.ts';
 
 export class LocalAddressWatch {
@@ -13,14 +13,14 @@ export class LocalAddressWatch {
   #isClosed = false;
 
   /** Starts watching. `onChange` gets all addresses, not only new ones. Throws SysError. */
-  constructor(log: Logger, onChange: (addresses: readonly LocalAddress[]) => void) {
+  constructor(boundary: Boundary, onChange: (addresses: readonly LocalAddress[]) => void) {
     this.#monitor = new NetlinkMonitor(
       ({ addresses, links }) => {
         if (addresses || links) {
-          onChange(this.read());
+          boundary.guard('netlink', () => onChange(this.read()));
         }
       },
-      (error) => log.error('Cannot follow the addresses of this machine, lighthouses may be told old ones', { error }),
+      (error) => boundary.report('netlink', error),
     );
   }
 

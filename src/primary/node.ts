@@ -18,6 +18,7 @@ import { SOCKADDR_BYTES, SocketFamily } from '../shared/tunnel/socketAddress.ts'
 import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { openApi } from './api/open.ts';
 import type { ApiServer } from './api/server.ts';
+import { Boundary } from './boundary.ts';
 import { weftVersion } from './cli/version.ts';
 import { ConntrackKeeper } from './conntrackKeeper.ts';
 import { ControlPlane } from './control/controlPlane.ts';
@@ -45,14 +46,17 @@ export interface NodeOptions {
   readonly config: Config;
   readonly identity: Identity;
   readonly log: RootLogger;
-  /** The node cannot go on (a worker that never comes up); it has been stopped. */
+  /** The node cannot go on (a worker that never comes up, a defect of the core); it has been stopped. */
   readonly onHopeless: (reason: string) => void;
 }
 
 export class Node {
+  /** Everything that comes to this node from outside has to pass here. */
+  readonly boundary: Boundary;
   readonly #log: RootLogger;
   /** For what peers, strangers and clients can cause. */
   readonly #outsideLog: LimitedLog;
+  readonly #letGo: () => void;
   readonly #resources: Resources;
   readonly #providers: ProviderChoice;
   readonly #labelKey: Uint8Array = randomBytes(FLOW_KEY_BYTES);
@@ -74,6 +78,7 @@ export class Node {
   #config: Config;
   #identity: Identity;
   #rulesVersion = 1;
+  #stopped: Promise<void> | null = null;
 
   /** Opens everything, starts the workers, brings the device up. Throws with nothing left behind. */
   static async start(options: NodeOptions): Promise<Node> {
@@ -96,6 +101,8 @@ export class Node {
   private constructor(options: NodeOptions, resources: Resources, providers: ProviderChoice) {
     const { config, identity, log } = options;
     const { tables, udp, tun } = resources;
+    this.boundary = new Boundary({ log, onBroken: (reason) => this.#giveUp(reason, options) });
+    this.#letGo = this.boundary.catchRest();
     this.#log = log;
     this.#config = config;
     this.#identity = identity;
@@ -132,18 +139,10 @@ export class Node {
       hosts,
       port: udp.port,
       log: this.#outsideLog,
+      boundary: this.boundary,
       act: (event) => this.#shell.act(event),
     });
-    this.#supervisor = new Supervisor({
-      fds: udp.fds.map((fd, worker) => ({ tun: tun?.fds[worker] ?? null, udp: fd, memory: resources.memory.fd })),
-      log,
-      settings: (worker) => this.#workerSettings(worker),
-      onReport: (punts) => this.#shell.onReport(punts),
-      onDeath: (worker) => this.#release(worker),
-      onHopeless: (worker, reason) => {
-        void this.stop().then(() => options.onHopeless(`worker ${worker} does not start: ${reason}`));
-      },
-    });
+    this.#supervisor = this.#supervisorOf(options, resources);
     this.#shell = new ControlShell({
       control: this.#control,
       companion: this.#discovery,
@@ -153,15 +152,17 @@ export class Node {
       metrics: tables.metrics.column(0),
       broadcast: (message) => this.#supervisor.broadcast(message),
       log: this.#outsideLog,
+      boundary: this.boundary,
     });
     this.#keeper = new ConntrackKeeper({
       conntrack: tables.conntrack,
       tickMs: config.firewall.conntrack.routineCacheTimeoutMs,
       broadcast: (message) => this.#supervisor.broadcast(message),
+      boundary: this.boundary,
     });
     this.#hangGuard = new HangGuard(this.#supervisor, tables, log);
     this.#device = tun === null ? null : new Device(tun.name, log);
-    this.#expiry = new ExpiryReporter(log);
+    this.#expiry = new ExpiryReporter(log, this.boundary);
     this.#keys = new KeyCustody(config.handshakes);
   }
 
@@ -187,25 +188,36 @@ export class Node {
     this.#supervisor.refreshSettings();
   }
 
-  /** Tells every peer, then ends workers, device and sockets. */
-  async stop(): Promise<void> {
-    this.#shell.act(() => this.#control.closeAll());
-    this.#shell.close();
-    this.#keeper.close();
-    this.#hangGuard.close();
-    this.#expiry.close();
-    await this.#discovery.close();
-    await this.#api?.close();
-    await this.#supervisor.stop();
-    this.#device?.close();
-    this.#resources.close();
-    this.#keys.close(this.#identity);
-    this.#outsideLog.close();
+  /** Tells every peer, then ends workers, device and sockets. One step that fails keeps none of the others. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    const steps: readonly (() => void | Promise<void>)[] = [
+      () => this.#shell.act(() => this.#control.closeAll()),
+      () => this.#shell.close(),
+      () => this.#keeper.close(),
+      () => this.#hangGuard.close(),
+      () => this.#expiry.close(),
+      () => this.#discovery.close(),
+      () => this.#api?.close(),
+      () => this.#supervisor.stop(),
+      () => this.#device?.close(),
+      () => this.#resources.close(),
+      () => this.#keys.close(this.#identity),
+      () => this.#outsideLog.close(),
+    ];
+    for (const step of steps) {
+      await this.boundary.guardAsync('stop', async () => await step());
+    }
+    this.#letGo();
   }
 
   async #run(): Promise<void> {
     try {
-      this.#api = await openApi(this.#view(), this.#outsideLog);
+      this.#api = await openApi(this.#view(), this.#outsideLog, this.boundary);
       this.#device?.configure(this.#config, this.#identity);
       this.#hangGuard.start();
       await this.#supervisor.start();
@@ -215,6 +227,7 @@ export class Node {
       await this.#api?.close();
       await this.#supervisor.stop();
       this.#device?.close();
+      this.#letGo();
       throw error;
     }
     this.#keeper.start();
@@ -224,6 +237,22 @@ export class Node {
     if (routineCacheTimeoutMs > 0) {
       this.#log.info('Using routine-local conntrack cache', { durationMs: routineCacheTimeoutMs });
     }
+  }
+
+  #supervisorOf(options: NodeOptions, { tun, udp, memory }: Resources): Supervisor {
+    return new Supervisor({
+      fds: udp.fds.map((fd, worker) => ({ tun: tun?.fds[worker] ?? null, udp: fd, memory: memory.fd })),
+      log: options.log,
+      boundary: this.boundary,
+      settings: (worker) => this.#workerSettings(worker),
+      onReport: (punts) => this.#shell.onReport(punts),
+      onDeath: (worker) => this.#release(worker),
+      onHopeless: (worker, reason) => this.#giveUp(`worker ${worker} does not start: ${reason}`, options),
+    });
+  }
+
+  #giveUp(reason: string, options: NodeOptions): void {
+    void this.stop().then(() => options.onHopeless(reason));
   }
 
   #workerSettings(worker: number): ReturnType<typeof workerSettingsOf> {
@@ -266,7 +295,9 @@ export class Node {
       control: this.#control,
       remotes: this.#remotes,
       deaths: this.#deaths,
-      counts: this.#shell.counts(),
+      get counts() {
+        return new Map([...node.#shell.counts(), ...node.boundary.counts]);
+      },
       socketMemory: (worker) => socketMemory(udp.fds[worker]),
       get config() {
         return node.#config;

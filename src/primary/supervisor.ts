@@ -10,6 +10,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Punt, ToPrimary, ToWorker, WorkerSettings } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log/logger.ts';
+import type { Boundary } from './boundary.ts';
 
 export interface WorkerFds {
   /** null when the node runs without a device (`tun.disabled`). */
@@ -21,6 +22,7 @@ export interface WorkerFds {
 export interface SupervisorOptions {
   readonly fds: readonly WorkerFds[];
   readonly log: Logger;
+  readonly boundary: Boundary;
   /** The current settings of a worker; asked for at every start. */
   readonly settings: (worker: number) => WorkerSettings;
   readonly onReport: (punts: readonly Punt[]) => void;
@@ -152,11 +154,15 @@ export class Supervisor {
     member.process = process;
     member.isReady = false;
     member.startedMs = performance.now();
-    process.on('message', (message: ToPrimary) => this.#receive(worker, message));
+    process.on('message', (message: ToPrimary) => {
+      this.#options.boundary.guard('worker', () => this.#receive(worker, message));
+    });
     process.on('error', (error) => {
       member.lastReason = error.message;
     });
-    process.once('exit', (code, signal) => this.#bury(worker, process, code, signal));
+    process.once('exit', (code, signal) => {
+      this.#options.boundary.guard('worker', () => this.#bury(worker, process, code, signal));
+    });
   }
 
   #receive(worker: number, message: ToPrimary): void {
@@ -184,7 +190,7 @@ export class Supervisor {
     }
     member.process = null;
     member.isReady = false;
-    this.#options.onDeath(worker);
+    this.#options.boundary.guard('worker', () => this.#options.onDeath(worker));
     if (this.#isStopping) {
       return;
     }

@@ -7,6 +7,7 @@ import type { Certificate } from '../../src/shared/cert/certificate.ts';
 import type { Identity } from '../../src/shared/cert/identity.ts';
 import { createLogger } from '../../src/shared/log/logger.ts';
 import { makeCa, makeHost, NOW } from '../support/certificates.ts';
+import { boundaryOver, CollectingLog } from '../support/collectingLog.ts';
 import { Random } from '../support/random.ts';
 
 const DAY = 86_400;
@@ -110,7 +111,7 @@ describe('the reporter of ends', () => {
     const lines: string[] = [];
     const settings = { level: 'info', format: 'text', disableTimestamp: true } as const;
     const log = createLogger({ ...settings, write: (line) => lines.push(line) });
-    const reporter = new ExpiryReporter(log, () => NOW * 1000);
+    const reporter = new ExpiryReporter(log, boundaryOver(new CollectingLog()), () => NOW * 1000);
     const old = identityOf([host(NOW + DAY / 2, NOW - 40 * DAY)]);
     try {
       reporter.follow(old);

@@ -4,19 +4,20 @@
  */
 import { defaultSocketPath } from '../../shared/config/socketPath.ts';
 import type { Logger } from '../../shared/log/logger.ts';
+import type { Boundary } from '../boundary.ts';
 import type { NodeView } from '../inspection.ts';
 import { routesOf } from './routes.ts';
 import { ApiServer } from './server.ts';
 import { SocketFileError } from './socketFile.ts';
 
 /** Null when it is off. Throws SocketFileError. */
-export async function openApi(view: NodeView, log: Logger): Promise<ApiServer | null> {
+export async function openApi(view: NodeView, log: Logger, boundary: Boundary): Promise<ApiServer | null> {
   const { api, tun } = view.config;
   const path = api.socket;
   if (path === null) {
     return null;
   }
-  const server = new ApiServer({ path, routes: routesOf(view), log });
+  const server = new ApiServer({ path, routes: routesOf(view), boundary });
   try {
     await server.listen();
   } catch (error) {

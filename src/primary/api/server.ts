@@ -2,12 +2,13 @@
  * The local API: JSON over HTTP on a Unix socket, for the command line and for whoever runs as the node's own user.
  *
  * Knows HTTP and limits, nothing of what is asked: routes are values. A request is small, quickly sent and answered in
- * one piece; anything else gets an error as JSON (`{"error": …}`) or is cut off. A fault in a route never reaches the
- * node.
+ * one piece; anything else gets an error as JSON (`{"error": …}`) or is cut off. Who comes when too many are there is
+ * told so. A fault in a route never reaches the node.
  */
 import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Logger } from '../../shared/log/logger.ts';
+import type { Socket } from 'node:net';
+import type { Boundary } from '../boundary.ts';
 import { InspectionError } from '../inspection.ts';
 import { clearSocketPath, codeOf, SocketFileError } from './socketFile.ts';
 
@@ -27,36 +28,51 @@ export interface Route {
 export interface ApiServerOptions {
   readonly path: string;
   readonly routes: readonly Route[];
-  readonly log: Logger;
+  readonly boundary: Boundary;
+  /** For a request to come, and for a client to take or send anything at all. */
+  readonly patienceMs?: number;
 }
 
 const BODY_BYTES_MAX = 1024 * 1024;
 const HEADER_BYTES_MAX = 8 * 1024;
-const REQUEST_MS_MAX = 10_000;
-const CONNECTIONS_MAX = 32;
+const PATIENCE_MS = 10_000;
+const LOOK_MS = 2_000;
+/** Connections that are served; the next ones are told that the node is busy. */
+const CLIENTS_MAX = 128;
+/** More than this are not even told. */
+const CONNECTIONS_MAX = 512;
+/** Answers that their clients have not taken yet: no new one is made while there are more bytes of them. */
+const UNSENT_BYTES_MAX = 64 * 1024 * 1024;
 
 export class ApiServer {
   readonly #options: ApiServerOptions;
   readonly #server: Server;
+  readonly #clients = new Set<Socket>();
+  /** Clients that came when enough others were there. */
+  readonly #surplus = new WeakSet<Socket>();
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
+    const patienceMs = options.patienceMs ?? PATIENCE_MS;
     this.#server = createServer(
       {
         maxHeaderSize: HEADER_BYTES_MAX,
-        headersTimeout: REQUEST_MS_MAX,
-        requestTimeout: REQUEST_MS_MAX,
+        headersTimeout: patienceMs,
+        requestTimeout: patienceMs,
         keepAliveTimeout: 1_000,
-        connectionsCheckingInterval: 2_000,
+        connectionsCheckingInterval: Math.min(LOOK_MS, patienceMs),
       },
       (request, response) => {
         this.#serve(request, response).catch((error: unknown) => {
-          options.log.warn('A request to the local API failed', { error: codeOf(error) });
+          options.boundary.report('api', error);
           response.destroy();
         });
       },
     );
     this.#server.maxConnections = CONNECTIONS_MAX;
+    // Without any byte in either direction; the other limits are for a request that comes too slowly.
+    this.#server.setTimeout(patienceMs);
+    this.#server.on('connection', (socket) => this.#welcome(socket));
   }
 
   /** Takes the path and answers from now on. Throws SocketFileError when it cannot. */
@@ -74,7 +90,7 @@ export class ApiServer {
       try {
         server.listen(path, () => {
           server.off('error', refuse);
-          server.on('error', (error) => this.#options.log.warn('The local API has a fault', { error: codeOf(error) }));
+          server.on('error', (error) => this.#options.boundary.report('api', error));
           resolve();
         });
       } finally {
@@ -82,6 +98,11 @@ export class ApiServer {
       }
     });
     chmodSync(path, 0o600);
+  }
+
+  /** Open connections, those that are told to come again included. */
+  get clientCount(): number {
+    return this.#clients.size;
   }
 
   /** Ends every connection and removes the socket's file. Harmless when it never listened. */
@@ -95,8 +116,30 @@ export class ApiServer {
     });
   }
 
+  #welcome(socket: Socket): void {
+    if (this.#clients.size >= CLIENTS_MAX) {
+      this.#surplus.add(socket);
+    }
+    this.#clients.add(socket);
+    socket.once('close', () => this.#clients.delete(socket));
+  }
+
+  #isBusy(socket: Socket): boolean {
+    let unsentBytes = 0;
+    for (const client of this.#clients) {
+      unsentBytes += client.writableLength;
+    }
+    return this.#surplus.has(socket) || unsentBytes > UNSENT_BYTES_MAX;
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
+      if (this.#isBusy(request.socket)) {
+        response.setHeader('connection', 'close');
+        response.setHeader('retry-after', '1');
+        send(response, 503, { error: 'the node is busy with other questions; try again' });
+        return;
+      }
       const url = new URL(request.url ?? '/', 'http://node');
       const route = this.#route(request.method ?? '', url.pathname, response);
       if (route !== null) {
@@ -110,7 +153,7 @@ export class ApiServer {
         response.setHeader('connection', 'close');
         send(response, error.status, { error: error.message });
       } else {
-        this.#options.log.error('The local API could not answer', { request: request.url ?? '', error });
+        this.#options.boundary.report('api', error);
         send(response, 500, { error: 'internal error; the log of the node says more' });
       }
     }

@@ -36,19 +36,25 @@ export async function runNode(path: string, io: Io): Promise<number> {
   const log = createLogger(config.logging);
   logWarnings(log, loaded.problems);
   return new Promise((resolve) => {
-    const refuse = (reason: string): void => {
-      io.stderr.write(`weft did not start: ${reason}\n`);
+    let isUp = false;
+    const giveUp = (reason: string): void => {
+      io.stderr.write(`weft ${isUp ? 'cannot go on' : 'did not start'}: ${reason}\n`);
       resolve(1);
+      // Whatever a broken node has left open keeps its process no longer.
+      setTimeout(() => process.exit(1), LEFTOVERS_MS_MAX).unref();
     };
-    Node.start({ config, identity, log, onHopeless: refuse }).then(
+    Node.start({ config, identity, log, onHopeless: giveUp }).then(
       (node) => {
+        isUp = true;
         log.info('weft is up', { version: weftVersion(), ...node.describe() });
         watchSignals(node, path, log, resolve);
       },
-      (error: unknown) => refuse(errorText(error)),
+      (error: unknown) => giveUp(errorText(error)),
     );
   });
 }
+
+const LEFTOVERS_MS_MAX = 3_000;
 
 function watchSignals(node: Node, path: string, log: RootLogger, stopped: (exitCode: number) => void): void {
   let isStopping = false;
@@ -73,9 +79,11 @@ function watchSignals(node: Node, path: string, log: RootLogger, stopped: (exitC
   process.on('SIGINT', () => stop('SIGINT'));
   process.on('SIGHUP', () => {
     if (!isStopping) {
-      reload(node, path, log);
+      node.boundary.guard('signal', () => reload(node, path, log));
     }
   });
+  // Node would open its debugger: for whoever may signal, a way into a process that holds the key.
+  process.on('SIGUSR1', () => log.debug('Ignored signal', { signal: 'SIGUSR1' }));
 }
 
 /** Validates the whole configuration first; a fault leaves everything as it was. */

@@ -3,6 +3,7 @@
  * addresses stands under each of them. Plain data, no effects: `tunnels.ts` keeps the shared tables in step with it.
  */
 import type { IpAddress } from '../../shared/ip/address.ts';
+import { invariant } from './invariant.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** Nebula protocol: host map. More tunnels than this to one address, and the oldest goes. */
@@ -20,8 +21,10 @@ export class HostTable {
     return this.#byLocalIndex.size;
   }
 
-  /** Enters a tunnel as primary for all its addresses. */
+  /** Enters a tunnel as primary for all its addresses. Throws BrokenInvariant when its slot or index has an owner. */
   add(tunnel: Tunnel): void {
+    invariant(!this.#bySlot.has(tunnel.slot), `slot ${tunnel.slot} was given to two tunnels`);
+    invariant(!this.#byLocalIndex.has(tunnel.localIndex), `index ${tunnel.localIndex} was given to two tunnels`);
     this.#byLocalIndex.set(tunnel.localIndex, tunnel);
     this.#byRemoteIndex.set(tunnel.remoteIndex, tunnel);
     this.#bySlot.set(tunnel.slot, tunnel);

@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -8,8 +9,9 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import { openApi } from '../../../src/primary/api/open.ts';
 import { ApiServer, type Route } from '../../../src/primary/api/server.ts';
 import { SocketFileError } from '../../../src/primary/api/socketFile.ts';
+import { until } from '../../../src/primary/cli/demo/until.ts';
 import { InspectionError } from '../../../src/primary/inspection.ts';
-import type { Logger } from '../../../src/shared/log/logger.ts';
+import { boundaryOver, CollectingLog } from '../../support/collectingLog.ts';
 import { InspectedNode } from '../../support/inspectedNode.ts';
 
 interface Reply {
@@ -39,22 +41,19 @@ const routes: readonly Route[] = [
 
 describe('local API server', () => {
   let directory: string;
-  let logged: string[];
+  let log: CollectingLog;
   const servers: ApiServer[] = [];
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'weft-api-'));
-    logged = [];
+    log = new CollectingLog();
   });
   afterEach(async () => {
     await Promise.all(servers.splice(0).map((server) => server.close()));
     rmSync(directory, { recursive: true });
   });
 
-  const write = (message: string): void => void logged.push(message);
-  const log = { error: write, warn: write } as unknown as Logger;
-
-  async function serve(path: string): Promise<string> {
-    const server = new ApiServer({ path, routes, log });
+  async function serve(path: string, patienceMs: number = 10_000): Promise<string> {
+    const server = new ApiServer({ path, routes, boundary: boundaryOver(log), patienceMs });
     servers.push(server);
     await server.listen();
     return path;
@@ -114,8 +113,39 @@ describe('local API server', () => {
     const reply = await ask(path, 'GET', '/v1/broken');
     expect(reply.status).to.equal(500);
     expect(JSON.stringify(reply.value)).not.to.include('secret');
-    expect(logged).to.deep.equal(['The local API could not answer']);
+    expect(log.lines[0].fields).to.deep.equal({ entry: 'api', error: 'secret detail' });
     expect((await ask(path, 'GET', '/v1/echo')).status).to.equal(200);
+  });
+
+  it('serves many clients at once, tells the next ones that it is busy, and serves again when there is room', async () => {
+    const path = await inPlace();
+    const replies = await Promise.all(Array.from({ length: 100 }, () => ask(path, 'GET', '/v1/echo')));
+    expect(replies.map(({ status }) => status)).to.deep.equal(new Array(100).fill(200));
+    const idle = await Promise.all(Array.from({ length: 128 }, () => connected(path)));
+    const refused = await Promise.all(Array.from({ length: 20 }, () => ask(path, 'GET', '/v1/echo')));
+    for (const { status, type, value } of refused) {
+      expect({ status, type }).to.deep.equal({ status: 503, type: 'application/json' });
+      expect(value['error']).to.match(/^the node is busy/);
+    }
+    for (const socket of idle) {
+      socket.destroy();
+    }
+    await until('room', () => servers[0].clientCount < 128);
+    expect((await ask(path, 'GET', '/v1/echo')).status).to.equal(200);
+  });
+
+  it('ends a client that asks too slowly, or takes no answer', async () => {
+    const path = await serve(join(directory, 'a.sock'), 50);
+    const silent = await connected(path);
+    const slow = await connected(path);
+    slow.write('GET /v1/echo HT');
+    await Promise.all([silent, slow].map((socket) => once(socket.resume(), 'close')));
+    const deaf = await connected(path);
+    deaf.pause();
+    deaf.write(`GET /v1/echo?a=${'x'.repeat(4000)} HTTP/1.1\r\nhost: node\r\n\r\n`.repeat(500));
+    await until('the end of the deaf client', () => servers[0].clientCount === 0);
+    expect((await ask(path, 'GET', '/v1/echo')).status).to.equal(200);
+    deaf.destroy();
   });
 
   it('makes directory and socket for their owner, and removes the socket', async () => {
@@ -164,13 +194,22 @@ describe('local API server', () => {
 
   it('is opened where the configuration says, or refuses; off means off', async () => {
     const path = join(directory, 'node.sock');
-    const server = await openApi(new InspectedNode({ api: { socket: path } }), log);
+    const server = await openApi(new InspectedNode({ api: { socket: path } }), log, boundaryOver(log));
     servers.push(server!);
     expect((await ask(path, 'GET', '/v1/status')).value['version']).to.equal('1.2.3');
-    const second = await openApi(new InspectedNode({ api: { socket: path } }), log).catch((reason: unknown) => reason);
+    const second = await openApi(new InspectedNode({ api: { socket: path } }), log, boundaryOver(log)).catch(
+      (reason: unknown) => reason,
+    );
     expect(second).to.be.instanceOf(SocketFileError);
-    expect(await openApi(new InspectedNode({ api: { socket: '' } }), log)).to.equal(null);
+    expect(await openApi(new InspectedNode({ api: { socket: '' } }), log, boundaryOver(log))).to.equal(null);
   });
+
+  async function connected(path: string): Promise<Socket> {
+    const socket = connect(path);
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    return socket;
+  }
 
   /** A listener that goes without cleaning up, as a killed process does: libuv would remove the file on close. */
   async function leaveSocket(path: string): Promise<void> {

@@ -12,7 +12,7 @@ import { hostsCommand } from '../../../src/primary/cli/hosts.ts';
 import { lighthouseCommand } from '../../../src/primary/cli/lighthouse.ts';
 import { metricsCommand, statusCommand } from '../../../src/primary/cli/status.ts';
 import { whyCommand } from '../../../src/primary/cli/why.ts';
-import { createLogger } from '../../../src/shared/log/logger.ts';
+import { boundaryOver, CollectingLog } from '../../support/collectingLog.ts';
 import { InspectedNode } from '../../support/inspectedNode.ts';
 
 type Command = (argv: readonly string[], io: { stdout: Sink; stderr: Sink }) => Promise<number>;
@@ -29,10 +29,11 @@ describe('commands for a running node', () => {
 
   before(async () => {
     const node = new InspectedNode({ api: { socket }, firewall: { inbound } });
+    const log = new CollectingLog();
     node.connect({ name: 'lap\u001b[2Jtop', networks: ['10.0.0.2/24'], groups: ['staff'] }, '192.0.2.2:4242', 77);
     const flow = { local: '10.0.0.1', remote: '10.0.0.2', protocol: 6, localPort: 443, remotePort: 50_000 };
     node.addFlow({ ...flow, incoming: true, rule: 0 });
-    server = await openApi(node, createLogger({ level: 'error', format: 'text', disableTimestamp: true }));
+    server = await openApi(node, log, boundaryOver(log));
   });
   after(async () => {
     await server?.close();

@@ -1,0 +1,55 @@
+/** A logger that keeps its lines, and a boundary over it: for parts that are tested without a node. */
+import { Boundary } from '../../src/primary/boundary.ts';
+import type { Fields, Level, Logger } from '../../src/shared/log/logger.ts';
+
+export interface LoggedLine {
+  readonly level: Level;
+  readonly message: string;
+  readonly fields: Fields;
+}
+
+export class CollectingLog implements Logger {
+  readonly lines: LoggedLine[] = [];
+
+  /** Each line as `level message`. */
+  get texts(): string[] {
+    return this.lines.map(({ level, message }) => `${level} ${message}`);
+  }
+
+  trace(message: string, fields?: Fields): void {
+    this.log('trace', message, fields);
+  }
+
+  debug(message: string, fields?: Fields): void {
+    this.log('debug', message, fields);
+  }
+
+  info(message: string, fields?: Fields): void {
+    this.log('info', message, fields);
+  }
+
+  warn(message: string, fields?: Fields): void {
+    this.log('warn', message, fields);
+  }
+
+  error(message: string, fields?: Fields): void {
+    this.log('error', message, fields);
+  }
+
+  log(level: Level, message: string, fields: Fields = {}): void {
+    this.lines.push({ level, message, fields });
+  }
+
+  isEnabled(): boolean {
+    return true;
+  }
+
+  child(): Logger {
+    return this;
+  }
+}
+
+/** What breaks the core is a line of level `error`, too. */
+export function boundaryOver(log: CollectingLog): Boundary {
+  return new Boundary({ log, onBroken: (reason) => log.error(`broken: ${reason}`) });
+}
