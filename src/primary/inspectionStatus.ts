@@ -4,7 +4,7 @@
 import type { Certificate } from '../shared/cert/certificate.ts';
 import type { Tunnel } from './control/tunnel.ts';
 import type { NodeView } from './inspection.ts';
-import { networksOf } from './settings.ts';
+import { networkTexts } from './settings.ts';
 
 export interface CertificateSummary {
   readonly name: string;
@@ -83,7 +83,7 @@ export function nodeStatus(view: NodeView): NodeStatus {
     pid: process.pid,
     uptimeSeconds: Math.floor((now.ms - view.startedMs) / 1000),
     interface: view.interfaceName,
-    networks: networksOf(identity),
+    networks: networkTexts(identity),
     port: view.port,
     routines: config.routines,
     cipher: config.cipher,

@@ -34,7 +34,7 @@ import { LimitedLog } from './limitedLog.ts';
 import { remoteAllowListOf } from './peerDiscoverySettings.ts';
 import { applyReload, type ReloadTargets } from './reload.ts';
 import { openResources, type Resources } from './resources.ts';
-import { cipherOf, controlSettingsOf, networksOf, workerSettingsOf } from './settings.ts';
+import { cipherOf, controlSettingsOf, networkTexts, workerSettingsOf } from './settings.ts';
 import { Supervisor } from './supervisor.ts';
 import { TunnelRows } from './tunnelRows.ts';
 import { Underlay } from './underlay.ts';
@@ -171,7 +171,7 @@ export class Node {
     const { tun, udp } = this.#resources;
     return {
       interface: tun?.name ?? 'none',
-      networks: networksOf(this.#identity),
+      networks: networkTexts(this.#identity),
       udpPort: udp.port,
       routines: this.#config.routines,
       workers: this.#supervisor.pids,
@@ -266,7 +266,6 @@ export class Node {
       offload: tun?.offload ?? { vnetHeader: false, tso: false, uso: false },
       family: udp.family,
       labelKey: this.#labelKey,
-      remoteAllowList: remoteAllowListOf(this.#config),
       rulesVersion: this.#rulesVersion,
     });
   }

@@ -1,7 +1,4 @@
-/**
- * What peer discovery needs of a configuration and an identity. Throws `AllowListError` or `CalculatedRemotesError`,
- * which name the key and the remedy.
- */
+/** What peer discovery needs of a configuration and an identity. */
 import type { Identity } from '../shared/cert/identity.ts';
 import type { Config } from '../shared/config/config.ts';
 import { LocalAllowList, RemoteAllowList } from './control/allowList.ts';
@@ -10,7 +7,7 @@ import type { PeerDiscoverySettings } from './control/peerDiscovery.ts';
 
 /** `lighthouse.remote_allow_list` and `remote_allow_ranges`, compiled. */
 export function remoteAllowListOf(config: Config): RemoteAllowList {
-  return RemoteAllowList.compile(config.lighthouse.remoteAllowList, config.lighthouse.remoteAllowRanges);
+  return new RemoteAllowList(config.lighthouse);
 }
 
 /** `port` is the UDP port that the node is bound to. */
@@ -26,7 +23,7 @@ export function peerDiscoverySettingsOf(config: Config, identity: Identity, port
     },
     ownNetworks: identity.networks,
     remoteAllowList: remoteAllowListOf(config),
-    localAllowList: LocalAllowList.compile(lighthouse.localAllowList),
+    localAllowList: new LocalAllowList(lighthouse.localAllowList),
     preferredRanges: config.preferredRanges,
     staticHosts: config.staticHostMap,
     staticMap,

@@ -8,7 +8,7 @@ import type { Config } from '../shared/config/config.ts';
 import { fieldOf, fieldPath, reloadPlan, touches } from '../shared/config/difference.ts';
 import { keys } from '../shared/config/keys.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
-import { networksOf } from './settings.ts';
+import { networkTexts } from './settings.ts';
 
 /** The parts of a node that take a new configuration while they run. */
 export interface ReloadTargets {
@@ -56,13 +56,13 @@ const STEPS: readonly Step[] = [
   {
     name: 'firewall',
     keys: ['firewall'],
-    dependsOn: (identity) => `${networksOf(identity)} ${unsafeNetworksOf(identity)}`,
+    dependsOn: (identity) => `${networkTexts(identity)} ${unsafeNetworksOf(identity)}`,
     apply: (_config, _identity, targets) => targets.applyRules(),
   },
   {
     name: 'device',
     keys: ['tun'],
-    dependsOn: (identity) => networksOf(identity).join(' '),
+    dependsOn: (identity) => networkTexts(identity).join(' '),
     apply: (config, identity, targets) => targets.applyDevice(config, identity),
   },
 ];

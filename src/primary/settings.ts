@@ -5,9 +5,9 @@
 import type { Identity } from '../shared/cert/identity.ts';
 import type { Config, FirewallConfig } from '../shared/config/config.ts';
 import { Cipher } from '../shared/crypto/aead.ts';
+import type { Prefix } from '../shared/ip/address.ts';
 import type { FirewallSettings, WorkerSettings } from '../shared/ipc/messages.ts';
 import type { TunOffload } from '../shared/sys/tun.ts';
-import type { RemoteAllowList } from './control/allowList.ts';
 import type { ControlSettings } from './control/context.ts';
 
 export function cipherOf(config: Config): Cipher {
@@ -41,7 +41,6 @@ export interface WorkerSurroundings {
   readonly offload: TunOffload;
   readonly family: 4 | 6;
   readonly labelKey: Uint8Array;
-  readonly remoteAllowList: RemoteAllowList;
   readonly rulesVersion: number;
 }
 
@@ -52,6 +51,7 @@ export function workerSettingsOf(
   surroundings: WorkerSurroundings,
 ): WorkerSettings {
   const certificate = identity.certificates[identity.certificates.length - 1];
+  const { amLighthouse, remoteAllowList, remoteAllowRanges } = config.lighthouse;
   return {
     worker,
     memoryBytes: surroundings.memoryBytes,
@@ -60,7 +60,7 @@ export function workerSettingsOf(
     certificate: certificate.encoded,
     certificateVersion: certificate.version,
     networks: networksOf(identity),
-    caNames: Object.fromEntries(identity.caPool.authorities.map((ca) => [ca.fingerprint, ca.name])),
+    caNames: new Map(identity.caPool.authorities.map((ca) => [ca.fingerprint, ca.name])),
     firewall: firewallSettingsOf(config.firewall, surroundings.rulesVersion),
     hasDevice: !config.tun.disabled,
     tunOffload: surroundings.offload,
@@ -71,11 +71,8 @@ export function workerSettingsOf(
     sendRecvError: config.listen.sendRecvError,
     dropsMulticast: config.tun.dropMulticast,
     dropsLocalBroadcast: config.tun.dropLocalBroadcast,
-    routes: config.tun.unsafeRoutes.map((route) => ({
-      route: route.route.text,
-      gateways: route.via.map(({ gateway, weight }) => ({ address: gateway.text, weight })),
-    })),
-    lighthouse: config.lighthouse.amLighthouse ? { allow: surroundings.remoteAllowList.flatten() } : null,
+    routes: config.tun.unsafeRoutes.map(({ route, via }) => ({ route, via })),
+    lighthouse: amLighthouse ? { allow: { remoteAllowList, remoteAllowRanges } } : null,
     log: config.logging,
   };
 }
@@ -97,6 +94,12 @@ function firewallSettingsOf(firewall: FirewallConfig, rulesVersion: number): Fir
 }
 
 /** Networks with host bits of every certificate, each once. */
-export function networksOf(identity: Identity): readonly string[] {
-  return [...new Set(identity.certificates.flatMap((certificate) => certificate.networks.map(({ text }) => text)))];
+export function networksOf(identity: Identity): readonly Prefix[] {
+  const networks = identity.certificates.flatMap((certificate) => certificate.networks);
+  return [...new Map(networks.map((network) => [network.text, network])).values()];
+}
+
+/** The same in words. */
+export function networkTexts(identity: Identity): readonly string[] {
+  return networksOf(identity).map(({ text }) => text);
 }

@@ -7,7 +7,6 @@ import { Cipher } from '../shared/crypto/aead.ts';
 import { loadProvider, type ProviderName } from '../shared/crypto/providers.ts';
 import { OwnIdentity } from '../shared/firewall/identity.ts';
 import { ruleTable } from '../shared/firewall/ruleTable.ts';
-import { parsePrefix } from '../shared/ip/address.ts';
 import { networkWords } from '../shared/ip/networkWords.ts';
 import { PacketTuple } from '../shared/ip/packetTuple.ts';
 import type { LighthouseSettings, Punt, WorkerSettings } from '../shared/ipc/messages.ts';
@@ -122,10 +121,7 @@ export function buildParts(
 /** Everything that follows from the settings; the old rules stay in force until the caller has these. */
 export function buildRules(settings: WorkerSettings, parts: WorkerParts): Rules {
   const { tables, arena, udp, metrics, punts, cache, lighthouse } = parts;
-  const own = new OwnIdentity(
-    parseCertificate(settings.certificate, settings.certificateVersion),
-    new Map(Object.entries(settings.caNames)),
-  );
+  const own = new OwnIdentity(parseCertificate(settings.certificate, settings.certificateVersion), settings.caNames);
   const { rules, rulesVersion, timeouts } = settings.firewall;
   return {
     router: new Router(settings, tables.hosts, punts),
@@ -139,7 +135,7 @@ export function buildRules(settings: WorkerSettings, parts: WorkerParts): Rules 
     }),
     peers: new Peers(tables.tunnels, own),
     labels: settings.labelKey === null ? null : new FlowLabel(settings.labelKey),
-    ownNetworks: networkWords(settings.networks.flatMap((text) => parsePrefix(text) ?? [])),
+    ownNetworks: networkWords(settings.networks),
     recvErrors: new RecvErrors(arena, udp, metrics, settings.sendRecvError),
     lighthouse,
   };

@@ -36,7 +36,7 @@ export class SimLighthouse implements LighthousePeers, LighthouseSink {
   constructor(node: SimNode, capacity: number) {
     const table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(capacity)), 0, capacity);
     const turns = new WorkerTurns(new SharedArrayBuffer(WorkerTurns.byteLength(WORKERS)), 0, WORKERS);
-    const ownNetworks = node.identity.networks.map((network) => network.text);
+    const ownNetworks = node.identity.networks;
     this.#node = node;
     this.hosts = new LighthouseHosts(table, turns);
     this.#handlers = Array.from(

@@ -135,7 +135,7 @@ export class DataPlane {
     return {
       router: new Router(
         {
-          networks: this.host.certificate.networks.map(({ text }) => text),
+          networks: this.host.certificate.networks,
           routes: options.routes ?? [],
           dropsMulticast: false,
           dropsLocalBroadcast: false,

@@ -31,14 +31,7 @@ export interface Sent {
   readonly relays: readonly string[];
 }
 
-export const allowAll: EndpointRules = {
-  ownNetworks: [],
-  remoteAllowList: [
-    ['0.0.0.0/0', true],
-    ['::/0', true],
-  ],
-  remoteAllowRanges: [],
-};
+export const allowAll: EndpointRules = { ownNetworks: [], remoteAllowList: [], remoteAllowRanges: [] };
 
 export class Lighthouse {
   readonly table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(64)), 0, 64);

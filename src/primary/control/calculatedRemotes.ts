@@ -3,44 +3,23 @@
  * host bits of the vpn address, a port. For networks where overlay and underlay are numbered alike, so that hosts find
  * each other before, or without, a lighthouse. (Nebula protocol: calculated_remotes.)
  */
+import type { CalculatedNetwork } from '../../shared/config/config.ts';
 import { addressFromBytes, type Endpoint, endpointOf, type IpAddress, type Prefix } from '../../shared/ip/address.ts';
 import { PrefixTable } from '../../shared/ip/prefixTable.ts';
 
-/** A mask whose family is not that of the network it stands under. */
-export class CalculatedRemotesError extends Error {
-  override readonly name: string = 'CalculatedRemotesError';
-}
-
-export interface CalculatedNetwork {
-  readonly network: Prefix;
-  readonly remotes: readonly CalculatedRemote[];
-}
-
-export interface CalculatedRemote {
-  readonly mask: Prefix;
-  readonly port: number;
-}
-
 export class CalculatedRemotes {
-  readonly #networks: PrefixTable<readonly CalculatedRemote[]> = new PrefixTable();
+  readonly #remotes: PrefixTable<CalculatedNetwork['remotes']> = new PrefixTable();
 
-  /** Throws `CalculatedRemotesError`. */
+  /** Masks are of their network's family: the configuration has been checked for that. */
   constructor(networks: readonly CalculatedNetwork[] = []) {
     for (const { network, remotes } of networks) {
-      const misfit = remotes.find((remote) => remote.mask.address.family !== network.address.family);
-      if (misfit !== undefined) {
-        throw new CalculatedRemotesError(
-          `config \`lighthouse.calculated_remotes\`: invalid mask: ${misfit.mask.text} for cidr: ${network.text}: ` +
-            'both must be IPv4 or both IPv6',
-        );
-      }
-      this.#networks.set(network, remotes);
+      this.#remotes.set(network, remotes);
     }
   }
 
   /** The endpoints for a vpn address, from the most specific network that it is in. */
   of(vpnAddress: IpAddress): readonly Endpoint[] {
-    const remotes = this.#networks.lookup(vpnAddress) ?? [];
+    const remotes = this.#remotes.lookup(vpnAddress) ?? [];
     return remotes.map((remote) => endpointOf(combine(remote.mask, vpnAddress), remote.port));
   }
 }

@@ -1,8 +1,8 @@
 /** Builds the typed configuration from validated plain data. No checks here beyond what parsing needs. */
 import { type ParsedRules, parseRules } from '../firewall/ruleParser.ts';
+import { readAllowRanges, readAllowRules, readLocalAllowRules } from './allowLists.ts';
 import type {
-  AllowRules,
-  CalculatedRemotes,
+  CalculatedNetwork,
   Config,
   FirewallConfig,
   LighthouseConfig,
@@ -25,7 +25,6 @@ import {
   parseFlag,
   parseHostPort,
   parseInteger,
-  parsePermission,
   parsePrefixValue,
 } from './scalars.ts';
 import { defaultSocketPath } from './socketPath.ts';
@@ -125,32 +124,22 @@ function buildStaticHosts(read: Reader): readonly StaticHost[] {
 }
 
 function buildLighthouse(read: Reader): LighthouseConfig {
-  const ranges = read.entries('lighthouse.remote_allow_ranges');
-  const local = read.entries('lighthouse.local_allow_list');
   return {
     amLighthouse: read.flag('lighthouse.am_lighthouse'),
     hosts: read.addresses('lighthouse.hosts'),
     intervalMs: read.integer('lighthouse.interval') * 1000,
     serveDns: read.flag('lighthouse.serve_dns'),
     dns: { host: withoutBrackets(read.text('lighthouse.dns.host')), port: read.integer('lighthouse.dns.port') },
-    remoteAllowList: allowRules(read.entries('lighthouse.remote_allow_list')),
-    remoteAllowRanges:
-      ranges === null
-        ? null
-        : Object.fromEntries(ranges.map(([network, rules]) => [network, allowRules(entriesOf(rules)) ?? {}])),
-    localAllowList:
-      local === null
-        ? null
-        : Object.fromEntries(
-            local.map(([key, value]) => [key, isMap(value) ? (allowRules(entriesOf(value)) ?? {}) : isAllowed(value)]),
-          ),
+    remoteAllowList: readAllowRules(read.entries('lighthouse.remote_allow_list')),
+    remoteAllowRanges: readAllowRanges(read.entries('lighthouse.remote_allow_ranges')),
+    localAllowList: readLocalAllowRules(read.entries('lighthouse.local_allow_list')),
     advertiseAddrs: read.hostPorts('lighthouse.advertise_addrs'),
     calculatedRemotes: buildCalculatedRemotes(read),
     maxHosts: read.integer('lighthouse.max_hosts'),
   };
 }
 
-function buildCalculatedRemotes(read: Reader): readonly CalculatedRemotes[] {
+function buildCalculatedRemotes(read: Reader): readonly CalculatedNetwork[] {
   return (read.entries('lighthouse.calculated_remotes') ?? []).flatMap(([text, value]) => {
     const network = parsePrefixValue(text);
     const remotes = parseEach(isList(value) ? value : [], (entry) => {
@@ -253,18 +242,6 @@ function buildLogging(read: Reader): Config['logging'] {
 function buildSocketPath(read: Reader): string | null {
   const written = read.optionalText('api.socket');
   return written === null ? defaultSocketPath(read.device('tun.dev')) : written || null;
-}
-
-function allowRules(entries: readonly (readonly [string, Plain])[] | null): AllowRules | null {
-  return entries === null ? null : Object.fromEntries(entries.map(([key, value]) => [key, isAllowed(value)]));
-}
-
-function entriesOf(value: Plain): readonly (readonly [string, Plain])[] {
-  return isMap(value) ? Object.entries(value) : [];
-}
-
-function isAllowed(value: Plain): boolean {
-  return parsePermission(value) ?? false;
 }
 
 /** Nebula's spelling of the IPv6 wildcard address. */

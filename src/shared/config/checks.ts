@@ -5,11 +5,11 @@
  */
 import type { RuleFinding } from '../firewall/ruleParser.ts';
 import { prefixContains } from '../ip/address.ts';
+import type { AllowRules } from '../ip/allowRules.ts';
+import { missingDefaults } from './allowLists.ts';
 import type { Built } from './build.ts';
-import type { AllowRules } from './config.ts';
 import { errorAt, formatPath, type PathStep, type Problem, warningAt } from './problems.ts';
 import { isCacheTimeoutLong } from './routines.ts';
-import { parsePrefixValue } from './scalars.ts';
 import { nodeAt, placeOf } from './validate.ts';
 import type { MapNode } from './yamlTree.ts';
 
@@ -107,58 +107,39 @@ function checkLighthouseEntries({ config }: Built, root: MapNode): readonly Prob
 }
 
 function checkRemoteAllowList({ config }: Built, root: MapNode): readonly Problem[] {
-  return checkDefaults(root, ['lighthouse', 'remote_allow_list'], config.lighthouse.remoteAllowList ?? {});
+  return checkDefaults(root, ['lighthouse', 'remote_allow_list'], config.lighthouse.remoteAllowList);
 }
 
 function checkRemoteAllowRanges({ config }: Built, root: MapNode): readonly Problem[] {
-  return Object.entries(config.lighthouse.remoteAllowRanges ?? {}).flatMap(([network, rules]) =>
-    checkDefaults(root, ['lighthouse', 'remote_allow_ranges', network], rules),
+  const steps = ['lighthouse', 'remote_allow_ranges'];
+  return config.lighthouse.remoteAllowRanges.flatMap(({ rules }, entry) =>
+    checkDefaults(root, [...steps, keyAt(root, steps, entry)], rules),
   );
 }
 
 function checkLocalAllowList({ config }: Built, root: MapNode): readonly Problem[] {
   const steps = ['lighthouse', 'local_allow_list'];
-  const rules: Record<string, boolean> = {};
-  const problems: Problem[] = [];
-  for (const [key, value] of Object.entries(config.lighthouse.localAllowList ?? {})) {
-    if (typeof value === 'boolean') {
-      rules[key] = value;
-    } else if (new Set(Object.values(value)).size > 1) {
-      const message = 'all values must be true or all must be false: interfaces that match none get the inverse';
-      problems.push(problemAt(root, [...steps, key], message));
-    }
-  }
-  return [...problems, ...checkDefaults(root, steps, rules)];
+  const { addresses, interfaces } = config.lighthouse.localAllowList;
+  const message = 'all values must be true or all must be false: interfaces that match none get the inverse';
+  const isMixed = interfaces.some(({ isAllowed }) => isAllowed !== interfaces[0].isAllowed);
+  return [
+    ...(isMixed ? [problemAt(root, [...steps, 'interfaces'], message)] : []),
+    ...checkDefaults(root, steps, addresses),
+  ];
 }
 
 /** Rules of one family that allow and refuse need a rule for everything else (Nebula protocol: allow lists). */
 function checkDefaults(root: MapNode, steps: readonly PathStep[], rules: AllowRules): readonly Problem[] {
-  const problems: Problem[] = [];
-  for (const [family, everything] of [
-    [4, '0.0.0.0/0'],
-    [6, '::/0'],
-  ] as const) {
-    const values = new Set<boolean>();
-    let hasDefault = false;
-    for (const [text, value] of Object.entries(rules)) {
-      const prefix = parsePrefixValue(text);
-      if (prefix?.address.family === family) {
-        values.add(value);
-        hasDefault ||= prefix.bits === 0;
-      }
-    }
-    if (values.size > 1 && !hasDefault) {
-      const message = `contains both true and false rules, but no default set for ${everything}`;
-      problems.push(problemAt(root, steps, message));
-    }
-  }
-  return problems;
+  return missingDefaults(rules).map(({ text }) =>
+    problemAt(root, steps, `contains both true and false rules, but no default set for ${text}`),
+  );
 }
 
 function checkCalculatedRemotes({ config }: Built, root: MapNode): readonly Problem[] {
-  return config.lighthouse.calculatedRemotes.flatMap(({ network, remotes }) =>
+  const section = ['lighthouse', 'calculated_remotes'];
+  return config.lighthouse.calculatedRemotes.flatMap(({ network, remotes }, entry) =>
     remotes.flatMap(({ mask }, index) => {
-      const steps = ['lighthouse', 'calculated_remotes', network.text, index, 'mask'];
+      const steps = [...section, keyAt(root, section, entry), index, 'mask'];
       const message = `invalid mask: ${mask.text} for cidr: ${network.text}; both must be IPv4 or both IPv6`;
       return mask.address.family === network.address.family ? [] : [problemAt(root, steps, message)];
     }),
@@ -197,6 +178,12 @@ function checkRules({ rules }: Built, root: MapNode, direction: 'inbound' | 'out
       return warningAt(nodeAt(root, steps).node.place, formatPath(steps), finding.message);
     }),
   ];
+}
+
+/** How the operator wrote the key of an entry of a map. */
+function keyAt(root: MapNode, steps: readonly PathStep[], entry: number): string {
+  const { node } = nodeAt(root, steps);
+  return node.kind === 'map' ? ([...node.entries.keys()][entry] ?? '') : '';
 }
 
 function problemAt(root: MapNode, steps: readonly PathStep[], message: string): Problem {

@@ -7,6 +7,7 @@
  */
 import type { Rule } from '../firewall/rule.ts';
 import type { Endpoint, IpAddress, Prefix } from '../ip/address.ts';
+import type { AllowRules, RemoteAllowRules } from '../ip/allowRules.ts';
 
 /** An endpoint whose host may be a name; `endpoint` is null then. */
 export interface HostPort {
@@ -15,8 +16,18 @@ export interface HostPort {
   readonly endpoint: Endpoint | null;
 }
 
-/** An allow list: prefix → whether addresses in it are allowed. */
-export type AllowRules = Readonly<Record<string, boolean>>;
+/** What this node tells about itself: by address, and by the name of the interface that has it. */
+export interface LocalAllowRules {
+  readonly addresses: AllowRules;
+  /** All with the same verdict; interfaces that match none get the inverse. */
+  readonly interfaces: readonly InterfaceRule[];
+}
+
+export interface InterfaceRule {
+  /** Matches whole names. */
+  readonly pattern: RegExp;
+  readonly isAllowed: boolean;
+}
 
 export type RecvErrorMode = 'always' | 'never' | 'private';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -39,25 +50,21 @@ export interface StaticHost {
   readonly targets: readonly HostPort[];
 }
 
-export interface CalculatedRemotes {
+export interface CalculatedNetwork {
   readonly network: Prefix;
   readonly remotes: readonly { readonly mask: Prefix; readonly port: number }[];
 }
 
-export interface LighthouseConfig {
+export interface LighthouseConfig extends RemoteAllowRules {
   readonly amLighthouse: boolean;
   readonly hosts: readonly IpAddress[];
   /** 0: no updates. */
   readonly intervalMs: number;
   readonly serveDns: boolean;
   readonly dns: { readonly host: string; readonly port: number };
-  /** Null: everything is allowed. */
-  readonly remoteAllowList: AllowRules | null;
-  readonly remoteAllowRanges: Readonly<Record<string, AllowRules>> | null;
-  /** `interfaces` holds patterns of names. */
-  readonly localAllowList: Readonly<Record<string, boolean | AllowRules>> | null;
+  readonly localAllowList: LocalAllowRules;
   readonly advertiseAddrs: readonly HostPort[];
-  readonly calculatedRemotes: readonly CalculatedRemotes[];
+  readonly calculatedRemotes: readonly CalculatedNetwork[];
   readonly maxHosts: number;
 }
 

@@ -6,6 +6,7 @@
  * a bounded number of punts; the primary never waits for an answer.
  */
 import type { RuleLists } from '../firewall/ruleTable.ts';
+import type { IpAddress, Prefix } from '../ip/address.ts';
 import type { RemoteAllowRules } from '../ip/allowRules.ts';
 import type { LogSettings } from '../log/logger.ts';
 import type { TunOffload } from '../sys/tun.ts';
@@ -16,7 +17,10 @@ export const FLOW_KEY_BYTES = 16;
 /** File descriptors of a worker, in the order in which the primary passes them behind the IPC channel. */
 export const WorkerFd = { Tun: 4, Udp: 5, Memory: 6 } as const;
 
-/** Everything a worker needs that is not in shared memory. Sent at start and again, whole, after each reload. */
+/**
+ * Everything a worker needs that is not in shared memory. Sent at start and again, whole, after each reload. Values that
+ * the configuration has parsed travel as they are: plain data that the channel's structured clone keeps.
+ */
 export interface WorkerSettings {
   readonly worker: number;
   /** Size of the shared memory. */
@@ -27,10 +31,10 @@ export interface WorkerSettings {
   /** This node's certificate of the highest version, as in its PEM block: its networks, unsafe networks, name. */
   readonly certificate: Uint8Array;
   readonly certificateVersion: 1 | 2;
-  /** Prefixes with host bits of every certificate of this node: `10.1.2.3/16`. */
-  readonly networks: readonly string[];
+  /** Networks of every certificate of this node, with host bits: `10.1.2.3/16`. */
+  readonly networks: readonly Prefix[];
   /** Names of the CAs in the pool by fingerprint, for rules with `ca_name`. */
-  readonly caNames: Readonly<Record<string, string>>;
+  readonly caNames: ReadonlyMap<string, string>;
   readonly firewall: FirewallSettings;
   /** False with `tun.disabled`: then there is no descriptor of a queue either. */
   readonly hasDevice: boolean;
@@ -71,8 +75,8 @@ export interface LighthouseSettings {
 
 /** An unsafe route: packets to `route` go to one of the gateways, by weight. */
 export interface RouteSetting {
-  readonly route: string;
-  readonly gateways: readonly { readonly address: string; readonly weight: number }[];
+  readonly route: Prefix;
+  readonly via: readonly { readonly gateway: IpAddress; readonly weight: number }[];
 }
 
 export type ToWorker =

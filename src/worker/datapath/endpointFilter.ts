@@ -2,13 +2,13 @@
  * Which reported endpoints a lighthouse stores: those that the remote allow lists allow and that are not inside of this
  * node's own networks (Nebula protocol: remote list). Made once per configuration; asking allocates nothing.
  */
-import { type Prefix, parsePrefix } from '../../shared/ip/address.ts';
-import type { FlatRules, RemoteAllowRules } from '../../shared/ip/allowRules.ts';
+import type { Prefix } from '../../shared/ip/address.ts';
+import type { AllowRules, RemoteAllowRules } from '../../shared/ip/allowRules.ts';
 import { findNetwork, networkWords } from '../../shared/ip/networkWords.ts';
 
-/** The lists, and the node's networks as prefixes. */
+/** The lists, and the node's networks. */
 export interface EndpointRules extends RemoteAllowRules {
-  readonly ownNetworks: readonly string[];
+  readonly ownNetworks: readonly Prefix[];
 }
 
 export class EndpointFilter {
@@ -18,13 +18,11 @@ export class EndpointFilter {
   readonly #ranges: readonly WordRules[];
 
   constructor(rules: EndpointRules) {
-    this.#own = networkWords(rules.ownNetworks.map(prefixOf));
+    this.#own = networkWords(rules.ownNetworks);
     this.#global = new WordRules(rules.remoteAllowList);
-    const ranges = rules.remoteAllowRanges
-      .map(([network, list]) => ({ network: prefixOf(network), list }))
-      .sort((a, b) => mappedBits(b.network) - mappedBits(a.network));
+    const ranges = longestFirst(rules.remoteAllowRanges);
     this.#rangeNetworks = networkWords(ranges.map((range) => range.network));
-    this.#ranges = ranges.map((range) => new WordRules(range.list));
+    this.#ranges = ranges.map((range) => new WordRules(range.rules));
   }
 
   /** Whether the host with these vpn addresses (four words each) may be at this underlay address. */
@@ -56,10 +54,8 @@ class WordRules {
   readonly #networks: Int32Array;
   readonly #verdicts: readonly boolean[];
 
-  constructor(rules: FlatRules) {
-    const sorted = rules
-      .map(([text, isAllowed]) => ({ network: prefixOf(text), isAllowed }))
-      .sort((a, b) => mappedBits(b.network) - mappedBits(a.network));
+  constructor(rules: AllowRules) {
+    const sorted = longestFirst(rules);
     this.#networks = networkWords(sorted.map((rule) => rule.network));
     this.#verdicts = sorted.map((rule) => rule.isAllowed);
   }
@@ -70,15 +66,12 @@ class WordRules {
   }
 }
 
+/** Of equal networks the last comes first, as it is the one that counts. */
+function longestFirst<Entry extends { readonly network: Prefix }>(entries: readonly Entry[]): readonly Entry[] {
+  return [...entries].reverse().sort((a, b) => mappedBits(b.network) - mappedBits(a.network));
+}
+
 /** In one table of 16-byte prefixes 0.0.0.0/0 is ::ffff:0:0/96, so it stands before ::/0. */
 function mappedBits(prefix: Prefix): number {
   return prefix.address.family === 4 ? prefix.bits + 96 : prefix.bits;
-}
-
-function prefixOf(text: string): Prefix {
-  const prefix = parsePrefix(text);
-  if (prefix === null) {
-    throw new RangeError(`not a prefix: ${text}`);
-  }
-  return prefix;
 }

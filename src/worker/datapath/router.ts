@@ -5,7 +5,7 @@
  * unsafe route, chosen by a hash of the ports among several (Nebula protocol: routing). Runs per packet: results are
  * fields, compared words are numbers, nothing is allocated. Built anew on reload.
  */
-import { addressFromBytes, type IpAddress, type Prefix, parseAddress, parsePrefix } from '../../shared/ip/address.ts';
+import { addressFromBytes, type IpAddress, type Prefix } from '../../shared/ip/address.ts';
 import {
   addressWords,
   containsAddress,
@@ -33,7 +33,7 @@ export interface GatewayMisses {
 
 export interface RouterOptions {
   /** This node's networks with host bits. */
-  readonly networks: readonly string[];
+  readonly networks: readonly Prefix[];
   readonly routes: readonly RouteSetting[];
   readonly dropsMulticast: boolean;
   readonly dropsLocalBroadcast: boolean;
@@ -62,15 +62,15 @@ export class Router {
   readonly #dropsMulticast: boolean;
 
   constructor(options: RouterOptions, hosts: HostTable, misses: GatewayMisses) {
-    const networks = options.networks.map(requirePrefix);
-    const routes = [...options.routes].sort((a, b) => requirePrefix(b.route).bits - requirePrefix(a.route).bits);
+    const { networks } = options;
+    const routes = [...options.routes].sort((a, b) => b.route.bits - a.route.bits);
     this.#hosts = hosts;
     this.#misses = misses;
     this.#dropsMulticast = options.dropsMulticast;
     this.#networks = networkWords(networks);
     this.#own = addressWords(networks.map((network) => network.address));
     this.#broadcasts = options.dropsLocalBroadcast ? addressWords(networks.flatMap(broadcastOf)) : new Int32Array(0);
-    this.#routeWords = networkWords(routes.map((route) => requirePrefix(route.route)));
+    this.#routeWords = networkWords(routes.map(({ route }) => route));
     this.#gateways = routes.map((route) => gatewaysOf(route));
   }
 
@@ -159,22 +159,8 @@ export function weightBounds(weights: readonly number[]): number[] {
 }
 
 function gatewaysOf(route: RouteSetting): Gateway[] {
-  const bounds = weightBounds(route.gateways.map((gateway) => gateway.weight));
-  return route.gateways.map((gateway, index) => {
-    const address = parseAddress(gateway.address);
-    if (address === null) {
-      throw new Error(`gateway ${gateway.address} of route ${route.route} is not an address`);
-    }
-    return { words: addressWords([address]), bound: bounds[index] };
-  });
-}
-
-function requirePrefix(text: string): Prefix {
-  const prefix = parsePrefix(text);
-  if (prefix === null) {
-    throw new Error(`${text} is not a network`);
-  }
-  return prefix;
+  const bounds = weightBounds(route.via.map(({ weight }) => weight));
+  return route.via.map(({ gateway }, index) => ({ words: addressWords([gateway]), bound: bounds[index] }));
 }
 
 /** The IPv4 broadcast address of a network; none for IPv6 and for networks without one. */

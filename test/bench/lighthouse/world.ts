@@ -68,11 +68,8 @@ export class World {
         notify: (slot, _a0, _a1, _a2, _a3, offset, length) => this.#note(slot, offset, length),
       },
       filter: new EndpointFilter({
-        ownNetworks: ['10.255.255.1/32'],
-        remoteAllowList: [
-          ['0.0.0.0/0', true],
-          ['::/0', true],
-        ],
+        ownNetworks: [prefixOf(addressFromBytes(Uint8Array.of(10, 255, 255, 1)), 32)],
+        remoteAllowList: [],
         remoteAllowRanges: [],
       }),
       output: this.output,

@@ -5,6 +5,7 @@ import { sortEndpoints } from '../../../src/primary/control/endpointOrder.ts';
 import { Remotes, type RemotesPolicy } from '../../../src/primary/control/remotes.ts';
 import { addressFromBytes, endpointOf } from '../../../src/shared/ip/address.ts';
 import { ep, ip, net, texts } from '../../support/addresses.ts';
+import { remoteAllowList } from '../../support/allowLists.ts';
 import { Random } from '../../support/random.ts';
 
 const policy = (changes: Partial<RemotesPolicy>): RemotesPolicy => ({
@@ -104,10 +105,7 @@ describe('primary/control/remotes', () => {
   });
 
   it('filters reported and resolved endpoints by allow list and own networks, not learned ones', () => {
-    const allowList = RemoteAllowList.compile(
-      { '172.16.0.0/12': false },
-      { '10.0.0.0/24': { '192.0.2.66/32': false } },
-    );
+    const allowList = remoteAllowList({ '172.16.0.0/12': false }, { '10.0.0.0/24': { '192.0.2.66/32': false } });
     const remotes = new Remotes(policy({ allowList, ownNetworks: [net('10.0.0.1/24')] }));
     remotes.report(lighthouse, peer, ['172.16.1.1:1', '10.0.0.9:1', '192.0.2.66:1', '192.0.2.1:1'].map(ep), []);
     remotes.resolve(peer, ['172.16.1.2:1', '192.0.2.2:1'].map(ep));

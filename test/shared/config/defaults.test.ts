@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { Config } from '../../../src/shared/config/config.ts';
-import { comparedKeys, fieldOf } from '../../../src/shared/config/difference.ts';
+import { comparedKeys, fieldOf, fieldPath } from '../../../src/shared/config/difference.ts';
 import { RuleProto } from '../../../src/shared/firewall/rule.ts';
 import { endpointOf, parseAddress, parsePrefix } from '../../../src/shared/ip/address.ts';
 import { complaints, configOf, load } from './support.ts';
@@ -24,9 +24,9 @@ describe('typed configuration', () => {
       intervalMs: 10_000,
       serveDns: false,
       dns: { host: '', port: 53 },
-      remoteAllowList: null,
-      remoteAllowRanges: null,
-      localAllowList: null,
+      remoteAllowList: [],
+      remoteAllowRanges: [],
+      localAllowList: { addresses: [], interfaces: [] },
       advertiseAddrs: [],
       calculatedRemotes: [],
       maxHosts: 131_072,
@@ -205,9 +205,26 @@ lighthouse:
     expect(config?.lighthouse).to.deep.include({
       hosts: [parseAddress('10.0.0.1'), parseAddress('fd00::1')],
       intervalMs: 60_000,
-      remoteAllowList: { '0.0.0.0/0': true, '10.0.0.0/8': false },
-      remoteAllowRanges: { '10.42.42.0/24': { '192.168.0.0/16': true } },
-      localAllowList: { '10.0.0.0/8': true, interfaces: { 'docker.*': false } },
+      remoteAllowList: [
+        { network: parsePrefix('0.0.0.0/0'), isAllowed: true },
+        { network: parsePrefix('10.0.0.0/8'), isAllowed: false },
+      ],
+      remoteAllowRanges: [
+        {
+          network: parsePrefix('10.42.42.0/24'),
+          rules: [
+            { network: parsePrefix('192.168.0.0/16'), isAllowed: true },
+            { network: parsePrefix('0.0.0.0/0'), isAllowed: false },
+          ],
+        },
+      ],
+      localAllowList: {
+        addresses: [
+          { network: parsePrefix('10.0.0.0/8'), isAllowed: true },
+          { network: parsePrefix('0.0.0.0/0'), isAllowed: false },
+        ],
+        interfaces: [{ pattern: /^(?:docker.*)$/, isAllowed: false }],
+      },
       calculatedRemotes: [
         { network: parsePrefix('10.0.10.0/24'), remotes: [{ mask: parsePrefix('192.168.1.0/24'), port: 4242 }] },
       ],
@@ -272,12 +289,15 @@ lighthouse:
   });
 });
 
-/** The same tree with a name of its own in place of every value that a key could hold. */
+/** The same tree with a name of its own in place of every value that a key holds, and of all others. */
 function marked(config: Config): Config {
+  const fields = new Set(comparedKeys.map((key) => fieldPath(key).join('.')));
   let count = 0;
-  const mark = (value: unknown, depth: number): unknown =>
-    typeof value === 'object' && value !== null && !Array.isArray(value) && depth < 3
-      ? Object.fromEntries(Object.entries(value).map(([name, child]) => [name, mark(child, depth + 1)]))
+  const mark = (value: unknown, path: string): unknown =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !fields.has(path)
+      ? Object.fromEntries(
+          Object.entries(value).map(([name, child]) => [name, mark(child, path === '' ? name : `${path}.${name}`)]),
+        )
       : `$${count++}`;
-  return mark(config, 0) as Config;
+  return mark(config, '') as Config;
 }

@@ -164,6 +164,30 @@ cipher: aes-gcm
       'lighthouse.remote_allow_ranges["10.0.0.0/8"]: contains both true and false rules, but no default set for 0.0.0.0/0',
     ],
     [
+      '{remote_allow_list: {192.168.0.0/16: 1}}',
+      'lighthouse.remote_allow_list["192.168.0.0/16"]: expected true or false (or y, yes, n, no), found "1"',
+    ],
+    [
+      '{remote_allow_ranges: {nonsense: {}}}',
+      `lighthouse.remote_allow_ranges.nonsense: expected ${PREFIX_WORDS} as key, found "nonsense"`,
+    ],
+    [
+      '{remote_allow_ranges: {10.0.0.0/8: true}}',
+      `lighthouse.remote_allow_ranges["10.0.0.0/8"]: expected a map (key: ${PREFIX_WORDS}; value: true or false (or y, yes, n, no)), found "true"`,
+    ],
+    [
+      '{remote_allow_ranges: {10.0.0.0/8: {x: true}}}',
+      `lighthouse.remote_allow_ranges["10.0.0.0/8"].x: expected ${PREFIX_WORDS} as key, found "x"`,
+    ],
+    [
+      '{remote_allow_ranges: {1.0.0.0/8: {}, "fd00:0::/8": {192.168.0.0/16: true, 10.0.0.0/8: false}}}',
+      'lighthouse.remote_allow_ranges["fd00:0::/8"]: contains both true and false rules, but no default set for 0.0.0.0/0',
+    ],
+    [
+      '{local_allow_list: {192.168.0.0/16: true, 10.0.0.0/8: false}}',
+      'lighthouse.local_allow_list: contains both true and false rules, but no default set for 0.0.0.0/0',
+    ],
+    [
       '{local_allow_list: {interfaces: {"docker.*": false, "eth.*": true}}}',
       'lighthouse.local_allow_list.interfaces: all values must be true or all must be false: interfaces that match none get the inverse',
     ],
@@ -178,6 +202,10 @@ cipher: aes-gcm
     [
       '{calculated_remotes: {"1::1/128": [{mask: 1.0.0.0/32, port: 1}]}}',
       'lighthouse.calculated_remotes["1::1/128"][0].mask: invalid mask: 1.0.0.0/32 for cidr: 1::1/128; both must be IPv4 or both IPv6',
+    ],
+    [
+      '{calculated_remotes: {10.0.0.0/8: [], "1:0::1/128": [{mask: 1.0.0.0/32, port: 1}]}}',
+      'lighthouse.calculated_remotes["1:0::1/128"][0].mask: invalid mask: 1.0.0.0/32 for cidr: 1::1/128; both must be IPv4 or both IPv6',
     ],
     [
       '{calculated_remotes: {10.0.0.0/8: [{mask: 10.0.0.0/8, port: 65536}]}}',

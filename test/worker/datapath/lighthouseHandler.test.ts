@@ -9,7 +9,8 @@ import {
 } from '../../../src/worker/datapath/lighthouseHandler.ts';
 import { allocatedBytes } from '../../bench/lighthouse/allocation.ts';
 import { World } from '../../bench/lighthouse/world.ts';
-import { ep, ip, texts } from '../../support/addresses.ts';
+import { ep, ip, net, texts } from '../../support/addresses.ts';
+import { remoteAllowRules } from '../../support/allowLists.ts';
 import { least } from '../../support/least.ts';
 import {
   allowAll,
@@ -210,31 +211,11 @@ describe('worker/datapath/lighthouseHandler', () => {
 
   it('stores only endpoints that the allow lists allow, outside of its own networks, with a port', () => {
     const node = new Lighthouse({
-      ownNetworks: ['10.42.0.100/24', 'fd42::100/64'],
-      remoteAllowList: [
-        ['172.16.0.0/12', false],
-        ['172.16.5.0/24', true],
-        ['2001:db8::/32', false],
-        ['0.0.0.0/0', true],
-        ['::/0', true],
-      ],
-      remoteAllowRanges: [
-        [
-          '10.42.0.0/16',
-          [
-            ['192.0.2.66/32', false],
-            ['0.0.0.0/0', true],
-            ['::/0', true],
-          ],
-        ],
-        [
-          '10.42.0.7/32',
-          [
-            ['0.0.0.0/0', false],
-            ['::/0', true],
-          ],
-        ],
-      ],
+      ...remoteAllowRules(
+        { '172.16.0.0/12': false, '172.16.5.0/24': true, '2001:db8::/32': false, '0.0.0.0/0': true },
+        { '10.42.0.0/16': { '192.0.2.66/32': false }, '10.42.0.7/32': { '0.0.0.0/0': false } },
+      ),
+      ownNetworks: ['10.42.0.100/24', 'fd42::100/64'].map(net),
     });
     const a = node.connect(1, 2, ['10.42.0.1/24']);
     const all = [

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
-import { parseAddress } from '../../../src/shared/ip/address.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
 import { HostTable } from '../../../src/shared/memory/hostTable.ts';
 import { flowHash, Route, Router, type RouterOptions, weightBounds } from '../../../src/worker/datapath/router.ts';
+import { ip, net } from '../../support/addresses.ts';
 
 describe('gateway choice', () => {
   it('hashes ports and bounds weights as Nebula does, so both choose alike', () => {
@@ -38,7 +38,7 @@ describe('router', () => {
 
   function router(options: Partial<RouterOptions> = {}): Router {
     const all = {
-      networks: ['10.1.0.1/16'],
+      networks: [net('10.1.0.1/16')],
       routes: [],
       dropsMulticast: false,
       dropsLocalBroadcast: false,
@@ -50,13 +50,13 @@ describe('router', () => {
   }
 
   function publish(text: string, slot: number): void {
-    const [a0, a1, a2, a3] = addressWords([parseAddress(text)!]);
+    const [a0, a1, a2, a3] = addressWords([ip(text)]);
     hosts.set(a0, a1, a2, a3, slot);
   }
 
   function resolve(subject: Router, destination: string, ports: [number, number] = [1, 2]): number {
     const tuple = new PacketTuple();
-    const words = addressWords([parseAddress(destination)!]);
+    const words = addressWords([ip(destination)]);
     [tuple.remote0, tuple.remote1, tuple.remote2, tuple.remote3] = words;
     [tuple.localPort, tuple.remotePort] = ports;
     return subject.resolve(tuple);
@@ -84,11 +84,11 @@ describe('router', () => {
   it('takes the longest unsafe route, and a default route for one family only', () => {
     publish('10.1.0.2', 2);
     publish('10.1.0.3', 3);
-    const via = (address: string): RouterOptions['routes'][number]['gateways'] => [{ address, weight: 1 }];
+    const via = (address: string) => [{ gateway: ip(address), weight: 1 }];
     const subject = router({
       routes: [
-        { route: '0.0.0.0/0', gateways: via('10.1.0.2') },
-        { route: '192.168.7.0/24', gateways: via('10.1.0.3') },
+        { route: net('0.0.0.0/0'), via: via('10.1.0.2') },
+        { route: net('192.168.7.0/24'), via: via('10.1.0.3') },
       ],
     });
     expect(resolve(subject, '192.168.7.5')).to.equal(3);
@@ -97,11 +97,11 @@ describe('router', () => {
   });
 
   it('spreads flows over gateways by weight, and passes over one without a tunnel', () => {
-    const gateways = [
-      { address: '10.1.0.2', weight: 10 },
-      { address: '10.1.0.3', weight: 5 },
+    const via = [
+      { gateway: ip('10.1.0.2'), weight: 10 },
+      { gateway: ip('10.1.0.3'), weight: 5 },
     ];
-    const subject = router({ routes: [{ route: '192.168.0.0/16', gateways }] });
+    const subject = router({ routes: [{ route: net('192.168.0.0/16'), via }] });
     // (1, 2) hashes beyond the first gateway's share, (12345, 80) within.
     expect(resolve(subject, '192.168.1.1', [1, 2])).to.equal(Route.Miss);
     expect(subject.host3 >>> 0).to.equal(0x0a010003);
