@@ -1,7 +1,7 @@
 /** Allow lists written short, as they stand in a configuration: the rules of one, and lists compiled from such. */
 import { LocalAllowList, RemoteAllowList } from '../../src/primary/control/allowList.ts';
 import { readAllowRanges, readAllowRules, readLocalAllowRules } from '../../src/shared/config/allowLists.ts';
-import type { Plain } from '../../src/shared/config/scalars.ts';
+import type { Plain } from '../../src/shared/config/plain.ts';
 import type { AllowRules, RemoteAllowRules } from '../../src/shared/ip/allowRules.ts';
 
 type Verdicts = Readonly<Record<string, Plain>>;

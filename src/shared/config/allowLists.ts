@@ -5,8 +5,8 @@
 import { addressFromBytes, type Family, type Prefix, prefixOf } from '../ip/address.ts';
 import type { AllowRange, AllowRule, AllowRules } from '../ip/allowRules.ts';
 import type { InterfaceRule, LocalAllowRules } from './config.ts';
-import { isMap } from './reader.ts';
-import { type Plain, parsePattern, parsePermission, parsePrefixValue } from './scalars.ts';
+import { isMap, type Plain } from './plain.ts';
+import { parsePattern, parsePermission, parsePrefixValue } from './scalars.ts';
 
 /** Entries of a map in the order of the file; null when the key is absent. */
 type Entries = readonly (readonly [string, Plain])[] | null;

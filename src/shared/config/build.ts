@@ -16,10 +16,10 @@ import type {
   UnsafeRoute,
 } from './config.ts';
 import { INT_MAX } from './keyRows.ts';
-import { isList, isMap, parseEach, Reader } from './reader.ts';
+import { isList, isMap, type Plain, type PlainMap, parseEach } from './plain.ts';
+import { Reader } from './reader.ts';
 import { type Routines, resolveRoutineCacheTimeout, resolveRoutines } from './routines.ts';
 import {
-  type Plain,
   parseAddressValue,
   parseFingerprint,
   parseFlag,
@@ -28,7 +28,6 @@ import {
   parsePrefixValue,
 } from './scalars.ts';
 import { defaultSocketPath } from './socketPath.ts';
-import type { PlainMap } from './validate.ts';
 
 const BATCH_MAX = 1024;
 const LEVELS: Readonly<Record<string, LogLevel>> = { warning: 'warn', fatal: 'error', panic: 'error' };
@@ -79,7 +78,6 @@ export function buildConfig(plain: PlainMap): Built {
     handshakes: {
       tryIntervalMs: read.durationMs('handshakes.try_interval'),
       retries: read.integer('handshakes.retries'),
-      triggerBuffer: read.integer('handshakes.trigger_buffer'),
       queryBuffer: read.integer('handshakes.query_buffer'),
     },
     tunnels: {

@@ -154,7 +154,6 @@ export interface Config {
   readonly handshakes: {
     readonly tryIntervalMs: number;
     readonly retries: number;
-    readonly triggerBuffer: number;
     readonly queryBuffer: number;
   };
   readonly tunnels: { readonly dropInactive: boolean; readonly inactivityTimeoutMs: number; readonly max: number };

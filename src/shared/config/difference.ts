@@ -4,7 +4,8 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from './config.ts';
-import { type Key, keys } from './keys.ts';
+import type { Key } from './keyRows.ts';
+import { keys } from './keys.ts';
 
 export interface ReloadPlan {
   /** Keys whose change a reload applies, as written in YAML, in the order of the key table. */
@@ -31,12 +32,8 @@ export function touches(paths: readonly string[], section: string): boolean {
   return paths.some((path) => path === section || path.startsWith(`${section}.`));
 }
 
-/** Keys without a field of their own: weft does not act on them, or they only feed another key's field. */
-const WITHOUT_FIELD: RegExp =
-  /^(?:stats|sshd|relay)\.|^(?:tun|listen)\.routines$|^local_range$|\.timestamp_format$|\.windows_bypass_wdf$|^listen\.rebind_on_network_change$|^tun\.(?:use_system_route_table(?:_buffer_size)?|pin_threads(?:_key)?|cpu_affinity|network_category)$/;
-
 /** The keys that have a field in `Config`, in the order of the key table. */
-export const comparedKeys: readonly Key[] = [...keys.values()].filter((key) => !WITHOUT_FIELD.test(key.path));
+export const comparedKeys: readonly Key[] = [...keys.values()].filter((key) => key.hasField);
 
 /** The value of a key's field; undefined when there is none, which a test rules out for compared keys. */
 export function fieldOf(config: Config, key: Key): unknown {

@@ -1,6 +1,5 @@
 /** The keys of the data plane: sockets, queues, device, cipher and firewall. Rows of `keys.ts`. */
-import { ANY_MAX, ANY_MIN, fixed, INT_MAX, live } from './keyRows.ts';
-import type { Key } from './keys.ts';
+import { ANY_MAX, ANY_MIN, feeding, fixed, INT_MAX, type Key, live } from './keyRows.ts';
 import {
   any,
   choice,
@@ -87,9 +86,7 @@ export const dataKeys: readonly Key[] = [
     true,
     'weft only. Label datagrams so that one tunnel is spread over several workers.',
   ),
-  fixed('listen.routines', integer(ANY_MIN, ANY_MAX), 1, 'Deprecated: use `routines`.'),
-  fixed('listen.rebind_on_network_change', flag, true, 'Only on macOS; ignored.'),
-  fixed('listen.windows_bypass_wdf', flag, true, 'Only on Windows; ignored.'),
+  feeding(fixed('listen.routines', integer(ANY_MIN, ANY_MAX), 1, 'Deprecated: use `routines`.')),
 
   fixed('tun.disabled', flag, false, 'No device: a lighthouse without privileges.'),
   fixed('tun.dev', device, '', 'Name of the device; empty lets the kernel choose.'),
@@ -104,15 +101,8 @@ export const dataKeys: readonly Key[] = [
     [],
     'Networks behind other hosts: `route`, `via` (vpn address, or list of `gateway` and `weight`), and optionally `mtu` (0, or 500 or more), `metric`, `install`.',
   ),
-  fixed('tun.routines', integer(ANY_MIN, ANY_MAX), 1, 'Deprecated: use `routines`.'),
+  feeding(fixed('tun.routines', integer(ANY_MIN, ANY_MAX), 1, 'Deprecated: use `routines`.')),
   fixed('tun.use_offloads', flag, true, 'Exchange super-packets and unfinished checksums with the kernel.'),
-  fixed('tun.use_system_route_table', flag, false, 'Not supported yet.'),
-  fixed('tun.use_system_route_table_buffer_size', integer(0, INT_MAX, 'bytes'), 0, 'Not supported yet.'),
-  fixed('tun.pin_threads', flag, undefined, 'Not supported yet.'),
-  fixed('tun.pin_threads_key', choice('', 'pid', 'port'), '', 'Not supported yet.'),
-  fixed('tun.cpu_affinity', listOf(integer(0, 65535)), undefined, 'Not supported yet.'),
-  fixed('tun.network_category', text, undefined, 'Only on Windows; ignored.'),
-  fixed('tun.windows_bypass_wdf', flag, true, 'Only on Windows; ignored.'),
 
   live('firewall.inbound', listOf(rule), [], 'Rules for packets from peers; without a rule everything is dropped.'),
   live('firewall.outbound', listOf(rule), [], 'Rules for packets to peers; without a rule everything is dropped.'),

@@ -1,9 +1,7 @@
 /** The keys of the control plane: identity, discovery, tunnels' life, and what the operator sees. Rows of `keys.ts`. */
-import { fixed, INT_MAX, live, required, U32_MAX } from './keyRows.ts';
-import type { Key } from './keys.ts';
+import { feeding, fixed, INT_MAX, type Key, live, required, U32_MAX } from './keyRows.ts';
 import {
   address,
-  any,
   choice,
   duration,
   fingerprint,
@@ -95,11 +93,13 @@ export const nodeKeys: readonly Key[] = [
   ),
   fixed('lighthouse.max_hosts', integer(1, 0x100_0000), 131072, 'weft only. Capacity of the table of known hosts.'),
   live('preferred_ranges', listOf(prefix), [], 'Underlay networks whose endpoints are tried first.'),
-  live(
-    'local_range',
-    prefix,
-    undefined,
-    'Old name of `preferred_ranges` with one network; still read, with a warning.',
+  feeding(
+    live(
+      'local_range',
+      prefix,
+      undefined,
+      'Old name of `preferred_ranges` with one network; still read, with a warning.',
+    ),
   ),
 
   live('punchy.punch', flag, false, 'Keep NAT mappings open with one-byte datagrams.'),
@@ -110,7 +110,6 @@ export const nodeKeys: readonly Key[] = [
 
   fixed('handshakes.try_interval', positiveDuration, '100ms', 'Attempt n follows n times this after the one before.'),
   fixed('handshakes.retries', integer(1, 1000), 10, 'Attempts before a handshake is given up.'),
-  fixed('handshakes.trigger_buffer', integer(1, 65536), 64, 'Handshakes waiting for an immediate attempt.'),
   fixed('handshakes.query_buffer', integer(1, 65536), 64, 'Queries waiting to be sent to lighthouses.'),
   live('tunnels.drop_inactive', flag, false, 'Close tunnels that carried nothing for `tunnels.inactivity_timeout`.'),
   live('tunnels.inactivity_timeout', positiveDuration, '10m', 'See `tunnels.drop_inactive`.'),
@@ -139,32 +138,10 @@ export const nodeKeys: readonly Key[] = [
   ),
   live('logging.format', choice('text', 'json'), 'text', 'One line per entry: `key=value` words or a JSON object.'),
   live('logging.disable_timestamp', flag, false, 'Leave the time to the reader of the log.'),
-  live('logging.timestamp_format', text, undefined, 'Ignored, as by Nebula since 1.11: times are RFC 3339.'),
   fixed(
     'api.socket',
     text,
     undefined,
     'weft only. Path of the local control socket; empty is off. Default: `/run/weft/<tun.dev>.sock`, or `/run/weft/weft.sock` without `tun.dev`.',
   ),
-
-  fixed('stats.type', choice('', 'none', 'graphite', 'prometheus'), '', 'Not supported yet.'),
-  fixed('stats.interval', positiveDuration, undefined, 'Not supported yet.'),
-  fixed('stats.protocol', text, 'tcp', 'Not supported yet.'),
-  fixed('stats.host', text, undefined, 'Not supported yet.'),
-  fixed('stats.prefix', text, 'nebula', 'Not supported yet.'),
-  fixed('stats.listen', text, undefined, 'Not supported yet.'),
-  fixed('stats.path', text, undefined, 'Not supported yet.'),
-  fixed('stats.namespace', text, '', 'Not supported yet.'),
-  fixed('stats.subsystem', text, '', 'Not supported yet.'),
-  fixed('stats.message_metrics', flag, false, 'Not supported yet.'),
-  fixed('stats.lighthouse_metrics', flag, false, 'Not supported yet.'),
-  fixed('sshd.enabled', flag, false, 'Not supported yet.'),
-  fixed('sshd.listen', text, undefined, 'Not supported yet.'),
-  fixed('sshd.host_key', secret, undefined, 'Not supported yet.'),
-  fixed('sshd.authorized_users', listOf(any), [], 'Not supported yet.'),
-  fixed('sshd.trusted_cas', listOf(text), [], 'Not supported yet.'),
-  fixed('sshd.sandbox_dir', text, undefined, 'Not supported yet.'),
-  fixed('relay.am_relay', flag, false, 'Not supported yet.'),
-  fixed('relay.use_relays', flag, true, 'Not supported yet.'),
-  fixed('relay.relays', listOf(address), [], 'Not supported yet.'),
 ];

@@ -4,9 +4,10 @@
  */
 import type { IpAddress, Prefix } from '../ip/address.ts';
 import type { HostPort } from './config.ts';
-import { type Key, keys } from './keys.ts';
+import type { Key } from './keyRows.ts';
+import { keys } from './keys.ts';
+import { isList, isMap, lookup, type Plain, type PlainMap, parseEach } from './plain.ts';
 import {
-  type Plain,
   parseAddressValue,
   parseChoice,
   parseDevice,
@@ -17,7 +18,6 @@ import {
   parsePrefixValue,
   parseText,
 } from './scalars.ts';
-import type { PlainMap } from './validate.ts';
 
 export class Reader {
   readonly #plain: PlainMap;
@@ -121,34 +121,6 @@ export class Reader {
     keyOf(path);
     return lookup(this.#plain, path);
   }
-}
-
-/** What stands at a key path; undefined when nothing does. */
-export function lookup(plain: PlainMap, path: string): Plain | undefined {
-  let value: Plain | undefined = plain;
-  for (const step of path.split('.')) {
-    value = isMap(value) && Object.hasOwn(value, step) ? value[step] : undefined;
-  }
-  return value;
-}
-
-export function isMap(value: Plain | undefined): value is PlainMap {
-  return typeof value === 'object' && value !== null && !isList(value);
-}
-
-export function isList(value: Plain | undefined): value is readonly Plain[] {
-  return Array.isArray(value);
-}
-
-export function parseEach<Value>(values: readonly Plain[], parse: (value: Plain) => Value | null): readonly Value[] {
-  const parsed: Value[] = [];
-  for (const value of values) {
-    const result = parse(value);
-    if (result !== null) {
-      parsed.push(result);
-    }
-  }
-  return parsed;
 }
 
 function keyOf(path: string): Key {

@@ -9,9 +9,6 @@ import { type IpAddress, type Prefix, parseAddress, parseEndpoint, parsePrefix, 
 import type { HostPort } from './config.ts';
 import { parseDuration } from './duration.ts';
 
-/** A value as plain data: what the validator and the parsers see. */
-export type Plain = string | number | boolean | null | readonly Plain[] | { readonly [key: string]: Plain };
-
 export type Scalar =
   | { readonly is: 'text'; readonly mayBeEmpty: boolean; readonly secret: boolean }
   | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly unit: '' | 'seconds' | 'bytes' }

@@ -3,13 +3,13 @@
  * value, all faults at once, each with its line. What depends on several keys is in `checks.ts`.
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
-import { type Key, keys, sections } from './keys.ts';
+import type { Key } from './keyRows.ts';
+import { keys, sections } from './keys.ts';
+import type { Plain, PlainMap } from './plain.ts';
 import { errorAt, formatPath, mismatchAt, type PathStep, type Place, type Problem, showText } from './problems.ts';
-import { accepts, type Plain, type Scalar } from './scalars.ts';
+import { accepts, type Scalar } from './scalars.ts';
 import { expectedOf, type JsonSchema, schemaOf } from './shapes.ts';
 import type { ConfigNode, MapNode } from './yamlTree.ts';
-
-export type PlainMap = { readonly [key: string]: Plain };
 
 export interface Validated {
   /** The tree as plain data; keys without a value are left out. */

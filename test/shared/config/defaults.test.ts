@@ -61,7 +61,7 @@ describe('typed configuration', () => {
         unsafeRoutes: [],
         useOffloads: true,
       },
-      handshakes: { tryIntervalMs: 100, retries: 10, triggerBuffer: 64, queryBuffer: 64 },
+      handshakes: { tryIntervalMs: 100, retries: 10, queryBuffer: 64 },
       tunnels: { dropInactive: false, inactivityTimeoutMs: 600_000, max: 16_384 },
       timers: { connectionAliveIntervalMs: 5000, pendingDeletionIntervalMs: 10_000, requeryWaitDurationMs: 60_000 },
       counters: { tryPromote: 1000, requeryEveryPackets: 5000 },

@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { type Key, keys, sections } from '../../../src/shared/config/keys.ts';
+import type { Key } from '../../../src/shared/config/keyRows.ts';
+import { keys, sections } from '../../../src/shared/config/keys.ts';
+import { unsupportedFeatures } from '../../../src/shared/config/keysUnsupported.ts';
 import { loadConfig } from '../../../src/shared/config/loader.ts';
 import { accepts } from '../../../src/shared/config/scalars.ts';
 import { typeName } from '../../../src/shared/config/shapes.ts';
-import { unsupportedPaths } from '../../../src/shared/config/unsupported.ts';
 import { configSchema } from '../../../src/shared/config/validate.ts';
 
 const DOCUMENT = readFileSync('docs/configuration.md', 'utf8');
@@ -56,7 +57,7 @@ describe('key table', () => {
   });
 
   it('knows every unsupported key', () => {
-    for (const path of unsupportedPaths) {
+    for (const { path } of unsupportedFeatures) {
       expect(keys.has(path) || sections.has(path), path).to.equal(true);
     }
   });

@@ -52,6 +52,7 @@ describe('unsupported keys', () => {
     ],
     ['tun: {pin_threads: true}', 'tun.pin_threads', 'the kernel chooses'],
     ['tun: {cpu_affinity: [0, 1]}', 'tun.cpu_affinity', 'the kernel chooses'],
+    ['handshakes: {trigger_buffer: 128}', 'handshakes.trigger_buffer', 'made at once'],
     ['logging: {timestamp_format: "2006-01-02"}', 'logging.timestamp_format', 'RFC 3339'],
     ['listen: {windows_bypass_wdf: false}', 'listen.windows_bypass_wdf', 'only matters on Windows'],
   ] as const) {
