@@ -48,7 +48,7 @@ export const dataKeys: readonly Key[] = [
     'crypto.provider',
     text,
     '',
-    'weft only. Pins the AEAD library by name; empty takes the fastest that is found.',
+    'weft only. Pins the AEAD library by name (`ipsec-mb`, `libgcrypt`, `node-evp`, `libcrypto`, `boringssl`, `node`); empty takes the fastest that is found. `ipsec-mb` offers AES only: ChaCha20 then goes to the fastest of the others.',
   ),
   fixed(
     'routines',
