@@ -1,7 +1,7 @@
 /** `weft demo`, the first thing a newcomer runs: it works, it cleans up when interrupted, and it says what it lacks. */
 import { expect } from 'chai';
 import { before, describe, it } from 'mocha';
-import { namespaceNames } from '../../src/primary/cli/demo/lab.ts';
+import { namespaceNames } from '../../src/primary/cli/demo/namespaces.ts';
 import { groupMembers } from '../../src/primary/cli/demo/processTable.ts';
 import { Program } from '../../src/primary/cli/demo/program.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
@@ -13,22 +13,22 @@ const DEMO = [process.execPath, WEFT_MAIN, 'demo'];
 describe('weft demo', function () {
   this.timeout(60_000);
   before(function () {
-    requireLab(this, 'ping', 'setpriv');
+    requireLab(this, 'setpriv');
   });
 
   it('shows two nodes that ping each other and move data, then leaves nothing', async () => {
     const program = new Program('weft demo', DEMO);
     const status = await program.exited;
     expect(status, program.lines.join('\n')).to.deep.equal({ code: 0, signal: null });
-    expect(program.stdout).to.match(/ada pings ben .* 5 of 5 answered/);
-    expect(program.stdout).to.match(/ben pings ada .* 5 of 5 answered/);
+    expect(program.stdout).to.match(/ada probes ben .* 5 of 5 answered/);
+    expect(program.stdout).to.match(/ben probes ada .* 5 of 5 answered/);
     const rates = [...program.stdout.matchAll(/(\d+) Mbit\/s/g)].map((match) => Number(match[1]));
     expect(rates).to.have.length(2);
     expect(Math.min(...rates)).to.be.greaterThan(10);
     expectNothingLeft(program);
   });
 
-  for (const moment of [/signs a name/, /is up as/, /pings ben/]) {
+  for (const moment of [/signs a name/, /is up as/, /probes ben/]) {
     it(`leaves nothing when it is interrupted after ${moment}`, async () => {
       const program = new Program('weft demo', DEMO);
       await program.waitForLine(moment, 30_000);

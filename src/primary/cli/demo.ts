@@ -6,13 +6,13 @@
  * network, and all of it is gone when the demo ends, fails or is interrupted.
  */
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { errorText } from '../../shared/log/errorText.ts';
 import { Lab, labObstacle, type Namespace, sweepLabs } from './demo/lab.ts';
 import type { Program } from './demo/program.ts';
-import type { TransferReport } from './demo/transferPeer.ts';
+import type { ProbeReport, TransferReport } from './demo/trafficPeer.ts';
 import { parseFlags } from './flags.ts';
 import type { Io } from './usage.ts';
 
@@ -31,10 +31,13 @@ export async function demoCommand(argv: readonly string[], io: Io): Promise<numb
   }
   const obstacle = labObstacle();
   if (obstacle !== null) {
-    io.stderr.write(`weft demo: ${obstacle}.\nIt builds a small network inside this machine; as root that works.\n`);
+    io.stderr.write(
+      `weft demo: ${obstacle}.\nIt builds a small network inside this machine, which takes root and a kernel that lets it.\n`,
+    );
     return 1;
   }
   sweepLabs();
+  leaveNoDeviceNode();
   const lab = new Lab('demo');
   try {
     await new Story(lab, io).tell();
@@ -47,6 +50,21 @@ export async function demoCommand(argv: readonly string[], io: Io): Promise<numb
   }
 }
 
+/** The nodes make /dev/net/tun where it is missing; what was not there before goes when this process ends. */
+function leaveNoDeviceNode(): void {
+  if (existsSync(TUN_DEVICE)) {
+    return;
+  }
+  process.once('exit', () => {
+    rmSync(TUN_DEVICE, { force: true });
+    try {
+      rmdirSync(dirname(TUN_DEVICE));
+    } catch {
+      // Something else is in it.
+    }
+  });
+}
+
 interface Host {
   readonly name: string;
   readonly namespace: Namespace;
@@ -55,11 +73,14 @@ interface Host {
 }
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
-const TRANSFER_PEER = fileURLToPath(new URL('./demo/transferPeer.js', import.meta.url));
+const TRAFFIC_PEER = fileURLToPath(new URL('./demo/trafficPeer.js', import.meta.url));
+const TUN_DEVICE = '/dev/net/tun';
 const ROUTINES = 2;
 const PORT = 4242;
 const TRANSFER_PORT = 5001;
 const TRANSFER_SECONDS = 3;
+const PROBE_PORT = 5002;
+const PROBES = 5;
 const START_MS = 20_000;
 
 class Story {
@@ -103,8 +124,8 @@ class Story {
 
     this.#title('They talk');
     this.#say('The first packet makes the two nodes shake hands: they show their certificates and agree on keys.');
-    await this.#reportPing(ada, ben);
-    await this.#reportPing(ben, ada);
+    await this.#reportProbes(ada, ben);
+    await this.#reportProbes(ben, ada);
 
     this.#title('How fast');
     this.#say(`One TCP connection through the tunnel, ${TRANSFER_SECONDS} seconds in each direction:`);
@@ -178,25 +199,29 @@ class Story {
     }
   }
 
-  async #reportPing(from: Host, to: Host): Promise<void> {
-    // Without a deadline ping does not wait for its last answer; until then it sends more, which do not count.
-    const words = ['ping', '-n', '-c', '5', '-i', '0.2', '-w', '10', to.overlay];
+  async #reportProbes(from: Host, to: Host): Promise<void> {
+    const peer = [process.execPath, TRAFFIC_PEER];
+    const answering = this.#lab.start(to.namespace, [...peer, 'echo', to.overlay, String(PROBE_PORT)]);
+    await answering.waitForLine(/listening/);
+    const words = [...peer, 'probe', to.overlay, String(PROBE_PORT), String(PROBES)];
     const outcome = await this.#lab.run(from.namespace, words);
-    const times = [...outcome.stdout.matchAll(/icmp_seq=[1-5] .*time=([\d.]+) ms/g)].map((match) => Number(match[1]));
-    if (times.length !== 5) {
-      throw new Error(
-        `${from.name} sent 5 pings to ${to.overlay} and got ${times.length} answers:\n${outcome.lines.join('\n')}`,
-      );
+    await answering.stop();
+    const report = outcome.lines.find((line) => line.startsWith('{'));
+    const times = report === undefined ? [] : (JSON.parse(report) as ProbeReport).times;
+    if (times.length !== PROBES) {
+      const heard = `${times.length} answers:\n${outcome.lines.join('\n')}`;
+      throw new Error(`${from.name} sent ${PROBES} probes to ${to.overlay} and got ${heard}`);
     }
     const rest = times.slice(1);
     const mean = rest.reduce((sum, time) => sum + time, 0) / rest.length;
     this.#say(
-      `${from.name} pings ${to.name} at ${to.overlay}: 5 of 5 answered, the first in ${times[0]} ms, the others in ${mean.toFixed(2)} ms.`,
+      `${from.name} probes ${to.name} at ${to.overlay}: ${PROBES} of ${PROBES} answered, the first in ` +
+        `${times[0].toFixed(1)} ms, the others in ${mean.toFixed(2)} ms.`,
     );
   }
 
   async #reportTransfer(from: Host, to: Host): Promise<void> {
-    const peer = [process.execPath, TRANSFER_PEER];
+    const peer = [process.execPath, TRAFFIC_PEER];
     const receiver = this.#lab.start(to.namespace, [...peer, 'receive', to.overlay, String(TRANSFER_PORT)]);
     await receiver.waitForLine(/listening/);
     const words = [...peer, 'send', to.overlay, String(TRANSFER_PORT), String(TRANSFER_SECONDS)];

@@ -51,6 +51,15 @@ export const libc = {
   eventfd: declare<(initial: number, flags: number) => number>('eventfd', 'int', ['uint', 'int']),
   mknod: declare<(path: string, mode: number, device: number) => number>('mknod', 'int', ['str', 'uint', 'uint64_t']),
 
+  unshare: declare<(flags: number) => number>('unshare', 'int', ['int']),
+  setns: declare<(fd: number, type: number) => number>('setns', 'int', ['int', 'int']),
+  mount: declare<(source: string, target: string, type: string, flags: number, data: number) => number>(
+    'mount',
+    'int',
+    ['str', 'str', 'str', 'ulong', 'uintptr_t'],
+  ),
+  umount: declare<(target: string, flags: number) => number>('umount2', 'int', ['str', 'int']),
+
   mmap: declare<
     (address: number, length: number, protection: number, flags: number, fd: number, offset: number) => number
   >('mmap', 'intptr_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']),

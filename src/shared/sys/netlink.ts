@@ -9,6 +9,7 @@ import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from './libc.t
 import { type MessageSpan, splitMessages } from './netlinkBytes.ts';
 import {
   addAddressRequest,
+  addLinkRequest,
   addRouteRequest,
   deleteRouteRequest,
   dumpRequest,
@@ -16,6 +17,7 @@ import {
   type LinkAddress,
   type LinkSettings,
   MessageType,
+  type NewLink,
   parseAddressMessage,
   parseError,
   parseLink,
@@ -54,6 +56,16 @@ export class Netlink {
   routes(linkIndex?: number): Route[] {
     const all = this.#dump(MessageType.GetRoute, MessageType.NewRoute, parseRoute);
     return linkIndex === undefined ? all : all.filter((route) => route.linkIndex === linkIndex);
+  }
+
+  /** Makes a link and returns its index. Throws SysError. */
+  addLink(link: NewLink): number {
+    this.#request(addLinkRequest(++this.#sequence, link), `making link ${link.name}`);
+    const made = this.link(link.name);
+    if (made === null) {
+      throw new SysError('netlink', Errno.ENODEV, `making link ${link.name}`);
+    }
+    return made.index;
   }
 
   /** Throws SysError; a refused IPv6 setting on a machine without IPv6 is passed over. */

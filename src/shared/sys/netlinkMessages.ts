@@ -55,6 +55,15 @@ export interface LinkSettings {
   readonly txQueueLength?: number;
   /** No link-local address is made up for the device. */
   readonly noIpv6LinkLocal?: boolean;
+  /** Index of the bridge that it becomes a port of. */
+  readonly master?: number;
+}
+
+/** A link that does not exist yet: a bridge, or one end of a virtual cable. */
+export interface NewLink {
+  readonly name: string;
+  /** The other end of the cable, and a descriptor of the network namespace it appears in; a bridge has none. */
+  readonly peer?: { readonly name: string; readonly namespaceFd: number };
 }
 
 export const MessageType = {
@@ -78,6 +87,7 @@ const RequestFlag = {
   Dump: 0x300,
   Replace: 0x100,
   Create: 0x400,
+  Exclusive: 0x200,
 } as const;
 
 /** Changes a link. With a link index of 0 the kernel refuses. */
@@ -92,11 +102,36 @@ export function setLinkRequest(sequence: number, linkIndex: number, settings: Li
   if (settings.txQueueLength !== undefined) {
     message.attribute32(LinkAttribute.TxQueueLength, settings.txQueueLength);
   }
+  if (settings.master !== undefined) {
+    message.attribute32(LinkAttribute.Master, settings.master);
+  }
   if (settings.noIpv6LinkLocal === true) {
     message.nest(LinkAttribute.FamilySpecific, () => {
       message.nest(FamilyIpv6, () => message.attribute8(Inet6AddressGenerationMode, AddressGenerationNone));
     });
   }
+  return message.finish();
+}
+
+/** Makes a link in the network namespace of the socket; refused when the name is taken. */
+export function addLinkRequest(sequence: number, link: NewLink): Uint8Array {
+  const flags = RequestFlag.Ack | RequestFlag.Create | RequestFlag.Exclusive;
+  const message = new MessageBuilder(MessageType.NewLink, flags, sequence);
+  const { name, peer } = link;
+  message.u32(0).u32(0).u32(0).u32(0);
+  message.attribute(LinkAttribute.Name, nulTerminated(name));
+  message.nest(LinkAttribute.Information, () => {
+    message.attribute(LinkInformation.Kind, nulTerminated(peer === undefined ? 'bridge' : 'veth'));
+    if (peer !== undefined) {
+      message.nest(LinkInformation.Data, () => {
+        message.nest(VethPeer, () => {
+          message.u32(0).u32(0).u32(0).u32(0);
+          message.attribute(LinkAttribute.Name, nulTerminated(peer.name));
+          message.attribute32(LinkAttribute.NamespaceFd, peer.namespaceFd);
+        });
+      });
+    }
+  });
   return message.finish();
 }
 
@@ -270,6 +305,10 @@ function writeRouteAttributes(message: MessageBuilder, route: Route): void {
   }
 }
 
+function nulTerminated(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\0`);
+}
+
 function isAddressOf(family: number, value: Uint8Array): boolean {
   return value.length === (family === FamilyIpv4 ? 4 : family === FamilyIpv6 ? 16 : -1);
 }
@@ -284,7 +323,17 @@ const FamilyIpv6 = 10;
 const InterfaceUp = 0x1;
 const InterfaceRunning = 0x40;
 
-const LinkAttribute = { Name: 3, Mtu: 4, TxQueueLength: 13, FamilySpecific: 26 } as const;
+const LinkAttribute = {
+  Name: 3,
+  Mtu: 4,
+  Master: 10,
+  TxQueueLength: 13,
+  Information: 18,
+  FamilySpecific: 26,
+  NamespaceFd: 28,
+} as const;
+const LinkInformation = { Kind: 1, Data: 2 } as const;
+const VethPeer = 1;
 const Inet6AddressGenerationMode = 8;
 const AddressGenerationNone = 1;
 

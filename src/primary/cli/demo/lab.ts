@@ -1,17 +1,27 @@
 /**
  * A laboratory: network namespaces joined by virtual cables, and the programs that run in them.
  *
- * Used by `weft demo` and by the end-to-end tests and benchmarks. A lab touches nothing of the machine's own network: all
+ * Used by `weft demo` and, openly, by the end-to-end tests and benchmarks. It needs no command of the system. A lab touches nothing of the machine's own network: all
  * links live inside its namespaces. Names carry this process's number (`weft-t4711-1-left`), and what a lab has started is
  * recorded under /run, so that
  *   - close() removes everything, also when it is called from an exit handler (it is synchronous for that reason);
  *   - the next run removes what a run killed by SIGKILL has left behind (`sweepLabs`), and only that: a process is ended only
  *     if that run had recorded it, a namespace removed only if its run is dead.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { errorText } from '../../../shared/log/errorText.ts';
+import { NetworkNamespace, namespaceNames, removeNamespace } from './namespaces.ts';
 import { isRunning, killGroup, markProcess, type ProcessMark } from './processTable.ts';
 import { type ExitStatus, Program, type ProgramOptions } from './program.ts';
 
@@ -39,29 +49,26 @@ export interface Outcome extends ExitStatus {
 }
 
 const RECORDS = '/run/weft-lab';
+const RECORD_ATTEMPTS = 5;
 
 /** Null when namespaces can be made here, else one sentence that says why not. */
 export function labObstacle(): string | null {
   if (process.getuid?.() !== 0) {
     return 'network namespaces can only be made by root';
   }
-  if (spawnSync('ip', ['-V']).error !== undefined) {
-    return 'the command "ip" (Debian package iproute2) is not installed';
+  try {
+    new NetworkNamespace(`weft-probe${process.pid}`).remove();
+    return null;
+  } catch (error) {
+    return `network namespaces cannot be made here: ${errorText(error)}`;
   }
-  const probe = `weft-probe${process.pid}`;
-  const made = spawnSync('ip', ['netns', 'add', probe], { encoding: 'utf8' });
-  if (made.status !== 0) {
-    return `network namespaces cannot be made here: ${made.stderr.trim()}`;
-  }
-  spawnSync('ip', ['netns', 'delete', probe]);
-  return null;
 }
 
 export class Lab {
   /** A directory of its own for keys, certificates and configurations; removed by close(). */
   readonly directory: string;
   readonly #tag: string;
-  readonly #namespaces: Namespace[] = [];
+  readonly #namespaces = new Map<Namespace, NetworkNamespace>();
   readonly #programs = new Set<Program>();
   #isClosed = false;
 
@@ -77,40 +84,35 @@ export class Lab {
   /** A namespace with its loopback device up. Duplicate address detection is off: IPv6 addresses work at once. */
   namespace(label: string): Namespace {
     const namespace = { label, name: `${this.#tag}-${label}` };
-    this.#namespaces.push(namespace);
-    ip('netns', 'add', namespace.name);
-    ip('-n', namespace.name, 'link', 'set', 'lo', 'up');
-    ip('netns', 'exec', namespace.name, 'sh', '-c', 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad');
+    this.#namespaces.set(namespace, new NetworkNamespace(namespace.name));
     return namespace;
   }
 
   /** Joins two namespaces by a veth pair; the device is called `cable0` on both ends unless told otherwise. */
   cable(left: Port, right: Port, options: CableOptions = {}): void {
     const device = options.device ?? 'cable0';
-    const [a, b] = [left.namespace.name, right.namespace.name];
-    ip('link', 'add', device, 'netns', a, 'type', 'veth', 'peer', 'name', device, 'netns', b);
-    raise(left, device, options.mtu);
-    raise(right, device, options.mtu);
+    this.#at(left.namespace).cable(device, this.#at(right.namespace), device);
+    this.#raise(left, device, options);
+    this.#raise(right, device, options);
   }
 
   /** Joins any number of namespaces by a bridge that stands in a namespace of its own. */
   lan(ports: readonly Port[], options: CableOptions = {}): void {
-    const hub = this.namespace(`hub${this.#namespaces.length}`).name;
+    const hub = this.#at(this.namespace(`hub${this.#namespaces.size}`));
     const device = options.device ?? 'cable0';
-    ip('-n', hub, 'link', 'add', 'bridge0', 'type', 'bridge');
-    ip('-n', hub, 'link', 'set', 'bridge0', 'up');
+    hub.bridge('bridge0');
     for (const [index, port] of ports.entries()) {
       const end = `port${index}`;
-      ip('link', 'add', device, 'netns', port.namespace.name, 'type', 'veth', 'peer', 'name', end, 'netns', hub);
-      ip('-n', hub, 'link', 'set', end, 'master', 'bridge0', 'up');
-      raise(port, device, options.mtu);
+      this.#at(port.namespace).cable(device, hub, end);
+      hub.raise(end, { bridge: 'bridge0' });
+      this.#raise(port, device, options);
     }
   }
 
   /** Starts a program in `namespace` and remembers it until it has ended. */
   start(namespace: Namespace, command: readonly string[], options: ProgramOptions & { title?: string } = {}): Program {
     const title = options.title ?? `${command[0]} (${namespace.label})`;
-    const program = new Program(title, ['ip', 'netns', 'exec', namespace.name, ...command], options);
+    const program = this.#at(namespace).within(() => new Program(title, command, options));
     this.#programs.add(program);
     this.#record();
     program.exited.finally(() => this.#programs.delete(program)).catch(() => undefined);
@@ -139,15 +141,24 @@ export class Lab {
     for (const program of this.#programs) {
       program.killGroup();
     }
-    for (const namespace of this.#namespaces) {
-      spawnSync('ip', ['netns', 'delete', namespace.name], { stdio: 'ignore' });
+    for (const namespace of this.#namespaces.values()) {
+      namespace.remove();
     }
     rmSync(this.directory, { recursive: true, force: true });
-    rmSync(this.#recordPath(), { force: true });
+    removeRecord(this.#tag);
   }
 
-  #recordPath(): string {
-    return join(RECORDS, `${this.#tag}.json`);
+  #at(namespace: Namespace): NetworkNamespace {
+    const found = this.#namespaces.get(namespace);
+    if (found === undefined) {
+      throw new Error(`namespace ${namespace.name} is not of this lab`);
+    }
+    return found;
+  }
+
+  #raise(port: Port, device: string, { mtu }: CableOptions): void {
+    const { addresses } = port;
+    this.#at(port.namespace).raise(device, { addresses, ...(mtu === undefined ? {} : { mtu }) });
   }
 
   #record(): void {
@@ -157,10 +168,20 @@ export class Lab {
       directory: this.directory,
       leaders: [...this.#programs].map((program) => program.mark),
     };
-    mkdirSync(RECORDS, { recursive: true, mode: 0o700 });
-    const path = this.#recordPath();
-    writeFileSync(`${path}.new`, JSON.stringify(record));
-    renameSync(`${path}.new`, path);
+    const path = recordPath(this.#tag);
+    // The folder goes with the last record of another run, perhaps just now.
+    for (let attempt = 1; ; attempt++) {
+      mkdirSync(RECORDS, { recursive: true, mode: 0o700 });
+      try {
+        writeFileSync(`${path}.new`, JSON.stringify(record));
+        renameSync(`${path}.new`, path);
+        return;
+      } catch (error) {
+        if (attempt === RECORD_ATTEMPTS) {
+          throw error;
+        }
+      }
+    }
   }
 }
 
@@ -176,22 +197,16 @@ export function sweepLabs(): string[] {
     }
     for (const name of namespaceNames()) {
       if (name.startsWith(`${record.tag}-`)) {
-        spawnSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
+        removeNamespace(name);
       }
     }
     if (record.directory.startsWith(join(tmpdir(), record.tag))) {
       rmSync(record.directory, { recursive: true, force: true });
     }
-    rmSync(join(RECORDS, `${record.tag}.json`), { force: true });
+    removeRecord(record.tag);
     swept.push(record.tag);
   }
   return swept;
-}
-
-/** Every network namespace that has a name on this machine. */
-export function namespaceNames(): string[] {
-  const listed = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' });
-  return (listed.stdout ?? '').split('\n').flatMap((line) => (line === '' ? [] : [line.split(' ')[0]]));
 }
 
 interface LabRecord {
@@ -242,19 +257,16 @@ function readRecords(): LabRecord[] {
   });
 }
 
-function raise(port: Port, device: string, mtu: number | undefined): void {
-  const name = port.namespace.name;
-  for (const address of port.addresses) {
-    const nodad = address.includes(':') ? ['nodad'] : [];
-    ip('-n', name, 'address', 'add', address, 'dev', device, ...nodad);
-  }
-  const size = mtu === undefined ? [] : ['mtu', String(mtu)];
-  ip('-n', name, 'link', 'set', device, 'up', ...size);
+function recordPath(tag: string): string {
+  return join(RECORDS, `${tag}.json`);
 }
 
-function ip(...words: readonly string[]): void {
-  const done = spawnSync('ip', words, { encoding: 'utf8' });
-  if (done.status !== 0) {
-    throw new Error(`ip ${words.join(' ')} failed: ${(done.stderr ?? '').trim() || done.error?.message}`);
+/** The folder goes with its last record. */
+function removeRecord(tag: string): void {
+  rmSync(recordPath(tag), { force: true });
+  try {
+    rmdirSync(RECORDS);
+  } catch {
+    // Another lab stands.
   }
 }

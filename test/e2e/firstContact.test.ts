@@ -1,0 +1,60 @@
+/** README's first command, as a newcomer runs it: a checkout, a machine with Node and nothing else, root. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { after, before, describe, it } from 'mocha';
+import { Program } from '../../src/primary/cli/demo/program.ts';
+import { makeBarePath } from '../support/bareDebian.ts';
+import { requireLab } from '../support/environment.ts';
+import { repositoryRoot } from '../support/sourceTree.ts';
+
+describe('first contact', function () {
+  this.timeout(180_000);
+  let folder = '';
+
+  before(function () {
+    requireLab(this, 'dpkg-query', 'git');
+    folder = mkdtempSync(join(tmpdir(), 'weft-first-'));
+  });
+
+  after(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("README's first command works where only Node and Debian's essential packages are", async () => {
+    const path = join(folder, 'bin');
+    const commands = makeBarePath(path);
+    expect(commands).to.include.members(['node', 'npm', 'sh', 'cat', 'apt-get']);
+    expect(commands).not.to.include.oneOf(['ip', 'ping', 'iperf3', 'nebula', 'nft']);
+    const checkout = join(folder, 'weft');
+    const files = execFileSync('git', ['ls-files', '-z'], { cwd: repositoryRoot(), encoding: 'utf8' }).split('\0');
+    for (const file of files.filter((name) => name !== '' && existsSync(join(repositoryRoot(), name)))) {
+      cpSync(join(repositoryRoot(), file), join(checkout, file), { recursive: true });
+    }
+    const before = traces();
+    const program = new Program('first command', ['/bin/sh', '-c', firstCommand()], {
+      directory: checkout,
+      env: { ...process.env, PATH: path },
+    });
+    const status = await program.exited;
+    const told = program.lines.join('\n');
+    expect(status, told).to.deep.equal({ code: 0, signal: null });
+    expect(told).to.match(/ada probes ben .* 5 of 5 answered/);
+    expect(told).to.match(/nothing is left/);
+    expect(traces()).to.deep.equal(before);
+  });
+});
+
+/** The first block of commands of the README. */
+function firstCommand(): string {
+  const block = /```sh\n([^`]*)```/.exec(readFileSync(join(repositoryRoot(), 'README.md'), 'utf8'));
+  expect(block?.[1]).to.match(/npm run demo/);
+  return block?.[1] ?? '';
+}
+
+/** What a demo could leave on the machine; labs of tests that run beside this one do not count. */
+function traces(): readonly string[] {
+  return ['/dev/net/tun', '/run/weft-demo'].filter((path) => existsSync(path));
+}
