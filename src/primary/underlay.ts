@@ -16,11 +16,11 @@ import {
 } from '../shared/tunnel/socketAddress.ts';
 
 /** The largest UDP payload over IPv4. */
-const DATAGRAM_BYTES_MAX = 65507;
+const PAYLOAD_BYTES_MAX = 65507;
 
 export class Underlay {
   readonly arena: Arena;
-  /** Arena offset of `DATAGRAM_BYTES_MAX` bytes in which a caller may build a packet for `sendBuilt`. */
+  /** Arena offset of `PAYLOAD_BYTES_MAX` bytes in which a caller may build a packet for `sendBuilt`. */
   readonly buffer: number;
   readonly #fd: number;
   readonly #family: SocketFamily;
@@ -31,7 +31,7 @@ export class Underlay {
     this.arena = arena;
     this.#fd = fd;
     this.#family = family;
-    this.buffer = arena.allocate(DATAGRAM_BYTES_MAX, 64);
+    this.buffer = arena.allocate(PAYLOAD_BYTES_MAX, 64);
     this.#destination = arena.allocate(SOCKADDR_BYTES, 64);
   }
 

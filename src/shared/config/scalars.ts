@@ -6,6 +6,7 @@
  * default. Parsers return null for what they refuse.
  */
 import { type IpAddress, type Prefix, parseAddress, parseEndpoint, parsePrefix, splitHostPort } from '../ip/address.ts';
+import { deviceNameWords, isDeviceName } from '../sys/deviceName.ts';
 import type { HostPort } from './config.ts';
 import { parseDuration } from './duration.ts';
 
@@ -79,7 +80,7 @@ export function expectedScalar(scalar: Scalar): string {
     case 'fingerprint':
       return 'a certificate fingerprint (64 hexadecimal digits)';
     case 'device':
-      return 'an interface name of 1 to 15 characters without blanks, "/" and ":"';
+      return deviceNameWords;
     case 'pattern':
       return 'a regular expression';
   }
@@ -169,11 +170,10 @@ export function parseFingerprint(value: unknown): string | null {
   return typeof value === 'string' && /^[0-9a-f]{64}$/i.test(value) ? value.toLowerCase() : null;
 }
 
-/** Empty text leaves the name to the kernel. `IFNAMSIZ` is 16 with the terminating zero (linux/if.h). */
+/** Empty text leaves the name to the kernel. */
 export function parseDevice(value: unknown): string | null {
   const text = parseText(value);
-  const isName = text !== null && /^[^\s/:]{0,15}$/.test(text) && text !== '.' && text !== '..';
-  return isName && Buffer.byteLength(text) <= 15 ? text : null;
+  return text !== null && isDeviceName(text) ? text : null;
 }
 
 /** A pattern that must match a whole interface name. */

@@ -6,6 +6,7 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { deviceNameWords, isDeviceName } from './deviceName.ts';
 import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from './libc.ts';
 import { clearScratch, scratch } from './scratch.ts';
 
@@ -35,22 +36,10 @@ export interface TunQueues {
   readonly offload: TunOffload;
 }
 
-/** A name that the kernel would take, or why not. '' is valid and means any. */
-export function tunNameFault(name: string): string | null {
-  if (new TextEncoder().encode(name).length > NameBytesMax) {
-    return `longer than ${NameBytesMax} bytes`;
-  }
-  if (name === '.' || name === '..' || /[/:\s\0]/.test(name)) {
-    return 'no slash, colon or white space may be in it';
-  }
-  return /%(?!d)/.test(name) || name.split('%d').length > 2 ? 'only one %d may be in it' : null;
-}
-
 /** Opens all queues or none. Throws SysError (and RangeError for a name or count that cannot be). */
 export function openTunQueues(request: TunRequest, devicePath: string = DevicePath): TunQueues {
-  const fault = tunNameFault(request.name);
-  if (fault !== null) {
-    throw new RangeError(`tun device name ${JSON.stringify(request.name)}: ${fault}`);
+  if (!isDeviceName(request.name)) {
+    throw new RangeError(`tun device name ${JSON.stringify(request.name)}: expected ${deviceNameWords}`);
   }
   if (!Number.isInteger(request.queues) || request.queues < 1 || request.queues > QueuesMax) {
     throw new RangeError(`a tun device has 1 to ${QueuesMax} queues, not ${request.queues}`);
@@ -174,7 +163,6 @@ function closeAll(fds: readonly number[]): void {
 }
 
 const DevicePath = '/dev/net/tun';
-const NameBytesMax = 15;
 /** MAX_TAP_QUEUES of the kernel. */
 const QueuesMax = 256;
 

@@ -13,7 +13,7 @@ import { type SocketFamily, socketAddressLength } from '../../shared/tunnel/sock
 import { CONTROL_BYTES, Messages } from './messages.ts';
 
 /** Bytes for one datagram without GRO: the largest tunnel MTU with headers. A longer one is dropped. */
-export const DATAGRAM_BYTES_MAX = 9216;
+const DATAGRAM_BYTES_MAX = 9216;
 
 export class UdpReceiver {
   // Message i of the last `receive`.

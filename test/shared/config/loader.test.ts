@@ -5,6 +5,8 @@ import { formatProblem } from '../../../src/shared/config/problems.ts';
 import { BASE, complaints, load, problemsOf } from './support.ts';
 
 const PREFIX_WORDS = 'a network as address/bits, such as 10.0.0.0/8 or fd00::/64';
+const DEVICE_WORDS =
+  'an interface name of 1 to 15 characters without blanks, "/" and ":", and without "%" but for one "%d"';
 const HOST_PORT_WORDS = 'host:port, such as 192.0.2.1:4242, [2001:db8::1]:4242 or vpn.example.com:4242';
 
 describe('problems of a configuration', () => {
@@ -63,10 +65,8 @@ cipher: aes-gcm
       'timers: {connection_alive_interval: 5s}',
       'timers.connection_alive_interval: expected a whole number of seconds from 1 to 86400, found "5s"',
     ],
-    [
-      'tun: {dev: "a name that is too long"}',
-      'tun.dev: expected an interface name of 1 to 15 characters without blanks, "/" and ":", found "a name that is too long"',
-    ],
+    ['tun: {dev: "a name that is too long"}', `tun.dev: expected ${DEVICE_WORDS}, found "a name that is too long"`],
+    ['tun: {dev: "weft%s"}', `tun.dev: expected ${DEVICE_WORDS}, found "weft%s"`],
     ['tun: {routes: hi}', 'tun.routes: expected a list (each entry: a map with route, mtu), found "hi"'],
     ['tun: {routes: [asdf]}', 'tun.routes[0]: expected a map with route, mtu, found "asdf"'],
     [

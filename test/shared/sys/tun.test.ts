@@ -2,27 +2,8 @@ import { closeSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { expect } from 'chai';
 import { afterEach, describe, it } from 'mocha';
 import { libc, SysError } from '../../../src/shared/sys/libc.ts';
-import { openTunQueues, type TunQueues, type TunRequest, tunNameFault } from '../../../src/shared/sys/tun.ts';
+import { openTunQueues, type TunQueues, type TunRequest } from '../../../src/shared/sys/tun.ts';
 import { run, useNamespace } from '../../support/namespace.ts';
-
-describe('tunNameFault', () => {
-  it('accepts what the kernel accepts', () => {
-    for (const name of ['', 'tun0', 'nebula1', 'tun%d', 'a'.repeat(15), 'wg-0.1_x']) {
-      expect(tunNameFault(name), name).to.equal(null);
-    }
-  });
-
-  it('says what is wrong with the others', () => {
-    expect(tunNameFault('a'.repeat(16))).to.equal('longer than 15 bytes');
-    expect(tunNameFault('ééééééé1')).to.equal(null);
-    expect(tunNameFault('éééééééé')).to.equal('longer than 15 bytes');
-    for (const name of ['a/b', 'a b', 'a:b', '..', '.']) {
-      expect(tunNameFault(name), name).to.contain('white space');
-    }
-    expect(tunNameFault('t%s')).to.contain('%d');
-    expect(tunNameFault('t%d%d')).to.contain('%d');
-  });
-});
 
 describe('openTunQueues (root)', () => {
   const opened: number[] = [];
