@@ -4,11 +4,12 @@
  *
  * The primary keeps its copies of every descriptor, so a dead worker loses no socket and no queue; tunnels, counters and
  * windows live in shared memory, so it loses no tunnel either. Restarts are immediate the first time and backed off
- * while a worker keeps dying young.
+ * while a worker keeps dying young. A start that fails (no descriptors, processes or memory left) is a death as any other.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Punt, ToPrimary, ToWorker, WorkerSettings } from '../shared/ipc/messages.ts';
+import { errorText } from '../shared/log/errorText.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import type { Boundary } from './boundary.ts';
 
@@ -150,15 +151,26 @@ export class Supervisor {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', fds.tun ?? 'ignore', fds.udp, fds.memory],
     });
-    const process = cluster.fork();
-    member.process = process;
     member.isReady = false;
     member.startedMs = performance.now();
+    let process: Worker;
+    try {
+      process = cluster.fork();
+    } catch (error) {
+      this.#mourn(worker, errorText(error));
+      return;
+    }
+    member.process = process;
     process.on('message', (message: ToPrimary) => {
       this.#options.boundary.guard('worker', () => this.#receive(worker, message));
     });
     process.on('error', (error) => {
       member.lastReason = error.message;
+      if (process.process.pid === undefined) {
+        // It never lived: no `exit` follows, and node:cluster would keep it for ever.
+        delete cluster.workers?.[process.id];
+        this.#options.boundary.guard('worker', () => this.#bury(worker, process, null, null));
+      }
     });
     process.once('exit', (code, signal) => {
       this.#options.boundary.guard('worker', () => this.#bury(worker, process, code, signal));
@@ -188,15 +200,21 @@ export class Supervisor {
     if (member.process !== process) {
       return;
     }
+    this.#mourn(worker, member.lastReason || (signal === null ? `exit code ${code}` : `signal ${signal}`));
+  }
+
+  /** The process of a worker is gone, or there was none: the next one is started after a while. */
+  #mourn(worker: number, reason: string): void {
+    const member = this.#members[worker];
+    // One that was never ready has not lived, however long that took.
+    const isYoung = !member.isReady || performance.now() - member.startedMs < YOUNG_MS;
     member.process = null;
     member.isReady = false;
+    member.lastReason = '';
     this.#options.boundary.guard('worker', () => this.#options.onDeath(worker));
     if (this.#isStopping) {
       return;
     }
-    const reason = member.lastReason || (signal === null ? `exit code ${code}` : `signal ${signal}`);
-    member.lastReason = '';
-    const isYoung = performance.now() - member.startedMs < YOUNG_MS;
     member.youngDeaths = isYoung ? member.youngDeaths + 1 : 0;
     if (!this.#hasBeenReady && member.youngDeaths >= HOPELESS_DEATHS) {
       this.#options.onHopeless(worker, reason);

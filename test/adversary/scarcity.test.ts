@@ -1,0 +1,119 @@
+/**
+ * A machine that has no more of something: descriptors, processes, memory. A node that has once been ready never gives
+ * up; its worker comes back when there is enough again, and until then the others carry their flows.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { expect } from 'chai';
+import { afterEach, before, describe, it } from 'mocha';
+import { until } from '../../src/primary/cli/demo/until.ts';
+import { requireLab } from '../support/environment.ts';
+import type { TestNode } from '../support/nodes.ts';
+import { Pair, RIGHT } from '../support/pair.ts';
+import { untilReachable } from '../support/traffic.ts';
+import { adversaryScale } from './scale.ts';
+
+const ROUTINES = 2;
+const PIDS_CONTROLLER = '/sys/fs/cgroup/pids';
+
+describe('a machine that is short of something', function () {
+  this.timeout(180_000);
+  let pair: Pair;
+
+  before(function () {
+    requireLab(this, 'nebula-cert', 'ping', 'prlimit');
+  });
+  afterEach(() => {
+    pair.close();
+  });
+
+  async function startPair(env: NodeJS.ProcessEnv = {}): Promise<void> {
+    pair = new Pair({ left: { routines: ROUTINES, env }, right: { routines: ROUTINES } });
+    await pair.start();
+    await untilReachable(pair.lab, pair.left.namespace, RIGHT);
+  }
+
+  /** Kills a worker while `limit` holds, sees that it cannot start, lifts the limit, and waits until it is back. */
+  async function expectReturn(name: RegExp, limit: () => void, lift: () => void): Promise<void> {
+    const { left } = pair;
+    const tries = adversaryScale(6);
+    const from = left.lines.length;
+    const failures = (): string[] => left.lines.slice(from).filter((line) => name.test(line));
+    const [victim, other] = left.workerPids();
+    limit();
+    try {
+      process.kill(victim, 'SIGKILL');
+      await until('the starts to fail', () => failures().length >= tries);
+      expect(left.program.status, 'the node').to.equal(null);
+      expect(left.workerPids()).to.deep.equal([other]);
+    } finally {
+      lift();
+    }
+    await until('the worker to come back', () => left.workerPids().length === ROUTINES, 30_000);
+    await untilReachable(pair.lab, left.namespace, RIGHT);
+    expect(left.workerPids()).to.include(other);
+  }
+
+  it('of descriptors: the worker comes back when there are some', async () => {
+    await startPair();
+    const { pid } = pair.left.program;
+    const setLimit = (soft: number): void => {
+      execFileSync('prlimit', [`--pid=${pid}`, `--nofile=${soft}:`]);
+    };
+    await expectReturn(
+      /EMFILE/,
+      () => setLimit(4),
+      () => setLimit(1024),
+    );
+  });
+
+  it('of processes: the worker comes back when there may be some', async function () {
+    await startPair();
+    const group = new PidsGroup();
+    if (!group.isThere) {
+      this.skip();
+    }
+    try {
+      group.take(pair.left);
+      await expectReturn(
+        /EAGAIN/,
+        () => group.limit('1'),
+        () => group.limit('max'),
+      );
+    } finally {
+      await pair.left.stop();
+      group.close();
+    }
+  });
+});
+
+/** A control group with a limit of processes. */
+class PidsGroup {
+  readonly #path: string = `${PIDS_CONTROLLER}/weft-test-${process.pid}`;
+  readonly isThere: boolean;
+
+  constructor() {
+    this.isThere = ((): boolean => {
+      try {
+        mkdirSync(this.#path);
+        return true;
+      } catch {
+        return false;
+      }
+    })();
+  }
+
+  take(node: TestNode): void {
+    for (const pid of node.allPids()) {
+      writeFileSync(`${this.#path}/cgroup.procs`, String(pid));
+    }
+  }
+
+  limit(max: string): void {
+    writeFileSync(`${this.#path}/pids.max`, max);
+  }
+
+  close(): void {
+    rmdirSync(this.#path);
+  }
+}
