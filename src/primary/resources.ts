@@ -7,10 +7,11 @@ import { lookup } from 'node:dns/promises';
 import type { Config } from '../shared/config/config.ts';
 import { type IpAddress, parseAddress } from '../shared/ip/address.ts';
 import { type Capacities, initializeShared, type SharedTables, sharedByteLength } from '../shared/memory/layout.ts';
-import { libc } from '../shared/sys/libc.ts';
+import { Errno, libc } from '../shared/sys/libc.ts';
 import { createSharedMemory } from '../shared/sys/sharedMemory.ts';
 import { openTunQueues, type TunQueues } from '../shared/sys/tun.ts';
-import { attachSteering, openUdpSockets, type UdpSockets } from '../shared/sys/udpSocket.ts';
+import { attachSteering, openUdpSockets, type UdpRequest, type UdpSockets } from '../shared/sys/udpSocket.ts';
+import { orWhoHasIt, tunHolders, udpHolders } from './holders.ts';
 
 export interface Resources {
   /** null with `tun.disabled`. */
@@ -37,16 +38,27 @@ export async function openResources(config: Config): Promise<Resources> {
     const { tun: tunConfig, listen, routines } = config;
     const tun = tunConfig.disabled
       ? null
-      : openTunQueues({ name: tunConfig.dev, queues: routines, offloads: tunConfig.useOffloads });
+      : orWhoHasIt(
+          Errno.EBUSY,
+          'tun.dev',
+          () => tunHolders(tunConfig.dev),
+          () => openTunQueues({ name: tunConfig.dev, queues: routines, offloads: tunConfig.useOffloads }),
+        );
     open.push(...(tun?.fds ?? []));
-    const udp = openUdpSockets({
+    const request: UdpRequest = {
       host,
       port: listen.port,
       count: routines,
       readBuffer: listen.readBufferBytes,
       writeBuffer: listen.writeBufferBytes,
       soMark: listen.soMark,
-    });
+    };
+    const udp = orWhoHasIt(
+      Errno.EADDRINUSE,
+      'listen.port',
+      () => udpHolders(host, listen.port),
+      () => openUdpSockets(request),
+    );
     open.push(...udp.fds);
     attachSteering(udp.fds);
     const capacities: Capacities = {

@@ -44,7 +44,8 @@ describe('a node that cannot start', function () {
 
   it('with the name of a device that another node holds', async () => {
     await node.start();
-    await expectRefusal(secondNode(), new RegExp(OVERLAY_DEVICE), { port: UNDERLAY_PORT + 1 });
+    const names = new RegExp(`${OVERLAY_DEVICE}.*process ${node.program.pid} `);
+    await expectRefusal(secondNode(), names, { port: UNDERLAY_PORT + 1 });
     expect(node.program.status, 'the first node').to.equal(null);
     expect(await node.hasDevice()).to.equal(true);
   });
@@ -52,13 +53,14 @@ describe('a node that cannot start', function () {
   it('on a port that another program holds', async () => {
     const holder = startPortHolder(pair);
     await until('the port to be held', () => udpPorts(holder.pid).includes(UNDERLAY_PORT));
-    await expectRefusal(node, new RegExp(String(UNDERLAY_PORT)));
+    await expectRefusal(node, new RegExp(`${UNDERLAY_PORT}.*process ${holder.pid} `));
     expect(await node.hasDevice()).to.equal(false);
   });
 
   it('on a port that another weft node holds', async () => {
     await node.start();
-    await expectRefusal(secondNode(), new RegExp(String(UNDERLAY_PORT)), { config: { tun: { dev: 'overlay1' } } });
+    const names = new RegExp(`${UNDERLAY_PORT}.*process ${node.program.pid} `);
+    await expectRefusal(secondNode(), names, { config: { tun: { dev: 'overlay1' } } });
     expect(node.program.status, 'the first node').to.equal(null);
     expect(udpPorts(node.program.pid)).to.have.length(2);
   });

@@ -17,6 +17,7 @@ export const NeedsNetAdmin = 'this needs root or CAP_NET_ADMIN';
 export class SysError extends Error {
   readonly call: string;
   readonly errno: number;
+  readonly #doing: string;
 
   /** `doing` says in the operator's words what was tried, `remedy` what to do about it; both may be left out. */
   constructor(call: string, errno: number, doing: string = '', remedy: string = '') {
@@ -25,6 +26,12 @@ export class SysError extends Error {
     this.name = errnoName(errno);
     this.call = call;
     this.errno = errno;
+    this.#doing = doing;
+  }
+
+  /** The same failure with a remedy that somebody found out afterwards. */
+  withRemedy(remedy: string): SysError {
+    return new SysError(this.call, this.errno, this.#doing, remedy);
   }
 }
 
