@@ -3,18 +3,16 @@
  * up; its worker comes back when there is enough again, and until then the others carry their flows.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
-import type { TestNode } from '../support/nodes.ts';
 import { Pair, RIGHT } from '../support/pair.ts';
+import { PidsGroup } from '../support/pidsGroup.ts';
 import { untilReachable } from '../support/traffic.ts';
 import { adversaryScale } from './scale.ts';
 
 const ROUTINES = 2;
-const PIDS_CONTROLLER = '/sys/fs/cgroup/pids';
 
 describe('a machine that is short of something', function () {
   this.timeout(180_000);
@@ -70,14 +68,14 @@ describe('a machine that is short of something', function () {
   it('of processes: the worker comes back when there may be some', async function () {
     await startPair();
     const group = new PidsGroup();
-    if (!group.isThere) {
+    if (group.obstacle !== null) {
       this.skip();
     }
     try {
-      group.take(pair.left);
+      group.take(pair.left.allPids());
       await expectReturn(
         /EAGAIN/,
-        () => group.limit('1'),
+        () => group.limit(1),
         () => group.limit('max'),
       );
     } finally {
@@ -86,34 +84,3 @@ describe('a machine that is short of something', function () {
     }
   });
 });
-
-/** A control group with a limit of processes. */
-class PidsGroup {
-  readonly #path: string = `${PIDS_CONTROLLER}/weft-test-${process.pid}`;
-  readonly isThere: boolean;
-
-  constructor() {
-    this.isThere = ((): boolean => {
-      try {
-        mkdirSync(this.#path);
-        return true;
-      } catch {
-        return false;
-      }
-    })();
-  }
-
-  take(node: TestNode): void {
-    for (const pid of node.allPids()) {
-      writeFileSync(`${this.#path}/cgroup.procs`, String(pid));
-    }
-  }
-
-  limit(max: string): void {
-    writeFileSync(`${this.#path}/pids.max`, max);
-  }
-
-  close(): void {
-    rmdirSync(this.#path);
-  }
-}
