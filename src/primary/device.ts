@@ -9,7 +9,7 @@ import type { Config } from '../shared/config/config.ts';
 import { maskedPrefix } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import { Netlink } from '../shared/sys/netlink.ts';
-import type { Route } from '../shared/sys/netlinkMessages.ts';
+import type { KernelRoute } from '../shared/sys/netlinkMessages.ts';
 
 /** TCP and IP headers: what a segment size leaves room for. */
 const HEADER_BYTES = 40;
@@ -22,7 +22,7 @@ export class Device {
   readonly #linkIndex: number;
   readonly #log: Logger;
   /** Installed by us beyond the connected ones, by destination and metric. */
-  #routes = new Map<string, Route>();
+  #routes = new Map<string, KernelRoute>();
 
   constructor(name: string, log: Logger) {
     const link = this.#netlink.link(name);
@@ -96,9 +96,9 @@ function linkMtu({ tun }: Config): number {
 }
 
 /** The connected routes with the MTU of the overlay, the routes with an MTU of their own, and the unsafe routes. */
-function wantedRoutes(config: Config, identity: Identity, linkIndex: number): Route[] {
+function wantedRoutes(config: Config, identity: Identity, linkIndex: number): KernelRoute[] {
   const { tun } = config;
-  const limits = (mtu: number): Pick<Route, 'mtu' | 'advmss'> =>
+  const limits = (mtu: number): Pick<KernelRoute, 'mtu' | 'advmss'> =>
     mtu === linkMtu(config) ? {} : { mtu, advmss: mtu - HEADER_BYTES };
   return [
     ...identity.networks.map((network) => ({

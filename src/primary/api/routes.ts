@@ -6,9 +6,9 @@ import { metricList } from '../inspectionMetrics.ts';
 import { hostList, nodeStatus } from '../inspectionStatus.ts';
 import { why } from '../inspectionWhy.ts';
 import { flowFilterOf, listLimitOf, queryAddressOf, rulesOf, whyRequestOf } from './requests.ts';
-import type { Route } from './server.ts';
+import type { ApiRoute } from './server.ts';
 
-export function routesOf(view: NodeView): readonly Route[] {
+export function routesOf(view: NodeView): readonly ApiRoute[] {
   const firewall = new FirewallInspection(view);
   return [
     { method: 'GET', path: '/v1/status', answer: () => nodeStatus(view) },

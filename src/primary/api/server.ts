@@ -18,7 +18,7 @@ export interface ApiRequest {
   readonly body: unknown;
 }
 
-export interface Route {
+export interface ApiRoute {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   /** The answer as a plain value. Throws InspectionError for what cannot be answered. */
@@ -27,7 +27,7 @@ export interface Route {
 
 export interface ApiServerOptions {
   readonly path: string;
-  readonly routes: readonly Route[];
+  readonly routes: readonly ApiRoute[];
   readonly boundary: Boundary;
   /** For a request to come, and for a client to take or send anything at all. */
   readonly patienceMs?: number;
@@ -160,7 +160,7 @@ export class ApiServer {
   }
 
   /** Null when there is none: then the answer has been given. */
-  #route(method: string, path: string, response: ServerResponse): Route | null {
+  #route(method: string, path: string, response: ServerResponse): ApiRoute | null {
     const fitting = this.#options.routes.filter((route) => route.path === path);
     const route = fitting.find((candidate) => candidate.method === method);
     if (route !== undefined) {

@@ -10,7 +10,7 @@ import { twinFingerprint } from './parse.ts';
 import { constraintFault, timeText } from './rules.ts';
 import { signatureCheckOf } from './signing.ts';
 
-export type Verdict =
+export type TrustVerdict =
   | { readonly ca: Certificate }
   | {
       /** The reason, without naming the certificate. */
@@ -72,7 +72,7 @@ export class CaPool {
   }
 
   /** The full verification, for a certificate that was never seen before. */
-  verify(certificate: Certificate, unixSeconds: number): Verdict {
+  verify(certificate: Certificate, unixSeconds: number): TrustVerdict {
     const found = this.#findIssuer(certificate, unixSeconds);
     if ('fault' in found) {
       return found;
@@ -89,7 +89,7 @@ export class CaPool {
   }
 
   /** The part that time and reloads can change, for a certificate that `verify` accepted as signed by `ca`. */
-  reverify(certificate: Certificate, ca: Certificate, unixSeconds: number): Verdict {
+  reverify(certificate: Certificate, ca: Certificate, unixSeconds: number): TrustVerdict {
     const found = this.#findIssuer(certificate, unixSeconds);
     if ('fault' in found) {
       return found;
@@ -130,7 +130,7 @@ export function isValidAt(certificate: Certificate, unixSeconds: number): boolea
   return certificate.notBefore <= unixSeconds && unixSeconds <= certificate.notAfter;
 }
 
-type Refusal = Extract<Verdict, { readonly fault: string }>;
+type Refusal = Extract<TrustVerdict, { readonly fault: string }>;
 
 const BLOCKED: Refusal = { fault: 'certificate is in the block list', detail: '', isBlocked: true };
 

@@ -11,7 +11,7 @@ import { CaPool, isValidAt } from './caPool.ts';
 import type { Certificate, Curve } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
 import { parseCertificates } from './certificateFile.ts';
-import { type Key, parseKey } from './keyFile.ts';
+import { type CurveKey, parseKey } from './keyFile.ts';
 import { prefixesText, timeText } from './rules.ts';
 
 export interface Identity {
@@ -163,7 +163,7 @@ class Loading {
     return this.problems.length > before ? null : sorted;
   }
 
-  key(source: string): Key | null {
+  key(source: string): CurveKey | null {
     if (source.startsWith('pkcs11:')) {
       this.problems.push('pki.key: keys in PKCS#11 tokens are not supported, give a path or PEM text');
       return null;
@@ -174,7 +174,7 @@ class Loading {
     return this.#attempt('pki.key', source, (file) => parseKey(file, 'host private'));
   }
 
-  checkKey(certificates: readonly Certificate[], key: Key): void {
+  checkKey(certificates: readonly Certificate[], key: CurveKey): void {
     const publicKey = publicKeyOf(key.curve, key.bytes);
     for (const certificate of certificates) {
       if (certificate.curve !== key.curve) {

@@ -10,7 +10,7 @@ import { firstPemBlock, formatPem } from './pem.ts';
 
 export type KeyKind = 'host private' | 'host public' | 'ca private' | 'ca public';
 
-export interface Key {
+export interface CurveKey {
   readonly curve: Curve;
   readonly bytes: Uint8Array;
 }
@@ -25,7 +25,7 @@ interface KeyForm {
 }
 
 /** The key in a file's first block. The result is a fresh buffer. Throws CertificateError. */
-export function parseKey(file: Uint8Array, kind: KeyKind): Key {
+export function parseKey(file: Uint8Array, kind: KeyKind): CurveKey {
   const block = firstPemBlock(file);
   const form = FORMS.find((candidate) => candidate.kind === kind && candidate.banner === block.banner);
   if (form === undefined) {
@@ -39,7 +39,7 @@ export function parseKey(file: Uint8Array, kind: KeyKind): Key {
 }
 
 /** The PEM block of a key, as bytes that the caller may wipe. */
-export function formatKey(kind: KeyKind, key: Key): Uint8Array {
+export function formatKey(kind: KeyKind, key: CurveKey): Uint8Array {
   return formatPem(formOf(kind, key.curve).banner, key.bytes);
 }
 
@@ -51,7 +51,7 @@ export function isEncryptedKey(file: Uint8Array): boolean {
 }
 
 /** Decrypts a CA's private key; takes long by design (Argon2). Throws CertificateError, also for a wrong passphrase. */
-export function parseEncryptedKey(file: Uint8Array, passphrase: Uint8Array): Key {
+export function parseEncryptedKey(file: Uint8Array, passphrase: Uint8Array): CurveKey {
   const block = firstPemBlock(file);
   const curve = encryptedCurve(block.banner);
   if (curve === null) {
@@ -64,7 +64,7 @@ export function parseEncryptedKey(file: Uint8Array, passphrase: Uint8Array): Key
 
 /** Encrypts a CA's private key. `salt` has 32 random bytes, `nonce` 12, both fresh. */
 export function formatEncryptedKey(
-  key: Key,
+  key: CurveKey,
   passphrase: Uint8Array,
   parameters: Argon2Parameters,
   salt: Uint8Array,
@@ -74,7 +74,7 @@ export function formatEncryptedKey(
   return formatPem(ENCRYPTED_BANNERS[key.curve], encrypted);
 }
 
-function checkedKey(form: KeyForm, bytes: Uint8Array): Key {
+function checkedKey(form: KeyForm, bytes: Uint8Array): CurveKey {
   if (bytes.length !== form.byteCount) {
     bytes.fill(0);
     throw new CertificateError(`key was not ${form.byteCount} bytes, is invalid ${form.label}`);

@@ -1,5 +1,6 @@
 /** Builds the typed configuration from validated plain data. No checks here beyond what parsing needs. */
 import { type ParsedRules, parseRules } from '../firewall/ruleParser.ts';
+import type { Level } from '../log/logger.ts';
 import { readAllowRanges, readAllowRules, readLocalAllowRules } from './allowLists.ts';
 import type {
   CalculatedNetwork,
@@ -7,10 +8,9 @@ import type {
   FirewallConfig,
   LighthouseConfig,
   ListenConfig,
-  LogLevel,
+  MtuRoute,
   PkiConfig,
   RecvErrorMode,
-  Route,
   StaticHost,
   TunConfig,
   UnsafeRoute,
@@ -30,7 +30,7 @@ import {
 import { defaultSocketPath } from './socketPath.ts';
 
 const BATCH_MAX = 1024;
-const LEVELS: Readonly<Record<string, LogLevel>> = { warning: 'warn', fatal: 'error', panic: 'error' };
+const LEVELS: Readonly<Record<string, Level>> = { warning: 'warn', fatal: 'error', panic: 'error' };
 const LEVEL_WORDS = ['trace', 'debug', 'info', 'warn', 'warning', 'error', 'fatal', 'panic'] as const;
 const RECV_ERROR_WORDS: readonly RecvErrorMode[] = ['always', 'never', 'private'];
 
@@ -184,7 +184,7 @@ function buildTun(read: Reader): TunConfig {
   };
 }
 
-function buildRoute(value: Plain): Route | null {
+function buildRoute(value: Plain): MtuRoute | null {
   const route = isMap(value) ? parsePrefixValue(value.route) : null;
   const mtu = isMap(value) ? parseInteger(value.mtu, 500, 65535) : null;
   return route === null || mtu === null ? null : { route, mtu };
@@ -229,7 +229,7 @@ function buildFirewall(read: Reader, routines: number, rules: Built['rules']): F
 
 function buildLogging(read: Reader): Config['logging'] {
   const word = read.choice('logging.level', LEVEL_WORDS);
-  const isLevel = (text: string): text is LogLevel => LEVELS[text] === undefined;
+  const isLevel = (text: string): text is Level => LEVELS[text] === undefined;
   return {
     level: isLevel(word) ? word : LEVELS[word],
     format: read.choice('logging.format', ['text', 'json']),

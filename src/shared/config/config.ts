@@ -8,6 +8,7 @@
 import type { Rule } from '../firewall/rule.ts';
 import type { Endpoint, IpAddress, Prefix } from '../ip/address.ts';
 import type { AllowRules, RemoteAllowRules } from '../ip/allowRules.ts';
+import type { LogSettings } from '../log/logger.ts';
 
 /** An endpoint whose host may be a name; `endpoint` is null then. */
 export interface HostPort {
@@ -30,8 +31,6 @@ export interface InterfaceRule {
 }
 
 export type RecvErrorMode = 'always' | 'never' | 'private';
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
-export type LogFormat = 'text' | 'json';
 
 export interface PkiConfig {
   /** Path or PEM text each. */
@@ -83,7 +82,7 @@ export interface ListenConfig {
   readonly flowLabels: boolean;
 }
 
-export interface Route {
+export interface MtuRoute {
   readonly route: Prefix;
   readonly mtu: number;
 }
@@ -106,7 +105,7 @@ export interface TunConfig {
   readonly txQueue: number;
   readonly dropLocalBroadcast: boolean;
   readonly dropMulticast: boolean;
-  readonly routes: readonly Route[];
+  readonly routes: readonly MtuRoute[];
   readonly unsafeRoutes: readonly UnsafeRoute[];
   readonly useOffloads: boolean;
 }
@@ -164,7 +163,7 @@ export interface Config {
   };
   readonly counters: { readonly tryPromote: number; readonly requeryEveryPackets: number };
   readonly firewall: FirewallConfig;
-  readonly logging: { readonly level: LogLevel; readonly format: LogFormat; readonly disableTimestamp: boolean };
+  readonly logging: LogSettings;
   /** `socket` is null when the local control socket is off. */
   readonly api: { readonly socket: string | null };
 }

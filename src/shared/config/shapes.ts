@@ -127,16 +127,16 @@ export function expectedOf(shape: Shape): string {
 }
 
 /** A short name of the type for the documentation. */
-export function typeName(shape: Shape): string {
+export function shapeName(shape: Shape): string {
   switch (shape.is) {
     case 'list':
-      return `list of ${typeName(shape.of)}`;
+      return `list of ${shapeName(shape.of)}`;
     case 'oneOrMany':
-      return `${typeName(shape.of)} or list`;
+      return `${shapeName(shape.of)} or list`;
     case 'oneOrObjects':
-      return `${typeName(shape.of)} or list of maps`;
+      return `${shapeName(shape.of)} or list of maps`;
     case 'map':
-      return `map ${typeName(shape.keys)} → ${typeName(shape.values)}`;
+      return `map ${shapeName(shape.keys)} → ${shapeName(shape.values)}`;
     case 'object':
       return 'map';
     case 'choice':

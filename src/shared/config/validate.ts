@@ -11,7 +11,7 @@ import { accepts, type Scalar } from './scalars.ts';
 import { expectedOf, type JsonSchema, schemaOf } from './shapes.ts';
 import type { ConfigNode, MapNode } from './yamlTree.ts';
 
-export interface Validated {
+export interface ValidatedTree {
   /** The tree as plain data; keys without a value are left out. */
   readonly plain: PlainMap;
   readonly problems: readonly Problem[];
@@ -24,7 +24,7 @@ export function configSchema(): JsonSchema {
   return sectionSchema('');
 }
 
-export function validateTree(root: MapNode): Validated {
+export function validateTree(root: MapNode): ValidatedTree {
   const plain = sectionToPlain(root, '');
   const validator = compiledSchema();
   const problems = new Map<string, Problem>();

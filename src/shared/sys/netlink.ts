@@ -13,16 +13,16 @@ import {
   addRouteRequest,
   deleteRouteRequest,
   dumpRequest,
+  type KernelRoute,
   type Link,
   type LinkAddress,
   type LinkSettings,
-  MessageType,
+  NetlinkType,
   type NewLink,
   parseAddressMessage,
   parseError,
   parseLink,
   parseRoute,
-  type Route,
   removeAddressRequest,
   setLinkRequest,
 } from './netlinkMessages.ts';
@@ -39,7 +39,7 @@ export class Netlink {
   }
 
   links(): Link[] {
-    return this.#dump(MessageType.GetLink, MessageType.NewLink, parseLink);
+    return this.#dump(NetlinkType.GetLink, NetlinkType.NewLink, parseLink);
   }
 
   /** Null when there is no such device. */
@@ -48,13 +48,13 @@ export class Netlink {
   }
 
   addresses(linkIndex?: number): LinkAddress[] {
-    const all = this.#dump(MessageType.GetAddress, MessageType.NewAddress, parseAddressMessage);
+    const all = this.#dump(NetlinkType.GetAddress, NetlinkType.NewAddress, parseAddressMessage);
     return linkIndex === undefined ? all : all.filter((address) => address.linkIndex === linkIndex);
   }
 
   /** Plain unicast routes of the main table. */
-  routes(linkIndex?: number): Route[] {
-    const all = this.#dump(MessageType.GetRoute, MessageType.NewRoute, parseRoute);
+  routes(linkIndex?: number): KernelRoute[] {
+    const all = this.#dump(NetlinkType.GetRoute, NetlinkType.NewRoute, parseRoute);
     return linkIndex === undefined ? all : all.filter((route) => route.linkIndex === linkIndex);
   }
 
@@ -90,12 +90,12 @@ export class Netlink {
   }
 
   /** Adds a route, or replaces the one to the same destination with the same metric. Throws SysError. */
-  addRoute(route: Route): void {
+  addRoute(route: KernelRoute): void {
     this.#request(addRouteRequest(++this.#sequence, route), `adding route to ${route.destination.text}`);
   }
 
   /** Deleting a route that is not there changes nothing. Throws SysError. */
-  deleteRoute(route: Route): void {
+  deleteRoute(route: KernelRoute): void {
     const request = deleteRouteRequest(++this.#sequence, route);
     this.#request(request, `deleting route to ${route.destination.text}`, [Errno.ESRCH]);
   }
@@ -113,7 +113,7 @@ export class Netlink {
     for (;;) {
       const bytes = this.#receive();
       for (const span of splitMessages(bytes)) {
-        if (span.sequence === this.#sequence && span.type === MessageType.Error) {
+        if (span.sequence === this.#sequence && span.type === NetlinkType.Error) {
           const { errno, text } = parseError(bytes, span);
           if (errno !== 0 && !ignored.includes(errno)) {
             throw new SysError('netlink', errno, doing, remedyOf(errno, text));
@@ -133,10 +133,10 @@ export class Netlink {
         if (span.sequence !== this.#sequence) {
           continue;
         }
-        if (span.type === MessageType.Done) {
+        if (span.type === NetlinkType.Done) {
           return found;
         }
-        if (span.type === MessageType.Error) {
+        if (span.type === NetlinkType.Error) {
           throw new SysError('netlink', parseError(bytes, span).errno, 'reading the network configuration');
         }
         const value = span.type === answer ? parse(bytes, span) : null;

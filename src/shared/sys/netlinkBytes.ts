@@ -8,7 +8,7 @@
  */
 
 /** Bytes of a message's header. */
-export const HEADER_BYTES = 16;
+export const MESSAGE_HEADER_BYTES = 16;
 
 /** One message of a received buffer: its type, and where its payload lies. */
 export interface MessageSpan {
@@ -23,16 +23,16 @@ export interface MessageSpan {
 export function splitMessages(bytes: Uint8Array): MessageSpan[] {
   const view = viewOf(bytes);
   const spans: MessageSpan[] = [];
-  for (let offset = 0; offset + HEADER_BYTES <= bytes.length; ) {
+  for (let offset = 0; offset + MESSAGE_HEADER_BYTES <= bytes.length; ) {
     const length = view.getUint32(offset, true);
-    if (length < HEADER_BYTES || offset + length > bytes.length) {
+    if (length < MESSAGE_HEADER_BYTES || offset + length > bytes.length) {
       break;
     }
     spans.push({
       type: view.getUint16(offset + 4, true),
       flags: view.getUint16(offset + 6, true),
       sequence: view.getUint32(offset + 8, true),
-      start: offset + HEADER_BYTES,
+      start: offset + MESSAGE_HEADER_BYTES,
       end: offset + length,
     });
     offset += aligned(length);

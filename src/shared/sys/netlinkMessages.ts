@@ -7,7 +7,7 @@
 import { addressFromBytes, type IpAddress, type Prefix, prefixOf } from '../ip/address.ts';
 import {
   attributesOf,
-  HEADER_BYTES,
+  MESSAGE_HEADER_BYTES,
   MessageBuilder,
   type MessageSpan,
   number32,
@@ -32,7 +32,7 @@ export interface LinkAddress {
   readonly prefix: Prefix;
 }
 
-export interface Route {
+export interface KernelRoute {
   readonly destination: Prefix;
   readonly linkIndex: number;
   /** Address to use as source; left to the kernel when absent. */
@@ -66,7 +66,7 @@ export interface NewLink {
   readonly peer?: { readonly name: string; readonly namespaceFd: number };
 }
 
-export const MessageType = {
+export const NetlinkType = {
   Error: 2,
   Done: 3,
   NewLink: 16,
@@ -92,7 +92,7 @@ const RequestFlag = {
 
 /** Changes a link. With a link index of 0 the kernel refuses. */
 export function setLinkRequest(sequence: number, linkIndex: number, settings: LinkSettings): Uint8Array {
-  const message = new MessageBuilder(MessageType.SetLink, RequestFlag.Ack, sequence);
+  const message = new MessageBuilder(NetlinkType.SetLink, RequestFlag.Ack, sequence);
   const flags = settings.isUp === true ? InterfaceUp : 0;
   const change = settings.isUp === undefined ? 0 : InterfaceUp;
   message.u8(0).u8(0).u16(0).u32(linkIndex).u32(flags).u32(change);
@@ -116,7 +116,7 @@ export function setLinkRequest(sequence: number, linkIndex: number, settings: Li
 /** Makes a link in the network namespace of the socket; refused when the name is taken. */
 export function addLinkRequest(sequence: number, link: NewLink): Uint8Array {
   const flags = RequestFlag.Ack | RequestFlag.Create | RequestFlag.Exclusive;
-  const message = new MessageBuilder(MessageType.NewLink, flags, sequence);
+  const message = new MessageBuilder(NetlinkType.NewLink, flags, sequence);
   const { name, peer } = link;
   message.u32(0).u32(0).u32(0).u32(0);
   message.attribute(LinkAttribute.Name, nulTerminated(name));
@@ -138,17 +138,17 @@ export function addLinkRequest(sequence: number, link: NewLink): Uint8Array {
 /** Adds or replaces an address. IPv6 ones are usable at once, without duplicate detection. */
 export function addAddressRequest(sequence: number, address: LinkAddress): Uint8Array {
   const flags = RequestFlag.Ack | RequestFlag.Create | RequestFlag.Replace;
-  return addressRequest(MessageType.NewAddress, flags, sequence, address);
+  return addressRequest(NetlinkType.NewAddress, flags, sequence, address);
 }
 
 export function removeAddressRequest(sequence: number, address: LinkAddress): Uint8Array {
-  return addressRequest(MessageType.DeleteAddress, RequestFlag.Ack, sequence, address);
+  return addressRequest(NetlinkType.DeleteAddress, RequestFlag.Ack, sequence, address);
 }
 
 /** Adds a route to the main table, or replaces the one with the same destination and metric. */
-export function addRouteRequest(sequence: number, route: Route): Uint8Array {
+export function addRouteRequest(sequence: number, route: KernelRoute): Uint8Array {
   const flags = RequestFlag.Ack | RequestFlag.Create | RequestFlag.Replace;
-  const message = new MessageBuilder(MessageType.NewRoute, flags, sequence);
+  const message = new MessageBuilder(NetlinkType.NewRoute, flags, sequence);
   const protocol = route.isConnected === true ? ProtocolKernel : ProtocolStatic;
   writeRouteHeader(message, route.destination, protocol, route.gateway === undefined ? ScopeLink : ScopeUniverse);
   writeRouteAttributes(message, route);
@@ -156,9 +156,9 @@ export function addRouteRequest(sequence: number, route: Route): Uint8Array {
 }
 
 /** Deletes the route to a destination over a link with a metric, whatever its other properties are. */
-export function deleteRouteRequest(sequence: number, route: Route): Uint8Array {
+export function deleteRouteRequest(sequence: number, route: KernelRoute): Uint8Array {
   const { destination, linkIndex, metric = 0 } = route;
-  const message = new MessageBuilder(MessageType.DeleteRoute, RequestFlag.Ack, sequence);
+  const message = new MessageBuilder(NetlinkType.DeleteRoute, RequestFlag.Ack, sequence);
   writeRouteHeader(message, destination, ProtocolUnspecified, ScopeNowhere);
   message.attribute(RouteAttribute.Destination, destination.address.bytes);
   message.attribute32(RouteAttribute.OutputLink, linkIndex);
@@ -183,7 +183,7 @@ export function parseError(bytes: Uint8Array, span: MessageSpan): { readonly err
   }
   const errno = -viewOf(bytes).getInt32(span.start, true);
   // With the answer capped (NETLINK_CAP_ACK) the extended attributes follow the bare header of the request.
-  const attributes = attributesOf(bytes, span.start + 4 + HEADER_BYTES, span.end);
+  const attributes = attributesOf(bytes, span.start + 4 + MESSAGE_HEADER_BYTES, span.end);
   const text = attributes.get(ExtendedAckMessage);
   return { errno, text: text === undefined ? '' : textOf(text) };
 }
@@ -224,7 +224,7 @@ export function parseAddressMessage(bytes: Uint8Array, span: MessageSpan): LinkA
 }
 
 /** Null for routes that are not plain unicast routes of the main table over one link. */
-export function parseRoute(bytes: Uint8Array, span: MessageSpan): Route | null {
+export function parseRoute(bytes: Uint8Array, span: MessageSpan): KernelRoute | null {
   if (span.end - span.start < RouteHeaderBytes) {
     return null;
   }
@@ -252,7 +252,9 @@ export function parseRoute(bytes: Uint8Array, span: MessageSpan): Route | null {
   return {
     destination: prefixOf(addressFromBytes(destination), bytes[span.start + 1]),
     linkIndex: number32(link),
-    ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) as Partial<Route>),
+    ...(Object.fromEntries(
+      Object.entries(optional).filter(([, value]) => value !== undefined),
+    ) as Partial<KernelRoute>),
   };
 }
 
@@ -281,7 +283,7 @@ function writeRouteHeader(message: MessageBuilder, destination: Prefix, protocol
   message.u32(0);
 }
 
-function writeRouteAttributes(message: MessageBuilder, route: Route): void {
+function writeRouteAttributes(message: MessageBuilder, route: KernelRoute): void {
   message.attribute(RouteAttribute.Destination, route.destination.address.bytes);
   message.attribute32(RouteAttribute.OutputLink, route.linkIndex);
   if (route.gateway !== undefined) {

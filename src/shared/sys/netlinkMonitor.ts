@@ -9,7 +9,7 @@ import { Arena } from './arena.ts';
 import { check, Errno, lastErrno, libc, SysError } from './libc.ts';
 import { NonBlocking, openRouteSocket } from './netlink.ts';
 import { splitMessages } from './netlinkBytes.ts';
-import { MessageType } from './netlinkMessages.ts';
+import { NetlinkType } from './netlinkMessages.ts';
 import { FdWatcher } from './poll.ts';
 
 export interface NetworkChange {
@@ -65,8 +65,8 @@ export function readChange(bytes: Uint8Array): NetworkChange {
   let change: NetworkChange = { links: false, addresses: false };
   for (const { type } of splitMessages(bytes)) {
     change = merge(change, {
-      links: type === MessageType.NewLink || type === MessageType.DeleteLink,
-      addresses: type === MessageType.NewAddress || type === MessageType.DeleteAddress,
+      links: type === NetlinkType.NewLink || type === NetlinkType.DeleteLink,
+      addresses: type === NetlinkType.NewAddress || type === NetlinkType.DeleteAddress,
     });
   }
   return change;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { openApi } from '../../../src/primary/api/open.ts';
-import { ApiServer, type Route } from '../../../src/primary/api/server.ts';
+import { type ApiRoute, ApiServer } from '../../../src/primary/api/server.ts';
 import { SocketFileError } from '../../../src/primary/api/socketFile.ts';
 import { until } from '../../../src/primary/cli/demo/until.ts';
 import { InspectionError } from '../../../src/primary/inspection.ts';
@@ -20,7 +20,7 @@ interface Reply {
   readonly value: { readonly [key: string]: unknown };
 }
 
-const routes: readonly Route[] = [
+const routes: readonly ApiRoute[] = [
   { method: 'GET', path: '/v1/echo', answer: ({ query }) => Object.fromEntries(query) },
   { method: 'POST', path: '/v1/echo', answer: ({ body }) => ({ body }) },
   {

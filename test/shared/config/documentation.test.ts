@@ -7,7 +7,7 @@ import { keys, sections } from '../../../src/shared/config/keys.ts';
 import { unsupportedFeatures } from '../../../src/shared/config/keysUnsupported.ts';
 import { loadConfig } from '../../../src/shared/config/loader.ts';
 import { accepts } from '../../../src/shared/config/scalars.ts';
-import { typeName } from '../../../src/shared/config/shapes.ts';
+import { shapeName } from '../../../src/shared/config/shapes.ts';
 import { configSchema } from '../../../src/shared/config/validate.ts';
 
 const DOCUMENT = readFileSync('docs/configuration.md', 'utf8');
@@ -19,7 +19,7 @@ function rowOf(key: Key): string {
     : key.fallback === undefined
       ? '–'
       : `\`${JSON.stringify(key.fallback)}\``;
-  const type = typeName(key.shape).replaceAll('|', '\\|');
+  const type = shapeName(key.shape).replaceAll('|', '\\|');
   const plain = fallback.replace(/^`"(.+)"`$/, '`$1`');
   return `| \`${key.path}\` | ${type} | ${plain} | ${key.isReloadable ? 'yes' : 'no'} | ${key.note} |`;
 }

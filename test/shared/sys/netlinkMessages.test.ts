@@ -6,7 +6,7 @@ import {
   addRouteRequest,
   deleteRouteRequest,
   dumpRequest,
-  MessageType,
+  NetlinkType,
   parseAddressMessage,
   parseError,
   parseLink,
@@ -140,7 +140,7 @@ describe('netlink requests', () => {
   });
 
   it('asks for a dump', () => {
-    expect(hex(dumpRequest(9, MessageType.GetLink)).slice(8, 24)).to.equal('1200010309000000');
+    expect(hex(dumpRequest(9, NetlinkType.GetLink)).slice(8, 24)).to.equal('1200010309000000');
   });
 });
 

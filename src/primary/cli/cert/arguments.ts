@@ -5,7 +5,7 @@ import { type Prefix, parsePrefix } from '../../../shared/ip/address.ts';
 import { attempt, type CertIo, CommandError, readInput, usageError } from './io.ts';
 
 /** The items of a comma-separated list, trimmed, without empty ones. */
-export function listOf(text: string): string[] {
+export function commaList(text: string): string[] {
   return text
     .split(',')
     .map((item) => item.trim())
@@ -15,7 +15,7 @@ export function listOf(text: string): string[] {
 /** The prefixes of a list flag or, when it is empty, of its deprecated alias. Host bits stay as given. */
 export function prefixesOf(name: string, text: string, alias: string, aliasText: string): Prefix[] {
   const [usedName, usedText] = text === '' ? [alias, aliasText] : [name, text];
-  return listOf(usedText).map((item) => {
+  return commaList(usedText).map((item) => {
     const prefix = parsePrefix(item);
     if (prefix === null) {
       throw usageError(`invalid -${usedName} definition: ${item} is no address with a prefix length like 10.1.0.1/16`);

@@ -2,14 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { Curve } from '../../../shared/cert/certificate.ts';
 import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
-import { formatEncryptedKey, formatKey, type Key } from '../../../shared/cert/keyFile.ts';
+import { type CurveKey, formatEncryptedKey, formatKey } from '../../../shared/cert/keyFile.ts';
 import { signCertificate } from '../../../shared/cert/signing.ts';
 import { ARGON2_MEMORY_KIB_MAX, type Argon2Parameters } from '../../../shared/crypto/argon2.ts';
 import { generateKeyPair } from '../../../shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../../shared/crypto/ed25519.ts';
 import { errorText } from '../../../shared/log/errorText.ts';
 import { boolFlag, durationFlag, type FlagValues, stringFlag, uintFlag } from '../flags.ts';
-import { curveOf, listOf, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
+import { commaList, curveOf, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
 import {
   attempt,
   type CertIo,
@@ -77,7 +77,7 @@ async function run(flags: FlagValues<typeof FLAGS>, io: CertIo): Promise<void> {
     name: flags.name,
     networks,
     unsafeNetworks,
-    groups: listOf(flags.groups),
+    groups: commaList(flags.groups),
     notBefore: now,
     notAfter: now + secondsOf(flags.duration),
     isCa: true,
@@ -113,14 +113,14 @@ function checkRange(name: string, value: number, min: number, max: number): void
   }
 }
 
-function newKey(curve: Curve): { readonly key: Key; readonly publicKey: Uint8Array } {
+function newKey(curve: Curve): { readonly key: CurveKey; readonly publicKey: Uint8Array } {
   const seed = randomBytes(32);
   const pair = curve === Curve.P256 ? generateKeyPair(curve, seed) : ed25519KeyPair(seed);
   seed.fill(0);
   return { key: { curve, bytes: pair.privateKey }, publicKey: pair.publicKey };
 }
 
-async function encrypted(io: CertIo, key: Key, parameters: Argon2Parameters): Promise<Uint8Array> {
+async function encrypted(io: CertIo, key: CurveKey, parameters: Argon2Parameters): Promise<Uint8Array> {
   const passphrase = await readPassphrase(io, {
     notInteractive: 'out-key must be encrypted interactively',
     empty: 'no passphrase specified, remove -encrypt flag to write out-key in plaintext',

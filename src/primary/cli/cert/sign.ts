@@ -4,7 +4,7 @@ import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
 import { parseKey } from '../../../shared/cert/keyFile.ts';
 import type { Prefix } from '../../../shared/ip/address.ts';
 import { durationFlag, type FlagValues, stringFlag, uintFlag } from '../flags.ts';
-import { listOf, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
+import { commaList, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
 import { newHostKey } from './hostKey.ts';
 import {
   attempt,
@@ -68,7 +68,7 @@ async function run(flags: SignFlags, io: CertIo): Promise<void> {
       name: flags.name,
       networks,
       unsafeNetworks,
-      groups: listOf(flags.groups),
+      groups: commaList(flags.groups),
       notBefore: now,
       notAfter: flags.duration > 0 ? now + secondsOf(flags.duration) : signer.certificate.notAfter - 1,
       isCa: false,

@@ -2,7 +2,7 @@
 import { isValidAt } from '../../../shared/cert/caPool.ts';
 import { type Certificate, type CertificateFields, Curve } from '../../../shared/cert/certificate.ts';
 import { parseFirstCertificate } from '../../../shared/cert/certificateFile.ts';
-import { isEncryptedKey, type Key, parseEncryptedKey, parseKey } from '../../../shared/cert/keyFile.ts';
+import { type CurveKey, isEncryptedKey, parseEncryptedKey, parseKey } from '../../../shared/cert/keyFile.ts';
 import { signCertificate } from '../../../shared/cert/signing.ts';
 import { publicKeyOf } from '../../../shared/crypto/dh.ts';
 import { ed25519PublicKey } from '../../../shared/crypto/ed25519.ts';
@@ -11,9 +11,9 @@ import { readPassphrase } from './passphrase.ts';
 
 export class Signer {
   readonly certificate: Certificate;
-  readonly #key: Key;
+  readonly #key: CurveKey;
 
-  constructor(certificate: Certificate, key: Key) {
+  constructor(certificate: Certificate, key: CurveKey) {
     this.certificate = certificate;
     this.#key = key;
   }
@@ -47,7 +47,7 @@ export async function readSigner(io: CertIo, keyPath: string, certificatePath: s
   }
 }
 
-async function readCaKey(io: CertIo, path: string): Promise<Key> {
+async function readCaKey(io: CertIo, path: string): Promise<CurveKey> {
   const file = await readInput(io, path, 'ca-key');
   const what = 'error while parsing ca-key';
   try {
@@ -74,7 +74,7 @@ async function readCaCertificate(io: CertIo, path: string): Promise<Certificate>
 }
 
 /** The key must make the certificate's public key; of an Ed25519 key also the half that it carries along. */
-function isPair(certificate: Certificate, key: Key): boolean {
+function isPair(certificate: Certificate, key: CurveKey): boolean {
   if (certificate.curve !== key.curve) {
     return false;
   }

@@ -43,7 +43,7 @@ export interface CableOptions {
   readonly mtu?: number;
 }
 
-export interface Outcome extends ExitStatus {
+export interface CommandOutcome extends ExitStatus {
   readonly stdout: string;
   readonly lines: readonly string[];
 }
@@ -120,7 +120,7 @@ export class Lab {
   }
 
   /** Runs a program to its end. It is ended by force after `timeoutMs`, which the outcome then shows as a signal. */
-  async run(namespace: Namespace, command: readonly string[], timeoutMs: number = 30_000): Promise<Outcome> {
+  async run(namespace: Namespace, command: readonly string[], timeoutMs: number = 30_000): Promise<CommandOutcome> {
     const program = this.start(namespace, command);
     const timer = setTimeout(() => program.killGroup(), timeoutMs);
     try {
