@@ -1,6 +1,5 @@
 /** README's first command, as a newcomer runs it: a checkout, a machine with Node and nothing else, root. */
-import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -9,6 +8,7 @@ import { Program } from '../../src/primary/cli/demo/program.ts';
 import { makeBarePath } from '../support/bareDebian.ts';
 import { requireLab } from '../support/environment.ts';
 import { repositoryRoot } from '../support/sourceTree.ts';
+import { checkoutInto } from '../support/workingTree.ts';
 
 describe('first contact', function () {
   this.timeout(180_000);
@@ -29,10 +29,7 @@ describe('first contact', function () {
     expect(commands).to.include.members(['node', 'npm', 'sh', 'cat', 'apt-get']);
     expect(commands).not.to.include.oneOf(['ip', 'ping', 'iperf3', 'nebula', 'nft']);
     const checkout = join(folder, 'weft');
-    const files = execFileSync('git', ['ls-files', '-z'], { cwd: repositoryRoot(), encoding: 'utf8' }).split('\0');
-    for (const file of files.filter((name) => name !== '' && existsSync(join(repositoryRoot(), name)))) {
-      cpSync(join(repositoryRoot(), file), join(checkout, file), { recursive: true });
-    }
+    checkoutInto(checkout);
     const before = traces();
     const program = new Program('first command', ['/bin/sh', '-c', firstCommand()], {
       directory: checkout,
