@@ -1,11 +1,13 @@
 /**
- * Which socket of a reuseport group gets a datagram: a classic BPF program over the first eight bytes of the payload.
+ * Which socket of a reuseport group gets a datagram: a classic BPF program over the first bytes of the payload.
  *
- *   | version+type 1 | subtype 1 | reserved 2 | index 4 | …       (Nebula protocol: header)
+ *   | version+type 1 | subtype 1 | reserved 2 | index 4 | counter 8 | body …       (Nebula protocol: header)
  *
  * `reserved` carries the sender's flow label when it is not zero, so the flows of one tunnel spread over all workers,
  * each staying with one. Otherwise the tunnel's index decides: the tunnel stays with one worker even when its peer roams.
- * Anything shorter than a header's first half (a punch) goes to socket 0. The program may be attached without privilege.
+ * Index 0 is that of first messages, which know no tunnel: their body begins with a fresh public key, whose fifth to
+ * eighth byte (a P-256 key starts with a constant) spread them, and repetitions of one stay with one worker.
+ * What is too short for that (a punch) goes to socket 0. The program may be attached without privilege.
  */
 
 /** struct sock_filter: code 2, jump if true 1, jump if false 1, operand 4. */
@@ -15,12 +17,17 @@ export const BPF_INSTRUCTION_BYTES = 8;
 export function steeringProgram(sockets: number): Uint8Array {
   const labelOffset = 2;
   const indexOffset = 4;
+  const keyOffset = 20;
   return encode([
     [LoadLength, 0, 0, 0],
-    [JumpIfGreaterOrEqual, 0, 5, indexOffset + 4],
+    [JumpIfGreaterOrEqual, 0, 9, indexOffset + 4],
     [LoadHalfWord, 0, 0, labelOffset],
-    [JumpIfEqual, 0, 1, 0],
+    [JumpIfEqual, 0, 5, 0],
     [LoadWord, 0, 0, indexOffset],
+    [JumpIfEqual, 0, 3, 0],
+    [LoadLength, 0, 0, 0],
+    [JumpIfGreaterOrEqual, 0, 3, keyOffset + 4],
+    [LoadWord, 0, 0, keyOffset],
     [Modulo, 0, 0, sockets],
     [ReturnAccumulator, 0, 0, 0],
     [ReturnConstant, 0, 0, 0],

@@ -61,6 +61,19 @@ describe('steeringProgram', () => {
     expect(run(program, header(0xffff, 8))).to.equal(0xffff % 3);
   });
 
+  it('spreads first messages, which have no index, by the key in them', () => {
+    const program = steeringProgram(3);
+    const packet = header(0, 0, 100);
+    const counts = [0, 0, 0];
+    for (let value = 0; value < 3000; value++) {
+      new DataView(packet.buffer).setUint32(20, value * 0x9e3779b1);
+      expect(run(program, packet)).to.equal(((value * 0x9e3779b1) >>> 0) % 3);
+      counts[run(program, packet)]++;
+    }
+    expect(Math.min(...counts)).to.be.above(900);
+    expect(run(program, header(0, 0, 23))).to.equal(0);
+  });
+
   it('sends what is shorter than eight bytes to socket 0', () => {
     const program = steeringProgram(4);
     for (let length = 0; length < 8; length++) {
