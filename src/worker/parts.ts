@@ -4,6 +4,7 @@
  */
 import { parseCertificate } from '../shared/cert/parse.ts';
 import { Cipher } from '../shared/crypto/aead.ts';
+import { publicKeyBytes } from '../shared/crypto/dh.ts';
 import { loadProvider, type ProviderName } from '../shared/crypto/providers.ts';
 import { OwnIdentity } from '../shared/firewall/identity.ts';
 import { ruleTable } from '../shared/firewall/ruleTable.ts';
@@ -29,6 +30,7 @@ import { type RejectActions, Rejects } from './datapath/rejects.ts';
 import { Router } from './datapath/router.ts';
 import { RoutineCache } from './datapath/routineCache.ts';
 import { Sender } from './datapath/sender.ts';
+import { Strangers } from './datapath/strangers.ts';
 import { TunPort } from './ports/tunPort.ts';
 import { UdpPort } from './ports/udpPort.ts';
 import { Punts } from './punts.ts';
@@ -52,6 +54,7 @@ export interface WorkerParts {
   readonly contexts: TunnelContexts;
   readonly sender: Sender;
   readonly punts: Punts;
+  readonly strangers: Strangers;
   readonly rejects: Rejects;
   readonly cache: RoutineCache;
   /** null: this node is no lighthouse. */
@@ -100,6 +103,7 @@ export function buildParts(
     contexts,
     sender,
     punts,
+    strangers: openStrangers(settings, arena, family, contexts, tables),
     rejects: new Rejects(arena, tun, sender, tuple, rejectActions(settings)),
     cache: new RoutineCache(settings.firewall.routineCacheTimeoutMs),
     lighthouse:
@@ -139,6 +143,26 @@ export function buildRules(settings: WorkerSettings, parts: WorkerParts): Rules 
     recvErrors: new RecvErrors(arena, udp, metrics, settings.sendRecvError),
     lighthouse,
   };
+}
+
+function openStrangers(
+  settings: WorkerSettings,
+  arena: Arena,
+  family: SocketFamily,
+  contexts: TunnelContexts,
+  tables: SharedTables,
+): Strangers {
+  const strangers = new Strangers({
+    arena,
+    family,
+    contexts,
+    hosts: tables.hosts,
+    metrics: tables.metrics.column(settings.worker + 1),
+    seed: tables.conntrack.seed,
+    keyBytes: publicKeyBytes(parseCertificate(settings.certificate, settings.certificateVersion).curve),
+  });
+  strangers.trust(Object.keys(settings.caNames));
+  return strangers;
 }
 
 export function rejectActions(settings: WorkerSettings): RejectActions {

@@ -127,9 +127,10 @@ export class QueueWorker {
   }
 
   #reconfigure(settings: WorkerSettings): void {
-    const { rejects, lighthouse } = this.#parts;
+    const { rejects, lighthouse, strangers } = this.#parts;
     this.#surroundings.log.configure(settings.log);
     rejects.reconfigure(rejectActions(settings));
+    strangers.trust(Object.keys(settings.caNames));
     if (settings.lighthouse !== null) {
       lighthouse?.applyFilter(endpointFilter(settings.lighthouse, settings));
     }

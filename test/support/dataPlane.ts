@@ -27,6 +27,7 @@ import { Router } from '../../src/worker/datapath/router.ts';
 import { RoutineCache } from '../../src/worker/datapath/routineCache.ts';
 import { Segmenter } from '../../src/worker/datapath/segment.ts';
 import { Sender } from '../../src/worker/datapath/sender.ts';
+import { Strangers } from '../../src/worker/datapath/strangers.ts';
 import { Waiting } from '../../src/worker/datapath/waiting.ts';
 import { Punts } from '../../src/worker/punts.ts';
 import { rulesOf } from '../shared/firewall/certificates.ts';
@@ -66,6 +67,7 @@ export class DataPlane {
   readonly outbound: Outbound;
   readonly inbound: Inbound;
   readonly punts: Punts;
+  readonly strangers: Strangers;
   readonly metrics: Float64Array;
   readonly cache: RoutineCache;
   /** Everything punted so far. */
@@ -91,6 +93,15 @@ export class DataPlane {
     );
     this.punts = new Punts(this.arena, this.metrics, (punts) => this.reported.push(...punts));
     this.cache = new RoutineCache(options.routineCacheMs ?? 0);
+    this.strangers = new Strangers({
+      arena: this.arena,
+      family: SocketFamily.Ipv4,
+      contexts: this.contexts,
+      hosts: this.tables.hosts,
+      metrics: this.metrics,
+      seed: 1,
+      keyBytes: 32,
+    });
     const tuple = new PacketTuple();
     const sender = new Sender(this.contexts, this.udp, this.metrics);
     const rejects = new Rejects(this.arena, this.tun, sender, tuple, { inbound: true, outbound: true });
@@ -113,6 +124,7 @@ export class DataPlane {
         ...parts,
         udp: this.udp,
         family: SocketFamily.Ipv4,
+        strangers: this.strangers,
         overlay: new Deliveries(this.arena, this.tun, offload, this.metrics),
       },
       rules,

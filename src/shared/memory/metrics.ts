@@ -38,6 +38,12 @@ const NODE_METRIC_NAMES = [
   'drop.rx.too_old',
   'drop.rx.not_authentic',
   'drop.rx.inner_malformed',
+  /** Datagrams without a tunnel that the primary does not hear of: what they claim cannot be, or is not for us. */
+  'drop.rx.handshake_malformed',
+  'drop.rx.handshake_unknown_ca',
+  'drop.rx.handshake_unexpected',
+  /** ... their address has used up its quota, or all together the quota of their kind. */
+  'drop.rx.source_limit',
   'drop.rx.punt_limit',
   'drop.rx.tun_full',
   'drop.tx.malformed',

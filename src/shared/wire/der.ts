@@ -16,16 +16,23 @@ export type DerFault = (typeof DerFault)[keyof typeof DerFault];
 
 /** A cursor over consecutive elements of `bytes[start, end)`. */
 export class DerReader {
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
   /** Where the next element starts. */
   offset: number;
-  readonly limit: number;
+  limit: number;
   /** The element read last: where its tag, its content, and the byte behind it are. */
   tagStart: number = 0;
   start: number = 0;
   end: number = 0;
 
   constructor(bytes: Uint8Array, start: number = 0, end: number = bytes.length) {
+    this.bytes = bytes;
+    this.offset = start;
+    this.limit = end;
+  }
+
+  /** Begins with other elements: for a reader that is kept, because its elements come per packet. */
+  restart(bytes: Uint8Array, start: number, end: number): void {
     this.bytes = bytes;
     this.offset = start;
     this.limit = end;

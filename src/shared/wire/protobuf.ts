@@ -36,7 +36,7 @@ const TWO_32 = 0x1_0000_0000;
 /** A cursor over the fields of one message. Embedded messages are read between `enter()` and `leave()`. */
 export class ProtobufReader {
   /** The message's bytes, borrowed. */
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
   /** Number of the field that `next()` stopped at. */
   field: number = 0;
   wireType: WireType = WireType.Varint;
@@ -53,6 +53,15 @@ export class ProtobufReader {
 
   /** `end` is exclusive. */
   constructor(bytes: Uint8Array, start: number = 0, end: number = bytes.length) {
+    this.bytes = bytes;
+    this.#offset = start;
+    this.#limit = end;
+    this.fault = 0;
+    this.restart(bytes, start, end);
+  }
+
+  /** Begins with another message: for a reader that is kept, because its messages come per packet. */
+  restart(bytes: Uint8Array, start: number, end: number): void {
     this.bytes = bytes;
     this.#offset = start;
     this.#limit = end;

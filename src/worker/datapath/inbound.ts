@@ -31,6 +31,7 @@ import type { Peers } from './peers.ts';
 import type { RecvErrors } from './recvErrors.ts';
 import type { Rejects } from './rejects.ts';
 import type { Sender } from './sender.ts';
+import type { Strangers } from './strangers.ts';
 
 export interface InboundParts {
   readonly arena: Arena;
@@ -42,6 +43,7 @@ export interface InboundParts {
   readonly overlay: Overlay;
   readonly rejects: Rejects;
   readonly punts: Punts;
+  readonly strangers: Strangers;
   readonly metrics: Float64Array;
 }
 
@@ -294,13 +296,17 @@ export class Inbound {
 
   /** Packets that belong to no tunnel yet, or speak of one that is gone: the primary's business. */
   #strangerPacket(type: number, offset: number, length: number, source: number): void {
-    const { arena, punts } = this.#parts;
+    const { arena, punts, strangers } = this.#parts;
     if (type === MessageType.Handshake) {
       this.#metrics[METRIC['messages.rx.handshake_ixpsk0']]++;
-      punts.handshake(offset, length, source);
+      if (strangers.admitsHandshake(offset, length, source, this.#nowMs)) {
+        punts.handshake(offset, length, source);
+      }
     } else {
       this.#metrics[METRIC['messages.rx.recv_error']]++;
-      punts.recvError(headerRemoteIndex(arena.view, offset), source);
+      if (strangers.admitsRecvError(source, this.#nowMs)) {
+        punts.recvError(headerRemoteIndex(arena.view, offset), source);
+      }
     }
   }
 
