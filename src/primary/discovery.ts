@@ -115,6 +115,11 @@ export class Discovery implements ControlCompanion {
     await this.#names.close();
   }
 
+  /** Time went by in which this node did not run: the lighthouses are told of it again. */
+  onStandstill(now: Now): void {
+    this.#peers.onStandstill(now);
+  }
+
   onTimer(now: Now): void {
     this.#peers.onTimer(now);
   }

@@ -5,8 +5,9 @@
  *   validity   ──────────────────────┬──────────────┬────────┬────▶
  *   notices                      30 days         7 days    1 day  the end
  *
- * Each notice is given once per certificate; who starts late hears only the last that applies. A certificate whose whole
- * validity is shorter than a span is not warned of by it: it was made that way, and something renews it.
+ * Each notice is given once per certificate, unless the clock is set back; who starts late hears only the last that
+ * applies. A certificate whose whole validity is shorter than a span is not warned of by it: it was made that way, and
+ * something renews it.
  */
 import type { Certificate } from '../shared/cert/certificate.ts';
 import type { Identity } from '../shared/cert/identity.ts';
@@ -34,7 +35,7 @@ export function certificateTtlSeconds(identity: Identity, unixSeconds: number): 
 
 /** Remembers what it has said, by certificate: one of these lives as long as the node. */
 export class ExpiryWatch {
-  /** Fingerprint → the shortest span that was told of. */
+  /** Fingerprint → the span that the last look was in. */
   #told = new Map<string, number>();
 
   /** What is new at this moment, about the node's own certificates and its CAs. Forgets certificates that are gone. */
@@ -44,7 +45,8 @@ export class ExpiryWatch {
     const look = (certificate: Certificate): void => {
       const before = this.#told.get(certificate.fingerprint);
       const days = spanAt(certificate, unixSeconds) ?? Number.POSITIVE_INFINITY;
-      told.set(certificate.fingerprint, Math.min(days, before ?? Number.POSITIVE_INFINITY));
+      // Not the shortest ever: after a clock that ran ahead was set right, the notices come again when they are true.
+      told.set(certificate.fingerprint, days);
       // A CA that had ended before the node loaded it was reported by the load.
       const isOld = days === 0 && before === undefined && certificate.isCa;
       if (days < (before ?? Number.POSITIVE_INFINITY) && !isOld) {

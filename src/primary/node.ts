@@ -20,6 +20,7 @@ import { openApi } from './api/open.ts';
 import type { ApiServer } from './api/server.ts';
 import { Boundary } from './boundary.ts';
 import { weftVersion } from './cli/version.ts';
+import { ClockKeeper } from './clockKeeper.ts';
 import { ConntrackKeeper } from './conntrackKeeper.ts';
 import { ControlPlane } from './control/controlPlane.ts';
 import { Remotes } from './control/remotes.ts';
@@ -67,6 +68,7 @@ export class Node {
   readonly #supervisor: Supervisor;
   readonly #keeper: ConntrackKeeper;
   readonly #hangGuard: HangGuard;
+  readonly #clock: ClockKeeper;
   readonly #device: Device | null;
   readonly #expiry: ExpiryReporter;
   readonly #keys: KeyCustody;
@@ -161,6 +163,7 @@ export class Node {
       boundary: this.boundary,
     });
     this.#hangGuard = new HangGuard(this.#supervisor, tables, log);
+    this.#clock = this.#clockKeeper();
     this.#device = tun === null ? null : new Device(tun.name, log);
     this.#expiry = new ExpiryReporter(log, this.boundary);
     this.#keys = new KeyCustody(config.handshakes);
@@ -200,6 +203,7 @@ export class Node {
       () => this.#shell.close(),
       () => this.#keeper.close(),
       () => this.#hangGuard.close(),
+      () => this.#clock.close(),
       () => this.#expiry.close(),
       () => this.#discovery.close(),
       () => this.#api?.close(),
@@ -231,12 +235,25 @@ export class Node {
       throw error;
     }
     this.#keeper.start();
+    this.#clock.start();
     this.#expiry.follow(this.#identity);
     this.#shell.act((now) => this.#discovery.start(now));
     const { routineCacheTimeoutMs } = this.#config.firewall.conntrack;
     if (routineCacheTimeoutMs > 0) {
       this.#log.info('Using routine-local conntrack cache', { durationMs: routineCacheTimeoutMs });
     }
+  }
+
+  #clockKeeper(): ClockKeeper {
+    return new ClockKeeper({
+      log: this.#log,
+      onStandstill: () =>
+        this.#shell.act((now) => {
+          this.#control.onStandstill(now);
+          this.#discovery.onStandstill(now);
+        }),
+      onNewTime: () => this.#expiry.follow(this.#identity),
+    });
   }
 
   #supervisorOf(options: NodeOptions, { tun, udp, memory }: Resources): Supervisor {

@@ -68,7 +68,9 @@ describe('a worker or a primary that hangs', function () {
     const workers = left.workerPids();
     await pass(4_000);
     await standStill([left.program.pid], 4_000);
-    await standStill(left.allPids(), 4_000);
+    const from = left.lines.length;
+    await standStill(left.allPids(), 8_000);
+    await left.program.waitForLine(/This node stood still, testing its tunnels/, 10_000, from);
     await pass(4_000);
     expect(left.workerPids()).to.deep.equal(workers);
     expect(hangLines(left)).to.deep.equal([]);

@@ -48,6 +48,14 @@ describe('the end of certificates', () => {
     ]);
   });
 
+  it('is told of again in its time after a clock that ran ahead was set right', () => {
+    const end = NOW + 365 * DAY;
+    const watch = new ExpiryWatch();
+    const identity = identityOf([host(end)]);
+    expect(story(watch, identity, end + DAY, end + 2 * DAY, end)).to.have.length(1);
+    expect(story(watch, identity, NOW, end + DAY, end)).to.have.length(4);
+  });
+
   it('is told of in one line when the node starts late, which names the certificate and its end', () => {
     const certificate = host(NOW + 5 * DAY, NOW - 360 * DAY);
     const notices = new ExpiryWatch().notices(identityOf([certificate]), NOW);

@@ -87,6 +87,10 @@ export class SimDiscovery implements SimCompanion {
     this.#node.settle(now);
   }
 
+  onStandstill(now: Now): void {
+    this.#peers.onStandstill(now);
+  }
+
   onTimer(now: Now): void {
     this.#peers.onTimer(now);
     for (let request = this.#lookups.takeDue(now.ms); request !== null; request = this.#lookups.takeDue(now.ms)) {

@@ -31,6 +31,7 @@ export interface SimCompanion {
   readonly nextMs: number | null;
   start(now: Now): void;
   onTimer(now: Now): void;
+  onStandstill?(now: Now): void;
   drain(): Effect[];
   /** Sees every effect, in order, before the node carries it out. */
   onEffect(now: Now, effect: Effect): void;
@@ -74,6 +75,8 @@ export class SimNode {
   endpoint: Endpoint;
   identity: Identity;
   isUp = true;
+  /** How far its wall clock is ahead of the world's. */
+  clockErrorMs = 0;
   control: ControlPlane;
   store: MemoryTunnelStore;
   remotes: Remotes;
@@ -167,6 +170,13 @@ export class SimNode {
     } else {
       this.#receive(now, bytes, view, from);
     }
+    this.settle(now);
+  }
+
+  /** The node did not run for a while, and notices. */
+  onStandstill(now: Now): void {
+    this.control.onStandstill(now);
+    this.companion?.onStandstill?.(now);
     this.settle(now);
   }
 

@@ -46,6 +46,11 @@ export class World {
     return { ms: this.nowMs, unixMs: this.unixOffsetMs + this.nowMs };
   }
 
+  /** The moment as a node's own clocks have it. */
+  nowOf(node: SimNode): Now {
+    return { ms: this.nowMs, unixMs: this.unixOffsetMs + this.nowMs + node.clockErrorMs };
+  }
+
   addNode(name: string, wishes: NodeWishes = {}): SimNode {
     const number = this.nodes.length + 1;
     const { settings, issue, networks, ...rest } = wishes;
@@ -59,7 +64,7 @@ export class World {
     };
     const node = new SimNode(options, new Random(this.random.u32()), (bytes, to) => this.#send(node, bytes, to));
     this.nodes.push(node);
-    node.start(this.now);
+    node.start(this.nowOf(node));
     return node;
   }
 
@@ -79,7 +84,7 @@ export class World {
   }
 
   ping(from: SimNode, to: SimNode, text: string = 'ping'): void {
-    from.sendOverlay(this.now, to.vpnAddress, text);
+    from.sendOverlay(this.nowOf(from), to.vpnAddress, text);
   }
 
   /** Lets time pass; returns when everything due until then has happened. */
@@ -127,7 +132,7 @@ export class World {
     for (const node of this.nodes) {
       const nextMs = node.isUp ? node.nextMs : null;
       if (nextMs !== null && nextMs <= this.nowMs) {
-        node.onTimer(this.now);
+        node.onTimer(this.nowOf(node));
       }
     }
   }
@@ -145,7 +150,7 @@ export class World {
     });
     const isLetIn = node?.options.nat?.letsIn(from, this.nowMs) ?? true;
     if (node?.isUp && isLetIn) {
-      node.onDatagram(this.now, new Uint8Array(bytes), from);
+      node.onDatagram(this.nowOf(node), new Uint8Array(bytes), from);
     }
   }
 }

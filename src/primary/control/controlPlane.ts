@@ -74,6 +74,11 @@ export class ControlPlane {
     this.#checks.onTimer(now);
   }
 
+  /** Time went by in which this node did not run: its tunnels are tested at once. */
+  onStandstill(now: Now): void {
+    this.#checks.onStandstill(now);
+  }
+
   /** A packet for this vpn address found no tunnel and waits; or somebody else wants a tunnel to it. */
   onMiss(now: Now, address: IpAddress): void {
     const primary = this.#tunnels.hosts.primary(address);

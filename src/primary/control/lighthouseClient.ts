@@ -148,6 +148,11 @@ export class LighthouseClient {
     }
   }
 
+  /** Tells the lighthouses at once, not after the interval: they may have forgotten this node. */
+  onStandstill(now: Now): void {
+    this.#update(now);
+  }
+
   /** A tunnel to these addresses is up: if it is a lighthouse's, it gets an update and the queries that waited. */
   onHostUp(addresses: readonly IpAddress[]): void {
     for (const lighthouse of addresses.filter((address) => this.isLighthouse(address))) {

@@ -123,6 +123,11 @@ export class PeerDiscovery {
     }
   }
 
+  /** Time went by in which this node did not run. */
+  onStandstill(now: Now): void {
+    this.#client.onStandstill(now);
+  }
+
   /** What the control plane wants from this part, or should know; other effects are ignored. */
   onEffect(now: Now, effect: Effect): void {
     if (effect.kind === 'queryLighthouse') {

@@ -42,6 +42,21 @@ export class TunnelChecks {
     }
   }
 
+  /**
+   * This node did nothing for a while, so any peer may have given it up, and any NAT have forgotten it: each primary
+   * tunnel is taken for one that was sent into without an answer. One check a millisecond: many tunnels make no storm.
+   */
+  onStandstill(now: Now): void {
+    const { hosts } = this.#tunnels;
+    const doubted = hosts.all().filter((tunnel) => hosts.isPrimary(tunnel));
+    for (const [index, tunnel] of doubted.entries()) {
+      this.#context.store.takeTraffic(tunnel.slot);
+      tunnel.carriedTraffic = Traffic.Out;
+      tunnel.isPendingDeletion = false;
+      this.#tunnels.scheduleCheck(tunnel, now.ms + index);
+    }
+  }
+
   #check(now: Now, tunnel: Tunnel): void {
     const { outbox, store } = this.#context;
     const fault = this.#certificateFault(now, tunnel);

@@ -124,6 +124,8 @@ export const libc = {
     ['int', 'uintptr_t', 'uint', 'int', 'uintptr_t'],
   ),
 
+  clockGettime: declare<(clock: number, address: number) => number>('clock_gettime', 'int', ['int', 'uintptr_t']),
+
   setgroups: declare<(count: number, list: number) => number>('setgroups', 'int', ['size_t', 'uintptr_t']),
   setresgid: declare<(real: number, effective: number, saved: number) => number>('setresgid', 'int', [
     'uint',
