@@ -62,8 +62,9 @@ describe("README's real network", function () {
     const ping = blockWith('ping -c 3').split('\n')[0];
     await until('studio to answer to laptop', () => answers(started, namespaces[1], ping, env));
     const hosts = here('weft hosts -socket /etc/weft/api.sock', join(folder, 'laptop'));
-    const shown = await started.run(namespaces[1], ['sh', '-c', hosts], 30_000);
-    expect(shown.stdout).to.include('10.86.0.3').and.to.include(ADDRESS.studio);
+    const shown = started.start(namespaces[1], ['sh', '-c', hosts], { env });
+    await shown.exited;
+    expect(shown.stdout, shown.lines.join('\n')).to.include('10.86.0.3').and.to.include(ADDRESS.studio);
   });
 });
 
