@@ -1,6 +1,7 @@
 /**
- * Runs every test of this build, cheap layers first, and keeps the counts in the file named by its argument up to date,
- * so that scripts/test.mjs can tell what had passed even when this process dies.
+ * Runs every test of this build, cheap layers first, and keeps the counts in the file named by its first argument up to
+ * date, so that scripts/test.mjs can tell what had passed even when this process dies. Further arguments name the folders
+ * of test/ to run; without one all run.
  */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
@@ -9,11 +10,11 @@ import Mocha from 'mocha';
 
 /** Folders of test/ in the order they run; any other folder runs between these and the slow ones. */
 const FIRST = ['repo', 'shared', 'worker', 'primary', 'sim', 'fuzz'];
-const LAST = ['process', 'e2e', 'interop'];
+const LAST = ['process', 'e2e', 'interop', 'adversary'];
 const LINGER_MS = 5_000;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const summaryPath = process.argv[2];
+const [summaryPath, ...folders] = process.argv.slice(2);
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 const mocha = new Mocha({ reporter: 'spec', timeout: 10_000, color: process.stdout.isTTY === true, forbidOnly: true });
@@ -44,7 +45,9 @@ function count(kind: keyof typeof counts | null): void {
 }
 
 function testFiles(): string[] {
-  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.test.js'));
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
+    (name) => name.endsWith('.test.js') && (folders.length === 0 || folders.includes(name.split(sep)[0])),
+  );
   files.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   return files.map((name) => join(root, name));
 }
