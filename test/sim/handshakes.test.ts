@@ -201,11 +201,12 @@ describe('simulation: handshakes', () => {
     expect(a.control.hosts()).to.deep.equal([]);
   });
 
-  it('refuses certificates of another authority, expired, not yet valid or blocklisted, from both sides', () => {
+  it('refuses certificates of another authority, expired, not yet valid, blocklisted or a CA, from both sides', () => {
     const cases: Record<string, (world: World) => SimNode> = {
       'another authority': (world) =>
         world.addNode('beta', { identity: new TestAuthority(99).identity('beta', ['10.42.0.2/24']) }),
       expired: (world) => world.addNode('beta', { issue: { notAfter: 1_740_000_000 } }),
+      'marked as a CA': (world) => world.addNode('beta', { issue: { isCa: true } }),
       'not yet valid': (world) => world.addNode('beta', { issue: { notBefore: 1_760_000_000 } }),
       blocklisted: (world) => {
         const b = world.addNode('beta');

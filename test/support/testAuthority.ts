@@ -1,10 +1,12 @@
 /** A certificate authority for tests, made from a seed, and identities of nodes that it has signed: no files, no clock. */
 import { CaPool } from '../../src/shared/cert/caPool.ts';
-import { type Certificate, Curve } from '../../src/shared/cert/certificate.ts';
+import { type Certificate, type CertificateFields, Curve } from '../../src/shared/cert/certificate.ts';
 import type { Identity } from '../../src/shared/cert/identity.ts';
+import { version1Certificate } from '../../src/shared/cert/parse.ts';
 import { type SigningKey, signCertificate } from '../../src/shared/cert/signing.ts';
+import { detailsVersion1 } from '../../src/shared/cert/version1.ts';
 import { type DhKeyPair, generateKeyPair } from '../../src/shared/crypto/dh.ts';
-import { ed25519KeyPair } from '../../src/shared/crypto/ed25519.ts';
+import { ed25519KeyPair, signEd25519 } from '../../src/shared/crypto/ed25519.ts';
 import type { Prefix } from '../../src/shared/ip/address.ts';
 import { net } from './addresses.ts';
 import { Random } from './random.ts';
@@ -19,6 +21,8 @@ export interface IssueOptions {
   readonly notBefore?: number;
   readonly notAfter?: number;
   readonly groups?: readonly string[];
+  /** A host's certificate that is marked as a CA's, as no CA should sign. */
+  readonly isCa?: boolean;
   /** Another key pair makes another certificate of the same name and networks. */
   readonly keySeed?: number;
 }
@@ -99,22 +103,26 @@ export class TestAuthority {
     keys: DhKeyPair,
     options: IssueOptions,
   ): Certificate {
-    return signCertificate(
-      {
-        version,
-        name,
-        networks: version === 1 ? networks.filter((network) => network.address.family === 4) : networks,
-        unsafeNetworks: [],
-        groups: options.groups ?? [],
-        notBefore: options.notBefore ?? TEST_NOT_BEFORE,
-        notAfter: options.notAfter ?? TEST_NOT_AFTER,
-        isCa: false,
-        curve: Curve.Curve25519,
-        publicKey: keys.publicKey,
-      },
-      this.certificate,
-      this.#key,
-    );
+    const fields = {
+      version,
+      name,
+      networks: version === 1 ? networks.filter((network) => network.address.family === 4) : networks,
+      unsafeNetworks: [],
+      groups: options.groups ?? [],
+      notBefore: options.notBefore ?? TEST_NOT_BEFORE,
+      notAfter: options.notAfter ?? TEST_NOT_AFTER,
+      isCa: options.isCa ?? false,
+      curve: Curve.Curve25519,
+      publicKey: keys.publicKey,
+    };
+    return fields.isCa
+      ? this.#signMarked({ ...fields, issuer: this.certificate.fingerprint })
+      : signCertificate(fields, this.certificate, this.#key);
+  }
+
+  /** By hand and in version 1, because the product refuses to sign it. */
+  #signMarked(fields: CertificateFields): Certificate {
+    return version1Certificate(fields, signEd25519(this.#key.privateKey, detailsVersion1(fields, true)));
   }
 }
 

@@ -244,6 +244,10 @@ function readPeer(
   if ('fault' in certificate) {
     return certificate;
   }
+  if (certificate.isCa) {
+    // Whoever has a CA's key can sign anything; a host that carries it about is a mistake or worse.
+    return failure(HandshakeFault.BadCertificate, 'a CA certificate is not a host');
+  }
   const verified = pool.verify(certificate, unixSeconds);
   if ('fault' in verified) {
     return failure(HandshakeFault.BadCertificate, withDetail(verified.fault, verified.detail));
