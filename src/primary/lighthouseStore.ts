@@ -1,7 +1,7 @@
 /**
  * The tunnel store of a lighthouse: every fact about tunnels that the control plane publishes also enters the lighthouse
  * table: who is there, through which tunnel, from which endpoint. So a host is known from its first tunnel on and
- * forgotten with its last.
+ * forgotten with its last. A tunnel without a host, which is one that nobody has confirmed, enters nothing.
  */
 import type { Endpoint, IpAddress } from '../shared/ip/address.ts';
 import type { TunnelRecord, TunnelStore } from './control/tunnelStore.ts';
@@ -19,6 +19,10 @@ export class LighthouseStore implements TunnelStore {
     this.#inner = inner;
     this.#hosts = hosts;
     this.#onRefused = onRefused;
+  }
+
+  get capacity(): number {
+    return this.#inner.capacity;
   }
 
   announceIndex(index: number): boolean {
@@ -58,6 +62,10 @@ export class LighthouseStore implements TunnelStore {
   clearHost(address: IpAddress): void {
     this.#inner.clearHost(address);
     this.#hosts.remove(address);
+  }
+
+  confirm(slot: number): void {
+    this.#inner.confirm(slot);
   }
 
   setEndpoint(slot: number, endpoint: Endpoint | null): void {

@@ -31,6 +31,10 @@ export class TunnelRows implements TunnelStore {
     this.#free = Array.from({ length: tables.tunnels.capacity }, (_, slot) => tables.tunnels.capacity - 1 - slot);
   }
 
+  get capacity(): number {
+    return this.#tables.tunnels.capacity;
+  }
+
   /** Live tunnels. */
   get count(): number {
     return this.#tables.tunnels.capacity - this.#free.length - this.#retired.length;
@@ -56,6 +60,7 @@ export class TunnelRows implements TunnelStore {
       lastCounter: HANDSHAKE_COUNTERS,
     });
     this.setEndpoint(slot, record.endpoint);
+    tunnels.setUnconfirmed(slot, !record.isConfirmed);
     if (!indexes.insert(record.localIndex, slot)) {
       tunnels.clear(slot);
       this.#free.push(slot);
@@ -97,6 +102,10 @@ export class TunnelRows implements TunnelStore {
   clearHost(address: IpAddress): void {
     const [a0, a1, a2, a3] = addressWords([address]);
     this.#tables.hosts.remove(a0, a1, a2, a3);
+  }
+
+  confirm(slot: number): void {
+    this.#tables.tunnels.setUnconfirmed(slot, false);
   }
 
   setEndpoint(slot: number, endpoint: Endpoint | null): void {

@@ -16,12 +16,14 @@ function fixture(capacity: number) {
   const calls: string[] = [];
   let nextSlot = 0;
   const inner: TunnelStore = {
+    capacity: 3,
     announceIndex: () => true,
     withdrawIndex: () => undefined,
     publish: () => (nextSlot < 3 ? nextSlot++ : -1),
     generation: (slot) => slot + 100,
     setHost: (address, slot) => calls.push(`set ${address.text} ${slot}`),
     clearHost: (address) => calls.push(`clear ${address.text}`),
+    confirm: (slot) => calls.push(`confirm ${slot}`),
     setEndpoint: (slot, endpoint) => calls.push(`endpoint ${slot} ${endpoint?.text ?? 'none'}`),
     takeTraffic: (slot) => slot,
     sendCount: (slot) => slot * 10,
@@ -50,10 +52,12 @@ describe('primary/lighthouseStore', () => {
   it('passes everything on', () => {
     const { store, publish, calls } = fixture(4);
     expect(publish(a, 1, null)).to.equal(0);
+    store.confirm(0);
     store.setEndpoint(0, null);
     store.clearHost(a[1]);
-    expect([store.generation(3), store.takeTraffic(3), store.sendCount(3)]).to.deep.equal([103, 3, 30]);
-    expect(calls).to.deep.equal(['set 10.0.0.1 0', 'set fd42::1 0', 'endpoint 0 none', 'clear fd42::1']);
+    const numbers = [store.capacity, store.generation(3), store.takeTraffic(3), store.sendCount(3)];
+    expect(numbers).to.deep.equal([3, 103, 3, 30]);
+    expect(calls).to.deep.equal(['set 10.0.0.1 0', 'set fd42::1 0', 'confirm 0', 'endpoint 0 none', 'clear fd42::1']);
   });
 
   it('knows a host from its first tunnel to its last, and follows primary tunnel and endpoint', () => {

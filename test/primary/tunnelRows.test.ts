@@ -23,6 +23,7 @@ function setUp(tunnels = 3): { tables: SharedTables; rows: TunnelRows; record: (
     vpnAddresses: certificate.networks.map(({ address }) => address),
     endpoint: endpointOf(parseAddress('192.0.2.9')!, 4242),
     isInitiator: true,
+    isConfirmed: true,
   });
   return { tables, rows: new TunnelRows(tables), record };
 }

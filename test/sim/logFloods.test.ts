@@ -118,7 +118,8 @@ describe('simulation: log lines that others cause', () => {
       const b = world.addNode('beta');
       world.introduceAll();
       world.ping(a, b);
-      world.run(100);
+      // Longer than the outbox holds lines back.
+      world.run(2000);
       const from = b.effects.length;
       for (let n = 0; n < COUNT; n++) {
         act(world, a, b, n);

@@ -62,6 +62,8 @@ export class Nat {
 
 export class Network {
   quality: NetworkQuality = goodNetwork;
+  /** Somebody on the path keeps a datagram: what becomes of it is his business. */
+  holds: (datagram: Datagram) => boolean = () => false;
   /** Every datagram that was sent, also lost ones, in order. */
   readonly sent: Datagram[] = [];
   readonly #inFlight = new Timers<Datagram>();
@@ -77,6 +79,9 @@ export class Network {
 
   send(datagram: Datagram, nowMs: number): void {
     this.sent.push(datagram);
+    if (this.holds(datagram)) {
+      return;
+    }
     const { loss, duplication } = this.quality;
     const copies = this.#random.unit() < duplication ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {

@@ -295,7 +295,7 @@ export class SimNode {
     }
     row.received.add(counter);
     row.traffic |= Traffic.In;
-    if (row.endpoint?.text !== from.text) {
+    if (row.endpoint?.text !== from.text || !row.isConfirmed) {
       this.control.onRoam(now, row.slot, row.generation, from);
       this.settle(now);
     }

@@ -41,10 +41,14 @@ describe('simulation: the life of tunnels', () => {
       node.restart();
       world.ping(other, node, 'into the void');
       world.run(50);
-      expect(other.counted('recv_errors.accepted')).to.equal(1);
+      expect(other.counted('recv_errors.reconnected')).to.equal(1);
       world.ping(other, node, 'after');
       expect(world.runUntil(500, () => lastText(node) === 'after')).to.be.below(100);
-      expect(tunnelCount(other)).to.equal(1);
+      expect(other.control.primary(node.vpnAddress)?.remoteIndex).to.equal(
+        node.control.primary(other.vpnAddress)?.localIndex,
+      );
+      world.run(20_000);
+      expect(tunnelCount(other), 'the old tunnel went').to.equal(1);
     });
 
     it(`takes the new handshake when the restarted ${restarted} speaks first`, () => {

@@ -18,7 +18,7 @@ import { TunnelContexts } from '../../src/shared/tunnel/tunnelContext.ts';
 import { Deliveries } from '../../src/worker/datapath/deliveries.ts';
 import { Firewall } from '../../src/worker/datapath/firewall.ts';
 import { FlowLabel } from '../../src/worker/datapath/flowLabel.ts';
-import { Inbound } from '../../src/worker/datapath/inbound.ts';
+import { Inbound, type InboundRules } from '../../src/worker/datapath/inbound.ts';
 import { Outbound } from '../../src/worker/datapath/outbound.ts';
 import { Peers } from '../../src/worker/datapath/peers.ts';
 import { RecvErrors } from '../../src/worker/datapath/recvErrors.ts';
@@ -47,6 +47,8 @@ export interface DataPlaneOptions {
   /** What the device takes; nothing without it. */
   readonly offload?: TunOffload;
   readonly flowLabels?: boolean;
+  /** No lighthouse without it. */
+  readonly lighthouse?: InboundRules['lighthouse'];
   /** One of its own without it. */
   readonly arena?: Arena;
 }
@@ -68,6 +70,7 @@ export class DataPlane {
   readonly inbound: Inbound;
   readonly punts: Punts;
   readonly strangers: Strangers;
+  readonly sender: Sender;
   readonly metrics: Float64Array;
   readonly cache: RoutineCache;
   /** Everything punted so far. */
@@ -104,6 +107,7 @@ export class DataPlane {
     });
     const tuple = new PacketTuple();
     const sender = new Sender(this.contexts, this.udp, this.metrics);
+    this.sender = sender;
     const rejects = new Rejects(this.arena, this.tun, sender, tuple, { inbound: true, outbound: true });
     const rules = this.#rules(options);
     const common = { arena: this.arena, contexts: this.contexts, sender, punts: this.punts, rejects };
@@ -167,7 +171,7 @@ export class DataPlane {
       labels: options.flowLabels ? new FlowLabel(new Uint8Array(16).fill(7)) : null,
       ownNetworks: networkWords(this.host.certificate.networks),
       recvErrors: new RecvErrors(this.arena, this.udp, this.metrics, 'always'),
-      lighthouse: null,
+      lighthouse: options.lighthouse ?? null,
     };
   }
 }

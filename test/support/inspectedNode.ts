@@ -88,10 +88,16 @@ export class InspectedNode implements NodeView {
       peer: { certificate: peer, ca: peer, timeNs: 0n, sendsCertificateVersion: true, index: localIndex + 1000 },
     } as const;
     const vpnAddresses = peer.networks.map(({ address }) => address);
-    const slot = this.#rows.publish({ ...handshake, certificate: peer, vpnAddresses, endpoint: ep(endpoint) });
+    const slot = this.#rows.publish({
+      ...handshake,
+      certificate: peer,
+      vpnAddresses,
+      endpoint: ep(endpoint),
+      isConfirmed: true,
+    });
     const generation = this.#rows.generation(slot);
-    const createdMs = NOW.ms - 61_000;
-    const tunnel = new Tunnel({ handshake, slot, generation, endpoint: ep(endpoint), answered: null, createdMs });
+    const created = { ...NOW, ms: NOW.ms - 61_000 };
+    const tunnel = new Tunnel({ handshake, slot, generation, endpoint: ep(endpoint), answered: null, created });
     this.remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, ep(endpoint));
     this.#hosts.push({ tunnel, isPrimary: true });
     return tunnel;

@@ -6,6 +6,7 @@ export interface MemoryRow {
   readonly record: TunnelRecord;
   readonly slot: number;
   readonly generation: number;
+  isConfirmed: boolean;
   endpoint: Endpoint | null;
   traffic: number;
   sendCount: number;
@@ -14,7 +15,7 @@ export interface MemoryRow {
 }
 
 export class MemoryTunnelStore implements TunnelStore {
-  readonly #capacity: number;
+  readonly capacity: number;
   readonly rows: Map<number, MemoryRow> = new Map();
   readonly hosts: Map<string, number> = new Map();
   /** Indexes of handshakes that wait for their answer. */
@@ -22,7 +23,7 @@ export class MemoryTunnelStore implements TunnelStore {
   #lastGeneration = 0;
 
   constructor(capacity: number = 1024) {
-    this.#capacity = capacity;
+    this.capacity = capacity;
   }
 
   announceIndex(index: number): boolean {
@@ -40,7 +41,8 @@ export class MemoryTunnelStore implements TunnelStore {
     if (slot >= 0) {
       this.#lastGeneration += 2;
       const generation = this.#lastGeneration;
-      const row = { record, slot, generation, endpoint: record.endpoint, traffic: Traffic.None, sendCount: 2 };
+      const { endpoint, isConfirmed } = record;
+      const row = { record, slot, generation, endpoint, isConfirmed, traffic: Traffic.None, sendCount: 2 };
       this.rows.set(slot, { ...row, received: new Set([0, 1, 2]) });
     }
     return slot;
@@ -69,6 +71,10 @@ export class MemoryTunnelStore implements TunnelStore {
     if (!this.hosts.delete(address.text)) {
       throw new Error(`${address.text} has no host entry to clear`);
     }
+  }
+
+  confirm(slot: number): void {
+    this.row(slot).isConfirmed = true;
   }
 
   setEndpoint(slot: number, endpoint: Endpoint | null): void {
@@ -105,7 +111,7 @@ export class MemoryTunnelStore implements TunnelStore {
   }
 
   #freeSlot(): number {
-    for (let slot = 0; slot < this.#capacity; slot++) {
+    for (let slot = 0; slot < this.capacity; slot++) {
       if (!this.rows.has(slot)) {
         return slot;
       }

@@ -51,7 +51,7 @@ export class ControlPlane {
     this.#context = new Context(parts);
     this.#tunnels = new Tunnels(this.#context);
     this.#handshakes = new Handshakes(this.#context, this.#tunnels);
-    this.#answers = new HandshakeAnswers(this.#context, this.#tunnels);
+    this.#answers = new HandshakeAnswers(this.#context, this.#tunnels, this.#handshakes);
     this.#checks = new TunnelChecks(this.#context, this.#tunnels, this.#handshakes);
     this.#roaming = new Roaming(this.#context, this.#tunnels);
     this.#recvErrors = new RecvErrors(this.#context, this.#tunnels, this.#handshakes);
@@ -59,9 +59,8 @@ export class ControlPlane {
 
   /** Monotonic milliseconds at which `onTimer` has something to do; null when nothing waits. */
   get nextMs(): number | null {
-    const attemptMs = this.#handshakes.nextMs;
-    const checkMs = this.#checks.nextMs;
-    return attemptMs === null || checkMs === null ? (attemptMs ?? checkMs) : Math.min(attemptMs, checkMs);
+    const times = [this.#handshakes.nextMs, this.#answers.nextMs, this.#checks.nextMs].filter((time) => time !== null);
+    return times.length === 0 ? null : Math.min(...times);
   }
 
   /** The effects since the last call, to be carried out in order. */
@@ -71,6 +70,7 @@ export class ControlPlane {
 
   onTimer(now: Now): void {
     this.#handshakes.onTimer(now);
+    this.#answers.onTimer(now);
     this.#checks.onTimer(now);
   }
 
@@ -142,15 +142,21 @@ export class ControlPlane {
   /** The peer closed the tunnel, authentically. */
   onClose(slot: number, generation: number): void {
     const tunnel = this.#tunnels.hosts.bySlot(slot, generation);
+    const unconfirmed = this.#tunnels.unconfirmed.bySlot(slot, generation);
+    if (unconfirmed !== null) {
+      this.#tunnels.discard(unconfirmed, 'closed by peer');
+    }
     if (tunnel !== null) {
       this.#context.outbox.log('info', 'Close tunnel received, tearing down.', tunnelFields(tunnel));
       this.#tunnels.close(tunnel, 'closed by peer', Farewell.Silent);
     }
   }
 
-  /** An authentic packet of this tunnel came from another endpoint than the tunnel's. */
+  /** An authentic packet of this tunnel came from another endpoint than the tunnel's, or it is an unconfirmed one's. */
   onRoam(now: Now, slot: number, generation: number, from: Endpoint): void {
-    this.#roaming.onRoam(now, slot, generation, from);
+    if (!this.#answers.onPacket(now, slot, generation, from)) {
+      this.#roaming.onRoam(now, slot, generation, from);
+    }
   }
 
   /**

@@ -5,34 +5,44 @@
  *   message 1 ─▶ seen already? ─▶ the same message 2 again
  *             ─▶ unreadable, not verified, myself, not allowed from there ─▶ dropped
  *             ─▶ not newer than the primary tunnel ─▶ that tunnel is tested instead
- *             ─▶ message 2, tunnel, primary at once
+ *             ─▶ message 2, unconfirmed tunnel, test request ─▶ first authentic packet ─▶ confirmed: primary
  *
- * (Nebula protocol: responder path.)
+ * Whatever message 1 says may be a copy or a replay, so before that packet nothing that exists changes: no host, no
+ * endpoint, no other tunnel, no line in the log that names a peer. (Nebula protocol: responder path; Nebula itself makes
+ * the tunnel primary at once.)
  */
 import type { Certificate } from '../../shared/cert/certificate.ts';
 import { generateKeyPair, PRIVATE_KEY_BYTES } from '../../shared/crypto/dh.ts';
 import { type Endpoint, prefixContains } from '../../shared/ip/address.ts';
 import type { Context } from './context.ts';
 import { type HandshakePeer, Responder } from './handshakeMachine.ts';
+import type { Handshakes } from './handshakes.ts';
 import { type Now, unixSecondsOf } from './now.ts';
-import { peerFields } from './peerFields.ts';
+import { peerFields, tunnelFields } from './peerFields.ts';
 import type { Tunnel } from './tunnel.ts';
 import { requestDigest, type Tunnels } from './tunnels.ts';
 
 export class HandshakeAnswers {
   readonly #context: Context;
   readonly #tunnels: Tunnels;
+  readonly #handshakes: Handshakes;
 
-  constructor(context: Context, tunnels: Tunnels) {
+  constructor(context: Context, tunnels: Tunnels, handshakes: Handshakes) {
     this.#context = context;
     this.#tunnels = tunnels;
+    this.#handshakes = handshakes;
+  }
+
+  get nextMs(): number | null {
+    return this.#tunnels.unconfirmed.nextMs;
   }
 
   /** Takes a message 1: a whole packet of type handshake whose header has counter 1 and remote index 0. */
   onRequest(now: Now, packet: Uint8Array, from: Endpoint): void {
     const { outbox, identity, cipher } = this.#context;
     const digest = requestDigest(packet);
-    const known = this.#tunnels.hosts.byRequestDigest(digest);
+    const { hosts, unconfirmed } = this.#tunnels;
+    const known = hosts.byRequestDigest(digest) ?? unconfirmed.byRequestDigest(digest);
     if (known?.answered) {
       this.#answerAgain(known, known.answered.answer, from);
       return;
@@ -46,6 +56,51 @@ export class HandshakeAnswers {
     if (this.#isAcceptable(now, responder.peer, from)) {
       this.#answer(now, responder, digest, from);
     }
+  }
+
+  /**
+   * An authentic packet came through a tunnel, from `from`. Confirms it and returns true when it was an unconfirmed one.
+   */
+  onPacket(now: Now, slot: number, generation: number, from: Endpoint): boolean {
+    const tunnel = this.#tunnels.unconfirmed.bySlot(slot, generation);
+    if (tunnel === null) {
+      return false;
+    }
+    const { outbox, remoteFilter } = this.#context;
+    const { certificate } = tunnel.peer;
+    const isAllowed = remoteFilter.allowsAll(tunnel.vpnAddresses, from.address);
+    if (this.#tunnels.hosts.primary(tunnel.vpnAddress) !== null) {
+      outbox.log('info', 'Taking new handshake', peerFields(certificate, from));
+    }
+    this.#tunnels.confirm(now, tunnel, isAllowed ? from : null);
+    this.#handshakes.withdraw(tunnel.vpnAddresses);
+    outbox.count('handshakes.completed');
+    outbox.log('info', this.#hasCommonNetwork(certificate) ? RECEIVED : `${RECEIVED}, but no vpnNetworks in common`, {
+      ...peerFields(certificate, from),
+      initiatorIndex: tunnel.remoteIndex,
+      responderIndex: tunnel.localIndex,
+      handshake: { stage: 1, style: 'ix_psk0' },
+    });
+    return true;
+  }
+
+  /** Asks initiators that say nothing again, and forgets those that never do. */
+  onTimer(now: Now): void {
+    const { unconfirmed } = this.#tunnels;
+    for (let due = unconfirmed.takeDue(now.ms); due !== null; due = unconfirmed.takeDue(now.ms)) {
+      if (due.isOver) {
+        this.#expire(now, due.tunnel);
+      } else {
+        this.#tunnels.test(due.tunnel, null);
+      }
+    }
+  }
+
+  #expire(now: Now, tunnel: Tunnel): void {
+    const { outbox } = this.#context;
+    outbox.count('handshakes.unconfirmed_expired');
+    outbox.logLimited(now, 'info', 'Whoever called in the name of a host has not shown its key', tunnelFields(tunnel));
+    this.#tunnels.discard(tunnel, 'never confirmed');
   }
 
   #isAcceptable(now: Now, peer: HandshakePeer, from: Endpoint): boolean {
@@ -63,10 +118,10 @@ export class HandshakeAnswers {
       return false;
     }
     const primary = this.#tunnels.hosts.primary(addresses[0]);
-    if (primary !== null && !primary.isInitiator && primary.peer.timeNs >= peer.timeNs) {
+    if (primary !== null && !primary.isInitiator && primary.handshakeTimeNs >= peer.timeNs) {
       outbox.count('handshakes.rejected.too_old');
       outbox.logLimited(now, 'info', 'Handshake too old', fields);
-      this.#tunnels.test(primary, null);
+      this.#tunnels.probe(now, primary);
       return false;
     }
     return true;
@@ -87,22 +142,16 @@ export class HandshakeAnswers {
       outbox.logLimited(now, 'info', 'Handshake refused', { from: from.text, error: reply.detail });
       return;
     }
-    const { certificate } = responder.peer;
-    if (this.#tunnels.hosts.primary(certificate.networks[0].address) !== null) {
-      outbox.log('info', 'Taking new handshake', peerFields(certificate, from));
-    }
     const answered = { requestDigest: digest, answer: reply.packet };
     outbox.push({ kind: 'sendDatagram', endpoint: from, bytes: reply.packet });
-    if (this.#tunnels.establish(now, reply.completed, from, answered) === null) {
-      return;
+    if (this.#tunnels.admit(now, reply.completed, from, answered) !== null) {
+      outbox.count('handshakes.answered');
+      outbox.logLimited(now, 'debug', 'Handshake message sent', {
+        ...peerFields(responder.peer.certificate, from),
+        handshake: STAGE_2,
+        cached: false,
+      });
     }
-    outbox.count('handshakes.completed');
-    outbox.log('info', this.#hasCommonNetwork(certificate) ? RECEIVED : `${RECEIVED}, but no vpnNetworks in common`, {
-      ...peerFields(certificate, from),
-      initiatorIndex: reply.completed.remoteIndex,
-      responderIndex: localIndex,
-      handshake: { stage: 1, style: 'ix_psk0' },
-    });
   }
 
   /** The peer repeats itself because our answer was lost or is under way: nothing new is made. */
@@ -115,13 +164,14 @@ export class HandshakeAnswers {
     outbox.count('handshakes.answered_again');
     outbox.push({ kind: 'sendDatagram', endpoint: from, bytes: answer });
     const current = tunnel.endpoint?.address ?? null;
-    if (current !== null && this.#context.isPreferred(from.address) && !this.#context.isPreferred(current)) {
-      this.#tunnels.move(tunnel, from);
-      this.#tunnels.test(tunnel, null);
+    const isBetter = current !== null && this.#context.isPreferred(from.address) && !this.#context.isPreferred(current);
+    // Anybody can repeat a message 1: only a packet that the peer seals may say where it is.
+    if (isBetter || this.#tunnels.unconfirmed.has(tunnel)) {
+      this.#tunnels.test(tunnel, from);
     }
     outbox.log('debug', 'Handshake message sent', {
       ...peerFields(tunnel.peer.certificate, from),
-      handshake: { stage: 2, style: 'ix_psk0' },
+      handshake: STAGE_2,
       cached: true,
     });
   }
@@ -134,3 +184,4 @@ export class HandshakeAnswers {
 }
 
 const RECEIVED = 'Handshake message received';
+const STAGE_2 = { stage: 2, style: 'ix_psk0' } as const;

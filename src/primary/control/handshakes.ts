@@ -5,6 +5,7 @@
  *   start ─▶ pending ─(attempt n, then wait n × interval)─▶ ... ─▶ answer ─▶ tunnel, primary
  *                 │                                          └─▶ wrong host: that endpoint blocked, started anew
  *                 ├─▶ retries used up: given up, waiting packets are dropped
+ *                 ├─▶ the host's own handshake is confirmed before anything was sent: not needed any more
  *                 └─▶ an answer that is refused: the same, and the next handshake waits a second before it begins
  *
  * (Nebula protocol: outbound handshake, initiator path.) Answering others' handshakes is `handshakeAnswers.ts`.
@@ -81,7 +82,10 @@ export class Handshakes {
     outbox.push({ kind: 'queryLighthouse', address });
     pending.notBeforeMs = this.#refused.untilMs(address.text);
     this.#schedule(pending, Math.max(pending.notBeforeMs, now.ms + pending.tryIntervalMs));
-    this.trigger(now, address);
+    // The host may have called and be a round trip from a tunnel; or it was not the host, so this waits once and briefly.
+    if (!this.#tunnels.unconfirmed.isExpected(address, now.ms - pending.tryIntervalMs)) {
+      this.trigger(now, address);
+    }
   }
 
   /** The address may have new endpoints: if a handshake waits for it and they differ from the last ones, tries now. */
@@ -95,11 +99,24 @@ export class Handshakes {
     }
   }
 
-  /** The peer has forgotten our tunnel, so it is alive: does not wait for the next attempt of a pending handshake. */
+  /** The peer has forgotten our tunnel, so it is alive: starts now, or does not wait for the next attempt. */
   hurry(now: Now, address: IpAddress): void {
     const pending = this.#byAddress.get(address.text);
-    if (pending?.mayTryAgain(now.ms) === true) {
+    if (pending === undefined) {
+      this.start(now, address);
+    } else if (pending.mayTryAgain(now.ms)) {
       this.#attempt(now, pending);
+    }
+  }
+
+  /** A tunnel to these addresses is up that the host started: what has not been sent yet need not be. */
+  withdraw(addresses: readonly IpAddress[]): void {
+    for (const { text } of addresses) {
+      const pending = this.#byAddress.get(text);
+      if (pending?.triedKey === '') {
+        this.#remove(pending);
+        this.#releaseIndex(pending);
+      }
     }
   }
 
@@ -174,7 +191,7 @@ export class Handshakes {
     const durationMs = now.ms - pending.startedMs;
     outbox.log('info', 'Handshake message received', { ...fields, handshake: STAGE_2, durationMs });
     outbox.count('handshakes.completed');
-    if (this.#tunnels.establish(now, handshake, from, null) === null) {
+    if (this.#tunnels.establish(now, handshake, from) === null) {
       outbox.push({ kind: 'hostFailed', address: pending.address });
     }
   }

@@ -1,35 +1,43 @@
 /**
- * Reacts to recv_error: a peer says, in clear and without proof, that it has no tunnel by the index we used. Believing
- * it quickly is what lets a restarted peer come back in one round trip; believing it blindly would let anybody close
- * our tunnels (Nebula protocol: recv_error).
+ * Reacts to recv_error: a peer says, in clear and without proof, that it has no tunnel by the index we used. Anybody on
+ * the path can say so in its name, so a tunnel is not closed for it: the peer is asked through the tunnel, and at the
+ * same time a new handshake begins. A peer that restarted is back with that in one round trip, one that did not answers
+ * both and loses nothing (Nebula protocol: recv_error).
  *
- * Two kinds of live peers send it as well, and keep their tunnel: releases before 1.10 whose replay window refused a
- * duplicate (all before 1.9.7), and an initiator that has not read our message 2 yet.
+ *   recv_error ─▶ probe, new handshake beside it ─▶ authentic packet ─▶ all is well
+ *                                                └▶ more recv_errors, for seconds ─▶ closed
+ *
+ * Two kinds of live peers send recv_errors as well: releases before 1.10 whose replay window refused a duplicate (all
+ * before 1.9.7), for which the handshake waits until several came; and an initiator that has not read our message 2 yet,
+ * which is not heard at all, as its tunnel is not confirmed.
  */
 import { type Endpoint, type IpAddress, isPrivate } from '../../shared/ip/address.ts';
 import type { Context } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { Now } from './now.ts';
 import { tunnelFields } from './peerFields.ts';
+import { RecentKeys } from './recentKeys.ts';
 import type { Tunnel } from './tunnel.ts';
 import { Traffic } from './tunnelStore.ts';
 import { Farewell, type Tunnels } from './tunnels.ts';
 
-/** How many in a row, without an authentic packet between them, an old release may send before it is believed, */
-const TOLERATED_FROM_OLD_PEER = 3;
-/** ... and for how long: a burst of duplicates brings several before the answer to our test can be here. */
-const TOLERATED_MS = 500;
+/** So many probes in a row without an authentic packet, and ... */
+const PROBES_IN_VAIN = 3;
+/** ... so long after the first of them, which is longer than the way there and back: the peer does not have the tunnel. */
+const UNANSWERED_MS = 2000;
+/** From an old release, whose duplicates come in bursts, for so long before a handshake begins. */
+const OLD_PEER_MS = 500;
 
-/** A network that duplicates packets duplicates tests as well: they must not multiply. */
-const TEST_INTERVAL_MS = 100;
-
-/** How long the initiator may take to read our message 2 while our first packets already arrive. */
-const UNCONFIRMED_MS = 2000;
+/** A handshake costs both sides a millisecond: strangers may cause one to a host no more often. */
+const RECONNECT_INTERVAL_MS = 2000;
+const RECONNECTS_MAX = 1024;
 
 export class RecvErrors {
   readonly #context: Context;
   readonly #tunnels: Tunnels;
   readonly #handshakes: Handshakes;
+  /** Hosts that a handshake was lately begun with for a recv_error. */
+  readonly #reconnected = new RecentKeys(RECONNECT_INTERVAL_MS, RECONNECTS_MAX);
 
   constructor(context: Context, tunnels: Tunnels, handshakes: Handshakes) {
     this.#context = context;
@@ -50,14 +58,20 @@ export class RecvErrors {
       outbox.logLimited(now, 'info', 'Someone spoofing recv_errors?', { ...tunnelFields(tunnel), from: from.text });
       return;
     }
-    if (this.#isDoubtful(now, tunnel)) {
-      outbox.count('recv_errors.tolerated');
+    this.#probe(now, tunnel);
+    const isInVain = tunnel.probeCount > PROBES_IN_VAIN;
+    const waitedMs = now.ms - tunnel.firstProbeMs;
+    if (isInVain && waitedMs >= UNANSWERED_MS) {
+      outbox.log('info', 'Peer does not know the tunnel any more', { ...tunnelFields(tunnel), from: from.text });
+      outbox.count('recv_errors.accepted');
+      this.#tunnels.close(tunnel, 'recv_error', Farewell.Silent);
+      this.#handshakes.hurry(now, tunnel.vpnAddress);
       return;
     }
-    outbox.log('info', 'Peer does not know the tunnel any more', { ...tunnelFields(tunnel), from: from.text });
-    outbox.count('recv_errors.accepted');
-    this.#tunnels.close(tunnel, 'recv_error', Farewell.Silent);
-    this.#handshakes.hurry(now, tunnel.vpnAddress);
+    outbox.count('recv_errors.tolerated');
+    if (tunnel.peer.sendsCertificateVersion || (isInVain && waitedMs >= OLD_PEER_MS)) {
+      this.#reconnect(now, tunnel, from);
+    }
   }
 
   /** `listen.accept_recv_error`. */
@@ -66,30 +80,29 @@ export class RecvErrors {
     return acceptRecvError === 'always' || (acceptRecvError === 'private' && isPrivate(from));
   }
 
-  /** An old peer is asked for a sign of life each time: alive it answers, restarted it sends the next recv_error. */
-  #isDoubtful(now: Now, tunnel: Tunnel): boolean {
+  /** Asks for a sign of life, and counts how often that has been done since there was one. */
+  #probe(now: Now, tunnel: Tunnel): void {
     const traffic = this.#context.store.takeTraffic(tunnel.slot);
     tunnel.carriedTraffic |= traffic;
     if ((traffic & Traffic.In) !== 0) {
-      tunnel.recvErrorCount = 0;
+      tunnel.probeCount = 0;
     }
-    if (!tunnel.isInitiator && now.ms - tunnel.createdMs < UNCONFIRMED_MS) {
-      return true;
+    if (this.#tunnels.probe(now, tunnel)) {
+      tunnel.firstProbeMs = tunnel.probeCount === 0 ? now.ms : tunnel.firstProbeMs;
+      tunnel.probeCount++;
     }
-    if (tunnel.peer.sendsCertificateVersion) {
-      return false;
+  }
+
+  /** Begins a handshake beside the tunnel, which stays until the new one is up or the probes have been in vain. */
+  #reconnect(now: Now, tunnel: Tunnel, from: Endpoint): void {
+    const { vpnAddress } = tunnel;
+    if (!this.#tunnels.hosts.isPrimary(tunnel) || this.#reconnected.untilMs(vpnAddress.text) > now.ms) {
+      return;
     }
-    if (tunnel.recvErrorCount === 0) {
-      tunnel.recvErrorMs = now.ms;
-    }
-    tunnel.recvErrorCount++;
-    if (tunnel.recvErrorCount > TOLERATED_FROM_OLD_PEER && now.ms - tunnel.recvErrorMs >= TOLERATED_MS) {
-      return false;
-    }
-    if (now.ms - tunnel.recvErrorTestMs >= TEST_INTERVAL_MS) {
-      tunnel.recvErrorTestMs = now.ms;
-      this.#tunnels.test(tunnel, null);
-    }
-    return true;
+    this.#reconnected.note(now.ms, vpnAddress.text);
+    const fields = { ...tunnelFields(tunnel), from: from.text };
+    this.#context.outbox.count('recv_errors.reconnected');
+    this.#context.outbox.logLimited(now, 'info', 'Peer may not know the tunnel any more, trying a new one', fields);
+    this.#handshakes.hurry(now, vpnAddress);
   }
 }

@@ -6,7 +6,11 @@
 import type { Certificate } from '../../shared/cert/certificate.ts';
 import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
 import type { CompletedHandshake, HandshakePeer } from './handshakeMachine.ts';
+import type { Now } from './now.ts';
 import { Traffic } from './tunnelStore.ts';
+
+/** How far ahead of ours a peer's clock may be before its time is cut to this. */
+export const CLOCK_MARGIN_MS = 10_000;
 
 /** A responder's memory of the exchange, to answer a repeated message 1 with the same message 2. */
 export interface AnsweredHandshake {
@@ -22,7 +26,8 @@ export interface TunnelOrigin {
   readonly generation: number;
   readonly endpoint: Endpoint | null;
   readonly answered: AnsweredHandshake | null;
-  readonly createdMs: number;
+  /** When message 2 was sent, or read. */
+  readonly created: Now;
 }
 
 export class Tunnel {
@@ -38,6 +43,11 @@ export class Tunnel {
   readonly vpnAddresses: readonly IpAddress[];
   readonly answered: AnsweredHandshake | null;
   readonly createdMs: number;
+  /**
+   * The peer's time in the handshake, by its own clock, but at most a little ahead of ours then: handshakes that are not
+   * newer are replays. A peer whose clock was far ahead once is not locked out when it goes right again.
+   */
+  readonly handshakeTimeNs: bigint;
 
   /** Null while the peer is reachable only through a relay. */
   endpoint: Endpoint | null;
@@ -50,10 +60,11 @@ export class Tunnel {
   lastUsedMs: number;
   lastSentCount: number = 0;
   lastRequeryMs: number;
-  /** recv_errors since the last inbound traffic, the time of the first of them, and of the last test for one. */
-  recvErrorCount: number = 0;
-  recvErrorMs: number = 0;
-  recvErrorTestMs: number = Number.NEGATIVE_INFINITY;
+  /** Tests for recv_errors since the last inbound traffic, and the time of the first of them. */
+  probeCount: number = 0;
+  firstProbeMs: number = 0;
+  /** When a stranger's datagram last made us test it. */
+  probedMs: number = Number.NEGATIVE_INFINITY;
   roamedFrom: Endpoint | null = null;
   roamedMs: number = 0;
 
@@ -68,14 +79,20 @@ export class Tunnel {
     this.ownCertificate = handshake.ownCertificate;
     this.vpnAddresses = handshake.peer.certificate.networks.map((network) => network.address);
     this.answered = origin.answered;
-    this.createdMs = origin.createdMs;
+    this.createdMs = origin.created.ms;
+    this.handshakeTimeNs = atMost(handshake.peer.timeNs, origin.created.unixMs + CLOCK_MARGIN_MS);
     this.endpoint = origin.endpoint;
-    this.lastUsedMs = origin.createdMs;
-    this.lastRequeryMs = origin.createdMs;
+    this.lastUsedMs = origin.created.ms;
+    this.lastRequeryMs = origin.created.ms;
   }
 
   /** The peer's first address: the one that names the peer where one name is needed. */
   get vpnAddress(): IpAddress {
     return this.vpnAddresses[0];
   }
+}
+
+function atMost(timeNs: bigint, unixMs: number): bigint {
+  const limitNs = BigInt(Math.floor(unixMs)) * 1_000_000n;
+  return timeNs < limitNs ? timeNs : limitNs;
 }

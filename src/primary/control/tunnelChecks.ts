@@ -72,7 +72,8 @@ export class TunnelChecks {
       this.#tunnels.close(tunnel, 'message counter exhausted', Farewell.Silent);
       return;
     }
-    const traffic = store.takeTraffic(tunnel.slot) | tunnel.carriedTraffic;
+    const recent = store.takeTraffic(tunnel.slot);
+    const traffic = recent | tunnel.carriedTraffic;
     const hasReceived = (traffic & Traffic.In) !== 0;
     const hasSent = (traffic & Traffic.Out) !== 0;
     tunnel.carriedTraffic = Traffic.None;
@@ -80,7 +81,8 @@ export class TunnelChecks {
       tunnel.lastUsedMs = now.ms;
     }
     if (hasReceived) {
-      this.#keepAlive(now, tunnel, hasSent, sendCount);
+      this.#keepAlive(now, tunnel, hasSent);
+      this.#prefer(now, tunnel, (recent & Traffic.In) !== 0, sendCount);
     } else {
       this.#suspect(now, tunnel, hasSent);
     }
@@ -88,16 +90,20 @@ export class TunnelChecks {
   }
 
   /** The peer is there. */
-  #keepAlive(now: Now, tunnel: Tunnel, hasSent: boolean, sendCount: number): void {
-    const { outbox, identity } = this.#context;
+  #keepAlive(now: Now, tunnel: Tunnel, hasSent: boolean): void {
     tunnel.isPendingDeletion = false;
-    tunnel.recvErrorCount = 0;
+    tunnel.probeCount = 0;
     this.#tunnels.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
     if (!hasSent) {
       this.#punch(tunnel);
     }
+  }
+
+  /** Which tunnel to a peer that is there is the best. `isInUse`: it has sent since we have the primary one. */
+  #prefer(now: Now, tunnel: Tunnel, isInUse: boolean, sendCount: number): void {
+    const { outbox, identity } = this.#context;
     if (!this.#tunnels.hosts.isPrimary(tunnel)) {
-      if (mayTakeOver(identity, tunnel, sendCount)) {
+      if (isInUse && mayTakeOver(identity, tunnel, sendCount)) {
         this.#tunnels.promote(tunnel);
         outbox.log('debug', 'Tunnel became primary', tunnelFields(tunnel));
       }

@@ -28,11 +28,15 @@ export interface TunnelRecord {
   /** Where to send; null while the peer is reachable only through a relay. */
   readonly endpoint: Endpoint | null;
   readonly isInitiator: boolean;
+  /** False: the peer has not proved yet that it has the keys; workers report the first packet that does (`onRoam`). */
+  readonly isConfirmed: boolean;
 }
 
 export const Traffic = { None: 0, In: 1, Out: 2 } as const;
 
 export interface TunnelStore extends IndexBoard {
+  /** Rows there are. */
+  readonly capacity: number;
   /**
    * Makes a row and its index visible to the workers and returns its slot, or -1 when the table is full. The send
    * counter starts at 2 (the first packet carries 3) and the replay window has 0, 1 and 2 marked: the two handshake
@@ -44,6 +48,8 @@ export interface TunnelStore extends IndexBoard {
   /** Makes this tunnel the primary one of an address. */
   setHost(address: IpAddress, slot: number): void;
   clearHost(address: IpAddress): void;
+  /** The peer has proved that it has the keys: workers need not report its packets any more. */
+  confirm(slot: number): void;
   setEndpoint(slot: number, endpoint: Endpoint | null): void;
   /** Bits of `Traffic` that workers set since the last call; reading clears them. */
   takeTraffic(slot: number): number;

@@ -2,6 +2,10 @@
  * The life of tunnels: established by a completed handshake, primary or not, moved to another endpoint, closed. The
  * only file that changes the host table and the store, so the two always say the same.
  *
+ *   we called:     establish ────────────────────────────▶ primary ─▶ close
+ *   we were called: admit ─▶ unconfirmed ─(first packet)─▶ confirm ─┘
+ *                                        └─▶ discard
+ *
  * Who decides that something should happen is elsewhere: handshakes, checks, roaming, recv_errors.
  */
 import { createHash } from 'node:crypto';
@@ -15,6 +19,7 @@ import { textsOf } from './peerFields.ts';
 import { Timers } from './timers.ts';
 import { type AnsweredHandshake, Tunnel } from './tunnel.ts';
 import type { TunnelRecord } from './tunnelStore.ts';
+import { UnconfirmedTunnels } from './unconfirmedTunnels.ts';
 
 /** Whether the peer is told that the tunnel ends. */
 export const Farewell = { Silent: false, Close: true } as const;
@@ -24,47 +29,66 @@ export class Tunnels {
   readonly hosts: HostTable = new HostTable();
   /** When each tunnel is to be checked next; `tunnelChecks.ts` takes the due ones. */
   readonly checks: Timers<Tunnel> = new Timers();
+  /** Answered, but the peer has shown no key: not in `hosts`. */
+  readonly unconfirmed: UnconfirmedTunnels;
   readonly #context: Context;
 
   constructor(context: Context) {
     this.#context = context;
+    this.unconfirmed = new UnconfirmedTunnels(context.store.capacity);
   }
 
   /**
-   * Makes a tunnel of a completed handshake: its row, its index, primary for all its addresses. Null when the table is
-   * full; the local index is released then. Send a message 2 before draining what this emits: workers may use the
-   * tunnel at once, and the peer knows it only by that message.
+   * Makes a tunnel of a handshake that we started: its row, its index, primary for all its addresses, as message 2 proves
+   * who wrote it. Null when the table is full; the local index is released then.
    */
-  establish(
-    now: Now,
-    handshake: CompletedHandshake,
-    endpoint: Endpoint | null,
-    answered: AnsweredHandshake | null,
-  ): Tunnel | null {
-    const { outbox, remotes } = this.#context;
-    const tunnel = this.#publish(now, handshake, endpoint, answered);
-    if (tunnel === null) {
-      return null;
+  establish(now: Now, handshake: CompletedHandshake, endpoint: Endpoint | null): Tunnel | null {
+    const tunnel = this.#publish(now, handshake, endpoint, null);
+    if (tunnel !== null) {
+      this.#enter(now, tunnel);
     }
-    remotes.join(tunnel.vpnAddresses);
-    remotes.unblock(tunnel.vpnAddress);
-    if (endpoint !== null) {
-      remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, endpoint);
-    }
-    const shadowed = this.hosts.byRemoteIndex(tunnel.remoteIndex);
-    if (shadowed !== null) {
-      outbox.log('info', 'New host shadows existing host remoteIndex', {
-        remoteIndex: tunnel.remoteIndex,
-        vpnAddrs: textsOf(tunnel.vpnAddresses),
-        oldVpnAddrs: textsOf(shadowed.vpnAddresses),
-      });
-    }
-    this.hosts.add(tunnel);
-    this.#setHosts(tunnel);
-    this.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
-    outbox.push({ kind: 'hostUp', addresses: tunnel.vpnAddresses, slot: tunnel.slot });
-    this.#evictSurplus(tunnel);
     return tunnel;
+  }
+
+  /**
+   * Makes an unconfirmed tunnel of a handshake that we answered, and asks the peer for its first packet; others of the
+   * same kind give way to it. Null when the table is full; the local index is released then. Send message 2 before
+   * draining what this emits: the peer knows the tunnel only by that message.
+   */
+  admit(now: Now, handshake: CompletedHandshake, endpoint: Endpoint, answered: AnsweredHandshake): Tunnel | null {
+    const vpnAddress = handshake.peer.certificate.networks[0].address;
+    for (let old = this.unconfirmed.surplusFor(vpnAddress); old !== null; ) {
+      this.#context.outbox.count('handshakes.unconfirmed_evicted');
+      this.discard(old, 'too many unconfirmed tunnels');
+      old = this.unconfirmed.surplusFor(vpnAddress);
+    }
+    const tunnel = this.#publish(now, handshake, endpoint, answered);
+    if (tunnel !== null) {
+      this.unconfirmed.add(tunnel);
+      this.test(tunnel, null);
+    }
+    return tunnel;
+  }
+
+  /** The first authentic packet came, from `endpoint` (null: from where message 1 came): a tunnel like any other now. */
+  confirm(now: Now, tunnel: Tunnel, endpoint: Endpoint | null): void {
+    const { store } = this.#context;
+    this.unconfirmed.remove(tunnel);
+    if (endpoint !== null && endpoint.text !== tunnel.endpoint?.text) {
+      tunnel.endpoint = endpoint;
+      store.setEndpoint(tunnel.slot, endpoint);
+    }
+    this.#enter(now, tunnel);
+    store.confirm(tunnel.slot);
+  }
+
+  /** Removes an unconfirmed tunnel without a word to anybody. */
+  discard(tunnel: Tunnel, reason: string): void {
+    const { outbox, localIndexes } = this.#context;
+    this.unconfirmed.remove(tunnel);
+    localIndexes.release(tunnel.localIndex);
+    const { slot, localIndex } = tunnel;
+    outbox.push({ kind: 'tunnelClosed', slot, localIndex, addresses: [], isLast: false, reason });
   }
 
   /**
@@ -73,7 +97,7 @@ export class Tunnels {
    */
   dismiss(handshake: CompletedHandshake, endpoint: Endpoint): void {
     const { outbox, store, localIndexes } = this.#context;
-    const slot = store.publish(recordOf(handshake, endpoint));
+    const slot = store.publish(recordOf(handshake, endpoint, true));
     if (slot >= 0) {
       this.#sendClose(slot);
       outbox.push({
@@ -155,11 +179,24 @@ export class Tunnels {
     });
   }
 
+  /** As `test`, for what a stranger's datagram gave reason to: these must not multiply. False when it is too soon. */
+  probe(now: Now, tunnel: Tunnel): boolean {
+    const isTime = now.ms - tunnel.probedMs >= PROBE_INTERVAL_MS;
+    if (isTime) {
+      tunnel.probedMs = now.ms;
+      this.test(tunnel, null);
+    }
+    return isTime;
+  }
+
   /** Ends every tunnel with a message to its peer; those that need a relay go before the relays themselves. */
   closeAll(): void {
     const tunnels = [...this.hosts.all()].sort((a, b) => Number(a.endpoint !== null) - Number(b.endpoint !== null));
     for (const tunnel of tunnels) {
       this.close(tunnel, 'shutdown', Farewell.Close);
+    }
+    for (const tunnel of this.unconfirmed.all()) {
+      this.discard(tunnel, 'shutdown');
     }
   }
 
@@ -170,7 +207,7 @@ export class Tunnels {
     answered: AnsweredHandshake | null,
   ): Tunnel | null {
     const { store, outbox, localIndexes } = this.#context;
-    const slot = store.publish(recordOf(handshake, endpoint));
+    const slot = store.publish(recordOf(handshake, endpoint, answered === null));
     if (slot < 0) {
       localIndexes.release(handshake.localIndex);
       outbox.count('tunnels.table_full');
@@ -178,8 +215,39 @@ export class Tunnels {
       return null;
     }
     const generation = store.generation(slot);
+    return new Tunnel({ handshake, slot, generation, endpoint, answered, created: now });
+  }
+
+  /** Primary for all its addresses, its endpoint learned. */
+  #enter(now: Now, tunnel: Tunnel): void {
+    const { outbox, remotes } = this.#context;
+    remotes.join(tunnel.vpnAddresses);
+    remotes.unblock(tunnel.vpnAddress);
+    if (tunnel.endpoint !== null) {
+      remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, tunnel.endpoint);
+    }
+    const shadowed = this.hosts.byRemoteIndex(tunnel.remoteIndex);
+    if (shadowed !== null) {
+      outbox.log('info', 'New host shadows existing host remoteIndex', {
+        remoteIndex: tunnel.remoteIndex,
+        vpnAddrs: textsOf(tunnel.vpnAddresses),
+        oldVpnAddrs: textsOf(shadowed.vpnAddresses),
+      });
+    }
     outbox.count('tunnels.established');
-    return new Tunnel({ handshake, slot, generation, endpoint, answered, createdMs: now.ms });
+    this.#carryTraffic(tunnel);
+    this.hosts.add(tunnel);
+    this.#setHosts(tunnel);
+    this.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
+    outbox.push({ kind: 'hostUp', addresses: tunnel.vpnAddresses, slot: tunnel.slot });
+    this.#evictSurplus(tunnel);
+  }
+
+  /** What came through the peer's other tunnels so far does not say that it uses them beside the new one. */
+  #carryTraffic(newest: Tunnel): void {
+    for (const tunnel of new Set(newest.vpnAddresses.flatMap((address) => this.hosts.tunnelsTo(address)))) {
+      tunnel.carriedTraffic |= this.#context.store.takeTraffic(tunnel.slot);
+    }
   }
 
   #setHosts(tunnel: Tunnel): void {
@@ -192,7 +260,8 @@ export class Tunnels {
     for (const address of newest.vpnAddresses) {
       const tunnels = this.hosts.tunnelsTo(address);
       if (tunnels.length > TUNNELS_PER_ADDRESS_MAX) {
-        const oldest = tunnels.reduce((a, b) => (b.createdMs < a.createdMs ? b : a), tunnels[tunnels.length - 1]);
+        const others = tunnels.filter((tunnel) => tunnel !== newest);
+        const oldest = others.reduce((a, b) => (b.createdMs < a.createdMs ? b : a), others[others.length - 1]);
         this.close(oldest, 'too many tunnels to one host', Farewell.Silent);
       }
     }
@@ -209,7 +278,7 @@ export function requestDigest(packet: Uint8Array): string {
   return createHash('sha256').update(packet.subarray(HEADER_BYTES)).digest('base64');
 }
 
-function recordOf(handshake: CompletedHandshake, endpoint: Endpoint | null): TunnelRecord {
+function recordOf(handshake: CompletedHandshake, endpoint: Endpoint | null, isConfirmed: boolean): TunnelRecord {
   const { certificate } = handshake.peer;
   return {
     localIndex: handshake.localIndex,
@@ -221,7 +290,10 @@ function recordOf(handshake: CompletedHandshake, endpoint: Endpoint | null): Tun
     vpnAddresses: certificate.networks.map((network) => network.address),
     endpoint,
     isInitiator: handshake.isInitiator,
+    isConfirmed,
   };
 }
 
+/** How often strangers may make us test one tunnel. */
+const PROBE_INTERVAL_MS = 100;
 const NO_BODY = new Uint8Array(0);

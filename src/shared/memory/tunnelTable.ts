@@ -26,6 +26,7 @@ const ADDRESS_COUNT = 6;
 const ORDINAL = 7;
 const SEND_KEY = 8;
 const RECEIVE_KEY = 16;
+const UNCONFIRMED = 24;
 const SEND_COUNTER = 32;
 const TRAFFIC_IN = 34;
 const TRAFFIC_OUT = 35;
@@ -119,6 +120,11 @@ export class TunnelTable {
   /** A copy; the caller wipes it after use. */
   copyReceiveKey(slot: number): Uint8Array {
     return this.#copyKey(slot, RECEIVE_KEY);
+  }
+
+  /** Whether the peer has yet to prove that it has the keys: the primary wants to hear of its packets. */
+  isUnconfirmed(slot: number): boolean {
+    return Atomics.load(this.words, slot * ROW_WORDS + UNCONFIRMED) !== 0;
   }
 
   certificateVersion(slot: number): 1 | 2 {
@@ -216,6 +222,7 @@ export class TunnelTable {
     words[base + CERTIFICATE_VERSION] = row.certificateVersion;
     words[base + CERTIFICATE_BYTES] = row.certificate.length;
     words[base + ORDINAL] = row.ordinal;
+    words[base + UNCONFIRMED] = 0;
     words[base + TRAFFIC_IN] = 0;
     words[base + TRAFFIC_OUT] = 0;
     words[base + ENDPOINT_PORT] = 0;
@@ -229,6 +236,11 @@ export class TunnelTable {
     resetSendCounter(words, this.counterCell(slot), row.lastCounter);
     resetReplayWindow(this.windows, this.window(slot), row.lastCounter);
     Atomics.store(words, base + GENERATION, (free | 1) + 1);
+  }
+
+  /** A row that is written is confirmed; the contrary is to be said before its index is published. */
+  setUnconfirmed(slot: number, isUnconfirmed: boolean): void {
+    Atomics.store(this.words, slot * ROW_WORDS + UNCONFIRMED, isUnconfirmed ? 1 : 0);
   }
 
   /** Changes the endpoint; port 0 (and any address) means none. */

@@ -24,7 +24,9 @@ export class TunnelContext {
   readonly destination: number;
   hasEndpoint = false;
   endpointGeneration = -1;
-  /** Monotonic ms before which this process does not report a differing source again. */
+  /** The row said so when last asked; a row that is confirmed stays so. */
+  isUnconfirmed: boolean;
+  /** Monotonic ms before which this process does not report a differing source, or a first packet, again. */
   roamReportMs = 0;
 
   constructor(table: TunnelTable, slot: number, generation: number, keys: readonly [AeadKey, AeadKey], at: number) {
@@ -33,6 +35,7 @@ export class TunnelContext {
     this.localIndex = table.localIndex(slot);
     this.remoteIndex = table.remoteIndex(slot);
     this.ordinal = table.ordinal(slot);
+    this.isUnconfirmed = table.isUnconfirmed(slot);
     this.sendKey = keys[0];
     this.receiveKey = keys[1];
     this.destination = at;
@@ -98,6 +101,12 @@ export class TunnelContexts {
   refreshEndpoint(context: TunnelContext): boolean {
     const generation = this.tunnels.endpointGeneration(context.slot);
     return generation === context.endpointGeneration ? context.hasEndpoint : this.#copyEndpoint(context);
+  }
+
+  /** Asks the row again whether the peer has yet to prove that it has the keys. */
+  refreshUnconfirmed(context: TunnelContext): boolean {
+    context.isUnconfirmed = this.tunnels.isUnconfirmed(context.slot);
+    return context.isUnconfirmed;
   }
 
   /** Wipes what was derived from a slot whose tunnel ended. */

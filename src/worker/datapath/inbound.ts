@@ -26,6 +26,7 @@ import type { DatagramSource } from '../ports/contracts.ts';
 import type { Punts } from '../punts.ts';
 import { EARLY_BYTES_MAX, EarlyPackets } from './earlyPackets.ts';
 import type { Firewall } from './firewall.ts';
+import { HeldMessages } from './heldMessages.ts';
 import type { LighthouseRequests } from './lighthouseRequests.ts';
 import type { Peers } from './peers.ts';
 import type { RecvErrors } from './recvErrors.ts';
@@ -63,7 +64,7 @@ export interface InboundRules {
   readonly peers: Peers;
   readonly recvErrors: RecvErrors;
   /** null: this node is no lighthouse, all lighthouse messages are for its own client. */
-  readonly lighthouse: LighthouseRequests | null;
+  readonly lighthouse: Pick<LighthouseRequests, 'handle'> | null;
 }
 
 /** A source that keeps differing from the tunnel's endpoint (refused, or flapping) is reported no more often. */
@@ -93,6 +94,7 @@ export class Inbound {
   readonly #metrics: Float64Array;
   readonly #lost: Float64Array;
   readonly #early: EarlyPackets;
+  readonly #held: HeldMessages;
   /** Where an early packet and its source lie while they are received. */
   readonly #earlyDatagram: number;
   readonly #earlySource: number;
@@ -106,6 +108,7 @@ export class Inbound {
     this.#metrics = parts.metrics;
     this.#lost = parts.metrics.subarray(METRIC['network.packets.lost']);
     this.#early = new EarlyPackets(parts.arena);
+    this.#held = new HeldMessages(parts.arena);
     this.#earlyDatagram = parts.arena.allocate(EARLY_BYTES_MAX, 64);
     this.#earlySource = parts.arena.allocate(SOCKADDR_BYTES, 64);
   }
@@ -203,6 +206,19 @@ export class Inbound {
         this.#receiveEarly(index);
       }
     }
+    this.#handleHeld();
+  }
+
+  /** What came through tunnels that the primary had not heard of yet, and has by now. */
+  #handleHeld(): void {
+    const { arena, contexts } = this.#parts;
+    for (const { slot, body } of this.#held.takeConfirmed(contexts, this.#nowMs)) {
+      const context = contexts.at(slot);
+      if (context !== null) {
+        arena.bytes.set(body, this.#earlyDatagram);
+        this.#lighthouse(context, this.#earlyDatagram, body.length);
+      }
+    }
   }
 
   #noTunnel(remoteIndex: number, offset: number, length: number, source: number): void {
@@ -263,15 +279,21 @@ export class Inbound {
       this.#test(context, subtype, offset, length, isAtEndpoint);
     } else if (type === MessageType.Lighthouse) {
       metrics[METRIC['messages.rx.lighthouse']]++;
-      const { lighthouse } = this.#rules;
-      if (lighthouse === null || !lighthouse.handle(context, offset, length)) {
-        punts.lighthouse(context, offset, length);
+      if (!context.isUnconfirmed || !this.#held.keep(context, offset, length, this.#nowMs)) {
+        this.#lighthouse(context, offset, length);
       }
     } else if (type === MessageType.CloseTunnel) {
       metrics[METRIC['messages.rx.close_tunnel']]++;
       punts.close(context);
     } else {
       metrics[METRIC['messages.rx.control']]++;
+    }
+  }
+
+  #lighthouse(context: TunnelContext, offset: number, length: number): void {
+    const { lighthouse } = this.#rules;
+    if (lighthouse === null || !lighthouse.handle(context, offset, length)) {
+      this.#parts.punts.lighthouse(context, offset, length);
     }
   }
 
@@ -310,17 +332,23 @@ export class Inbound {
     }
   }
 
-  /** Whether the packet came from the tunnel's endpoint; if not, the primary hears of it (a bounded number of times). */
+  /**
+   * Whether the packet came from the tunnel's endpoint. If not, and if it is the first that proves that the peer has the
+   * keys, the primary hears of it (a bounded number of times).
+   */
   #noteSource(context: TunnelContext, source: number): boolean {
     const { arena, contexts, punts, family } = this.#parts;
-    if (contexts.refreshEndpoint(context) && isSameSocketAddress(arena, context.destination, source, family)) {
+    const isAtEndpoint =
+      contexts.refreshEndpoint(context) && isSameSocketAddress(arena, context.destination, source, family);
+    const isUnconfirmed = context.isUnconfirmed && contexts.refreshUnconfirmed(context);
+    if (isAtEndpoint && !isUnconfirmed) {
       return true;
     }
     if (this.#nowMs >= context.roamReportMs) {
       context.roamReportMs = this.#nowMs + ROAM_REPORT_MS;
       punts.roam(context, source);
     }
-    return false;
+    return isAtEndpoint;
   }
 
   #isOwnNetwork(source: number): boolean {

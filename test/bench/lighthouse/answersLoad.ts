@@ -256,7 +256,7 @@ class Load {
     const { certificate } = handshake.peer;
     const endpoint = { address: ip(this.#plan.address), port: this.#plan.port, text: '' };
     const vpnAddresses = certificate.networks.map((network) => network.address);
-    const slot = this.#rows.publish({ ...handshake, certificate, vpnAddresses, endpoint });
+    const slot = this.#rows.publish({ ...handshake, certificate, vpnAddresses, endpoint, isConfirmed: true });
     if (slot < 0) {
       throw new Error('no room for a tunnel');
     }

@@ -7,6 +7,7 @@ import { Handshakes, PENDING_MAX } from '../../../src/primary/control/handshakes
 import type { Now } from '../../../src/primary/control/now.ts';
 import { Remotes } from '../../../src/primary/control/remotes.ts';
 import { Farewell, Tunnels } from '../../../src/primary/control/tunnels.ts';
+import { UNCONFIRMED_PER_HOST_MAX } from '../../../src/primary/control/unconfirmedTunnels.ts';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { addressFromBytes, type Endpoint } from '../../../src/shared/ip/address.ts';
 import { ep, ip } from '../../support/addresses.ts';
@@ -39,7 +40,14 @@ class Parts {
     });
     this.tunnels = new Tunnels(this.context);
     this.handshakes = new Handshakes(this.context, this.tunnels);
-    this.answers = new HandshakeAnswers(this.context, this.tunnels);
+    this.answers = new HandshakeAnswers(this.context, this.tunnels, this.handshakes);
+  }
+
+  /** A worker reports the first packet of the one unconfirmed tunnel. */
+  confirm(now: Now, from: Endpoint): void {
+    const [{ slot, generation }] = this.tunnels.unconfirmed.all();
+    expect(this.answers.onPacket(now, slot, generation, from)).to.equal(true);
+    expect(this.answers.onPacket(now, slot, generation, from)).to.equal(false);
   }
 
   /** The datagrams among the effects since the last call. */
@@ -122,8 +130,10 @@ describe('handshakes and tunnels', () => {
     a.context.remotes.report(A, B, [B_ENDPOINT], []);
     a.handshakes.start(moment(0), B);
     b.answers.onRequest(moment(0), a.datagrams()[0], A_ENDPOINT);
-    const kinds = b.drain().map((effect) => effect.kind);
-    expect(kinds.indexOf('sendDatagram')).to.be.within(0, kinds.indexOf('hostUp') - 1);
+    const effects = b.drain();
+    const kinds = effects.map((effect) => effect.kind);
+    expect(kinds.indexOf('sendDatagram')).to.be.within(0, kinds.indexOf('sendSealed') - 1);
+    expect(kinds).not.to.include('hostUp');
   });
 
   it('do not start for an own address, nor twice for one address, nor without limit', () => {
@@ -162,7 +172,7 @@ describe('handshakes and tunnels', () => {
     expect(queries).to.deep.equal([0, 1000]);
   });
 
-  it('move a tunnel to a preferred source when the peer repeats its message 1 from there', () => {
+  it('ask at a preferred source from where message 1 is repeated, and go nowhere unless the peer answers there', () => {
     const a = new Parts(13, '10.0.0.1/24');
     const b = new Parts(14, '10.0.0.2/24');
     const range = { address: ip('192.168.0.0'), bits: 16, text: '192.168.0.0/16' };
@@ -171,11 +181,85 @@ describe('handshakes and tunnels', () => {
     a.handshakes.start(moment(0), B);
     const [request] = a.datagrams();
     b.answers.onRequest(moment(0), request, A_ENDPOINT);
+    b.confirm(moment(5), A_ENDPOINT);
     b.drain();
-    b.answers.onRequest(moment(10), request, ep('192.168.1.1:4242'));
-    expect(b.tunnels.hosts.primary(A)?.endpoint?.text).to.equal('192.168.1.1:4242');
-    expect(b.drain().map((effect) => effect.kind)).to.deep.equal(['count', 'sendDatagram', 'sendSealed', 'log']);
-    b.answers.onRequest(moment(20), request, A_ENDPOINT);
-    expect(b.tunnels.hosts.primary(A)?.endpoint?.text).to.equal('192.168.1.1:4242');
+    const preferred = ep('192.168.1.1:4242');
+    b.answers.onRequest(moment(10), request, preferred);
+    const effects = b.drain();
+    expect(effects.map((effect) => effect.kind)).to.deep.equal(['count', 'sendDatagram', 'sendSealed', 'log']);
+    expect(effects.flatMap((effect) => ('endpoint' in effect ? [effect.endpoint] : []))).to.deep.equal([
+      preferred,
+      preferred,
+    ]);
+    expect(b.tunnels.hosts.primary(A)?.endpoint?.text).to.equal(A_ENDPOINT.text);
+  });
+});
+
+describe('a tunnel that its initiator has not used yet', () => {
+  /** One forged or honest message 1 of node 10.0.0.n, as it reaches b. */
+  function call(b: Parts, n: number, ms: number, from: Endpoint, seed: number = n): void {
+    const a = new Parts(1000 + seed, `10.0.0.${n}/24`);
+    a.context.remotes.report(ip(`10.0.0.${n}`), B, [B_ENDPOINT], []);
+    a.handshakes.start(moment(ms), B);
+    b.answers.onRequest(moment(ms), a.datagrams()[0], from);
+  }
+
+  it('is asked four times within three seconds and gone after five', () => {
+    const b = new Parts(20, '10.0.0.2/24');
+    call(b, 1, 0, A_ENDPOINT);
+    const seen: [number, string][] = [];
+    for (let ms = 0; ms <= 6000; ms += 100) {
+      b.answers.onTimer(moment(ms));
+      const kinds = b.drain().map(({ kind }) => kind);
+      seen.push(
+        ...kinds.filter((kind) => kind !== 'count' && kind !== 'log').map((kind): [number, string] => [ms, kind]),
+      );
+    }
+    expect(seen).to.deep.equal([
+      [0, 'sendDatagram'],
+      [0, 'sendSealed'],
+      [200, 'sendSealed'],
+      [800, 'sendSealed'],
+      [2600, 'sendSealed'],
+      [5000, 'tunnelClosed'],
+    ]);
+    expect([b.context.localIndexes.size, b.answers.nextMs]).to.deep.equal([0, null]);
+  });
+
+  it('gives way to a newer one when there are too many, those of the busiest source first', () => {
+    const b = new Parts(21, '10.0.0.2/24', 64);
+    const hostsOf = (): string[] => b.tunnels.unconfirmed.all().map((tunnel) => tunnel.endpoint?.text ?? '');
+    call(b, 1, 0, A_ENDPOINT);
+    for (let n = 0; n < UNCONFIRMED_PER_HOST_MAX + 2; n++) {
+      call(b, 1, 1 + n, ep(`198.51.100.1:${n + 1}`), 100 + n);
+    }
+    expect(hostsOf()).to.deep.equal([A_ENDPOINT.text, '198.51.100.1:4', '198.51.100.1:5', '198.51.100.1:6']);
+    for (let n = 3; n < 20; n++) {
+      call(b, n, 50 + n, ep(`198.51.100.2:${n}`));
+    }
+    // An eighth of the table, whoever they claim to be.
+    expect(hostsOf()).to.have.length(8);
+    expect(hostsOf()[0]).to.equal(A_ENDPOINT.text);
+    expect(b.context.localIndexes.size).to.equal(8);
+    expect(b.tunnels.hosts.size).to.equal(0);
+  });
+
+  it('lets our own handshake wait for one interval, and makes it needless when it is confirmed by then', () => {
+    const b = new Parts(22, '10.0.0.2/24');
+    b.context.remotes.report(B, A, [A_ENDPOINT], []);
+    call(b, 1, 0, A_ENDPOINT);
+    b.drain();
+    b.handshakes.start(moment(10), A);
+    expect(b.datagrams()).to.deep.equal([]);
+    b.confirm(moment(50), A_ENDPOINT);
+    expect([b.handshakes.size, b.context.localIndexes.size]).to.deep.equal([0, 1]);
+
+    const c = new Parts(23, '10.0.0.2/24');
+    c.context.remotes.report(B, A, [A_ENDPOINT], []);
+    call(c, 1, 0, ep('198.51.100.1:1'));
+    c.drain();
+    c.handshakes.start(moment(10), A);
+    c.handshakes.onTimer(moment(110));
+    expect(c.datagrams()).to.have.length(1);
   });
 });

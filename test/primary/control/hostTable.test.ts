@@ -30,7 +30,14 @@ function tunnel(slot: number, networks: readonly string[], remoteIndex: number =
     },
   };
   const answered = { requestDigest: `digest ${slot}`, answer: new Uint8Array(0) };
-  return new Tunnel({ handshake, slot, generation: 2, endpoint: ep('192.0.2.1:1'), answered, createdMs: slot });
+  return new Tunnel({
+    handshake,
+    slot,
+    generation: 2,
+    endpoint: ep('192.0.2.1:1'),
+    answered,
+    created: { ms: slot, unixMs: slot },
+  });
 }
 
 describe('host table', () => {

@@ -1,0 +1,80 @@
+import { expect } from 'chai';
+import { describe, it } from 'mocha';
+import type { TunnelContext } from '../../../src/shared/tunnel/tunnelContext.ts';
+import { MessageType } from '../../../src/shared/wire/header.ts';
+import { ipv4, udp } from '../../shared/firewall/packets.ts';
+import { makeCa, makeHost, prefixes } from '../../support/certificates.ts';
+import { connect, DataPlane, type DataPlaneOptions } from '../../support/dataPlane.ts';
+import { Random } from '../../support/random.ts';
+
+const LEFT = '10.1.0.1';
+const RIGHT = '10.1.0.2';
+
+function planes(options: Partial<DataPlaneOptions> = {}): [DataPlane, DataPlane] {
+  const random = new Random(12);
+  const ca = makeCa(random);
+  const left = makeHost(random, ca, { networks: prefixes(`${LEFT}/16`) });
+  const right = makeHost(random, ca, { networks: prefixes(`${RIGHT}/16`) });
+  return [
+    new DataPlane({ host: left, underlay: '192.0.2.1', peerUnderlay: '192.0.2.2', ...options }),
+    new DataPlane({ host: right, underlay: '192.0.2.2', peerUnderlay: '192.0.2.1', ...options }),
+  ];
+}
+
+describe('data path, a tunnel that is not confirmed', () => {
+  it('has its packets reported, also those from its endpoint, until it is; none has to wait', () => {
+    const [left, right] = planes();
+    connect(left, right, 0);
+    right.tables.tunnels.setUnconfirmed(0, true);
+    const payload = udp(4000, 7, 20);
+    const packet = ipv4({ source: LEFT, destination: RIGHT, protocol: 17, payload });
+    const turn = (nowMs: number): number => {
+      left.tun.send(packet);
+      left.turn(nowMs);
+      left.udp.transfer(right.udp);
+      right.turn(nowMs);
+      return right.reported.filter((punt) => punt.kind === 'roam').length;
+    };
+    expect([1000, 1010, 1249, 1250, 1260].map(turn)).to.deep.equal([1, 1, 1, 2, 2]);
+    expect(right.reported[0]).to.deep.include({ kind: 'roam', slot: 0, port: 4242 });
+    right.tables.tunnels.setUnconfirmed(0, false);
+    expect([2000, 3000].map(turn)).to.deep.equal([2, 2]);
+    expect(right.tun.written).to.have.length(7);
+    expect(right.contexts.at(0)?.isUnconfirmed).to.equal(false);
+  });
+
+  it('keeps its lighthouse messages until its host is entered, and no longer', () => {
+    const handled: [number, number][] = [];
+    const handle = (context: TunnelContext, _offset: number, length: number): boolean => {
+      handled.push([context.slot, length]);
+      return true;
+    };
+    const [left, right] = planes({ lighthouse: { handle } });
+    const send = (slot: number, length: number, nowMs: number): void => {
+      left.sender.send(left.contexts.at(slot)!, MessageType.Lighthouse, 0, 0, left.arena.allocate(length, 8), length);
+      left.turn(nowMs);
+      left.udp.transfer(right.udp);
+      right.turn(nowMs);
+    };
+    for (const slot of [0, 1, 2]) {
+      connect(left, right, slot);
+      right.tables.tunnels.setUnconfirmed(slot, true);
+    }
+    for (const length of [10, 11, 12, 13]) {
+      send(0, length, 1000);
+    }
+    send(1, 20, 1000);
+    send(2, 30, 1000);
+    right.inbound.release(1001, 1);
+    expect(handled).to.deep.equal([]);
+    right.tables.tunnels.setUnconfirmed(0, false);
+    right.tables.tunnels.clear(1);
+    right.inbound.release(1100, 1);
+    expect(handled).to.deep.equal([10, 11, 12, 13].map((length) => [0, length]));
+    send(0, 14, 1100);
+    right.tables.tunnels.setUnconfirmed(2, false);
+    right.inbound.release(3001, 3);
+    expect(handled.slice(4)).to.deep.equal([[0, 14]]);
+    expect(right.reported.filter((punt) => punt.kind === 'lighthouse')).to.deep.equal([]);
+  });
+});
