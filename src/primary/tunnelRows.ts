@@ -8,6 +8,7 @@ import { type Endpoint, type IpAddress, writeMapped } from '../shared/ip/address
 import { addressWords } from '../shared/ip/networkWords.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
+import { Proof } from '../shared/memory/tunnelTable.ts';
 import type { TunnelRecord, TunnelStore } from './control/tunnelStore.ts';
 
 /** The two handshake messages used counters 1 and 2 in both directions (Nebula protocol: counters). */
@@ -60,7 +61,9 @@ export class TunnelRows implements TunnelStore {
       lastCounter: HANDSHAKE_COUNTERS,
     });
     this.setEndpoint(slot, record.endpoint);
-    tunnels.setUnconfirmed(slot, !record.isConfirmed);
+    if (!record.isConfirmed) {
+      tunnels.wantProof(slot, record.isInitiator ? Proof.Answer : Proof.Packet);
+    }
     if (!indexes.insert(record.localIndex, slot)) {
       tunnels.clear(slot);
       this.#free.push(slot);
@@ -105,7 +108,7 @@ export class TunnelRows implements TunnelStore {
   }
 
   confirm(slot: number): void {
-    this.#tables.tunnels.setUnconfirmed(slot, false);
+    this.#tables.tunnels.wantProof(slot, Proof.None);
   }
 
   setEndpoint(slot: number, endpoint: Endpoint | null): void {

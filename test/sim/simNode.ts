@@ -295,7 +295,9 @@ export class SimNode {
     }
     row.received.add(counter);
     row.traffic |= Traffic.In;
-    if (row.endpoint?.text !== from.text || !row.isConfirmed) {
+    const isRequest = headerType(bytes, 0) === MessageType.Test && headerSubtype(bytes, 0) === Subtype.TestRequest;
+    const isProof = !row.isConfirmed && !(isRequest && row.record.isInitiator);
+    if (isProof || (row.isConfirmed && row.endpoint?.text !== from.text)) {
       this.control.onRoam(now, row.slot, row.generation, from);
       this.settle(now);
     }

@@ -69,11 +69,14 @@ export class HandshakeAnswers {
     const { outbox, remoteFilter } = this.#context;
     const { certificate } = tunnel.peer;
     const isAllowed = remoteFilter.allowsAll(tunnel.vpnAddresses, from.address);
-    if (this.#tunnels.hosts.primary(tunnel.vpnAddress) !== null) {
+    if (!tunnel.isInitiator && this.#tunnels.hosts.primary(tunnel.vpnAddress) !== null) {
       outbox.log('info', 'Taking new handshake', peerFields(certificate, from));
     }
     this.#tunnels.confirm(now, tunnel, isAllowed ? from : null);
     this.#handshakes.withdraw(tunnel.vpnAddresses);
+    if (tunnel.isInitiator) {
+      return true;
+    }
     outbox.count('handshakes.completed');
     outbox.log('info', this.#hasCommonNetwork(certificate) ? RECEIVED : `${RECEIVED}, but no vpnNetworks in common`, {
       ...peerFields(certificate, from),
@@ -99,7 +102,7 @@ export class HandshakeAnswers {
   #expire(now: Now, tunnel: Tunnel): void {
     const { outbox } = this.#context;
     outbox.count('handshakes.unconfirmed_expired');
-    outbox.logLimited(now, 'info', 'Whoever called in the name of a host has not shown its key', tunnelFields(tunnel));
+    outbox.logLimited(now, 'info', tunnel.isInitiator ? UNUSED : UNPROVED, tunnelFields(tunnel));
     this.#tunnels.discard(tunnel, 'never confirmed');
   }
 
@@ -184,4 +187,6 @@ export class HandshakeAnswers {
 }
 
 const RECEIVED = 'Handshake message received';
+const UNPROVED = 'Whoever called in the name of a host has not shown its key';
+const UNUSED = 'A peer does not use the tunnel that should replace another';
 const STAGE_2 = { stage: 2, style: 'ix_psk0' } as const;

@@ -18,7 +18,6 @@ import type { Now } from './now.ts';
 import { tunnelFields } from './peerFields.ts';
 import { RecentKeys } from './recentKeys.ts';
 import type { Tunnel } from './tunnel.ts';
-import { Traffic } from './tunnelStore.ts';
 import { Farewell, type Tunnels } from './tunnels.ts';
 
 /** So many probes in a row without an authentic packet, and ... */
@@ -82,13 +81,9 @@ export class RecvErrors {
 
   /** Asks for a sign of life, and counts how often that has been done since there was one. */
   #probe(now: Now, tunnel: Tunnel): void {
-    const traffic = this.#context.store.takeTraffic(tunnel.slot);
-    tunnel.carriedTraffic |= traffic;
-    if ((traffic & Traffic.In) !== 0) {
-      tunnel.probeCount = 0;
-    }
+    const isFirst = !this.#tunnels.isDoubtful(tunnel);
     if (this.#tunnels.probe(now, tunnel)) {
-      tunnel.firstProbeMs = tunnel.probeCount === 0 ? now.ms : tunnel.firstProbeMs;
+      tunnel.firstProbeMs = isFirst ? now.ms : tunnel.firstProbeMs;
       tunnel.probeCount++;
     }
   }

@@ -28,7 +28,10 @@ export interface TunnelRecord {
   /** Where to send; null while the peer is reachable only through a relay. */
   readonly endpoint: Endpoint | null;
   readonly isInitiator: boolean;
-  /** False: the peer has not proved yet that it has the keys; workers report the first packet that does (`onRoam`). */
+  /**
+   * False: the peer has not proved yet that it has the keys, or (we are the initiator) that it still has them; workers
+   * report the first packet that does (`ControlPlane.onRoam`).
+   */
   readonly isConfirmed: boolean;
 }
 

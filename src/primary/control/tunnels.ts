@@ -2,9 +2,9 @@
  * The life of tunnels: established by a completed handshake, primary or not, moved to another endpoint, closed. The
  * only file that changes the host table and the store, so the two always say the same.
  *
- *   we called:     establish ────────────────────────────▶ primary ─▶ close
- *   we were called: admit ─▶ unconfirmed ─(first packet)─▶ confirm ─┘
- *                                        └─▶ discard
+ *   we called:      establish ───────(no other tunnel)──────▶ primary ─▶ close
+ *                      └───────▶ unconfirmed ─(first packet)─▶ confirm ─┘
+ *   we were called: admit ────────┘        └─▶ discard
  *
  * Who decides that something should happen is elsewhere: handshakes, checks, roaming, recv_errors.
  */
@@ -18,7 +18,7 @@ import type { Now } from './now.ts';
 import { textsOf } from './peerFields.ts';
 import { Timers } from './timers.ts';
 import { type AnsweredHandshake, Tunnel } from './tunnel.ts';
-import type { TunnelRecord } from './tunnelStore.ts';
+import { Traffic, type TunnelRecord } from './tunnelStore.ts';
 import { UnconfirmedTunnels } from './unconfirmedTunnels.ts';
 
 /** Whether the peer is told that the tunnel ends. */
@@ -39,12 +39,20 @@ export class Tunnels {
   }
 
   /**
-   * Makes a tunnel of a handshake that we started: its row, its index, primary for all its addresses, as message 2 proves
-   * who wrote it. Null when the table is full; the local index is released then.
+   * Makes a tunnel of a handshake that we started: message 2 proves who wrote it, so it is primary for all its addresses.
+   * Only one that would replace a tunnel that works is unconfirmed first: strangers can make the peer forget what it
+   * answered. Null when the table is full; the local index is released then.
    */
-  establish(now: Now, handshake: CompletedHandshake, endpoint: Endpoint | null): Tunnel | null {
-    const tunnel = this.#publish(now, handshake, endpoint, null);
-    if (tunnel !== null) {
+  establish(now: Now, handshake: CompletedHandshake, endpoint: Endpoint): Tunnel | null {
+    const isReplacement = this.#wouldReplace(handshake);
+    const tunnel = this.#publish(now, handshake, endpoint, null, !isReplacement);
+    if (tunnel === null) {
+      return null;
+    }
+    if (isReplacement) {
+      this.unconfirmed.add(tunnel);
+      this.test(tunnel, null);
+    } else {
       this.#enter(now, tunnel);
     }
     return tunnel;
@@ -62,7 +70,7 @@ export class Tunnels {
       this.discard(old, 'too many unconfirmed tunnels');
       old = this.unconfirmed.surplusFor(vpnAddress);
     }
-    const tunnel = this.#publish(now, handshake, endpoint, answered);
+    const tunnel = this.#publish(now, handshake, endpoint, answered, false);
     if (tunnel !== null) {
       this.unconfirmed.add(tunnel);
       this.test(tunnel, null);
@@ -189,6 +197,16 @@ export class Tunnels {
     return isTime;
   }
 
+  /** Whether a probe of this tunnel has not brought anything yet. */
+  isDoubtful(tunnel: Tunnel): boolean {
+    const traffic = this.#context.store.takeTraffic(tunnel.slot);
+    tunnel.carriedTraffic |= traffic;
+    if ((traffic & Traffic.In) !== 0) {
+      tunnel.probeCount = 0;
+    }
+    return tunnel.probeCount > 0;
+  }
+
   /** Ends every tunnel with a message to its peer; those that need a relay go before the relays themselves. */
   closeAll(): void {
     const tunnels = [...this.hosts.all()].sort((a, b) => Number(a.endpoint !== null) - Number(b.endpoint !== null));
@@ -205,9 +223,10 @@ export class Tunnels {
     handshake: CompletedHandshake,
     endpoint: Endpoint | null,
     answered: AnsweredHandshake | null,
+    isConfirmed: boolean,
   ): Tunnel | null {
     const { store, outbox, localIndexes } = this.#context;
-    const slot = store.publish(recordOf(handshake, endpoint, answered === null));
+    const slot = store.publish(recordOf(handshake, endpoint, isConfirmed));
     if (slot < 0) {
       localIndexes.release(handshake.localIndex);
       outbox.count('tunnels.table_full');
@@ -216,6 +235,16 @@ export class Tunnels {
     }
     const generation = store.generation(slot);
     return new Tunnel({ handshake, slot, generation, endpoint, answered, created: now });
+  }
+
+  /**
+   * Whether the peer has a tunnel that works as far as we know: no recv_error for it is unanswered. Releases before 1.10
+   * may have given it up for the new one already (Nebula protocol: old peers).
+   */
+  #wouldReplace(handshake: CompletedHandshake): boolean {
+    const { certificate, sendsCertificateVersion } = handshake.peer;
+    const primary = this.hosts.primary(certificate.networks[0].address);
+    return primary !== null && sendsCertificateVersion && !this.isDoubtful(primary);
   }
 
   /** Primary for all its addresses, its endpoint learned. */

@@ -1,20 +1,24 @@
 /**
- * Tunnels that this node answered and whose initiator has not used its keys yet. Message 1 proves nothing: whoever saw
- * one can copy the certificate out of it or send it again. Until an authentic packet has come through it, such a tunnel
- * is known by its row, its index and its message 1 only; no host, no endpoint and no other tunnel knows of it.
+ * Tunnels whose peer has not used its keys yet. Most are those that this node answered: message 1 proves nothing, whoever
+ * saw one can copy the certificate out of it or send it again. A few are replacements that this node asked for: the peer
+ * may have forgotten them by now. Until an authentic packet has come through it, such a tunnel is known by its row, its
+ * index and its message 1 only; no host, no endpoint and no other tunnel knows of it.
  *
- *   message 2 sent ─▶ asked for a sign of life, a few times ─▶ first authentic packet ─▶ confirmed, leaves this table
+ *   message 2 ─▶ asked for a sign of life, a few times ─▶ first authentic packet ─▶ confirmed, leaves this table
  *                                                           └▶ its short life is over, or there are too many ─▶ gone
  *
- * Bounded per host and in all. Where there are too many, the source address that has most of them loses its oldest, so
- * one stranger crowds out himself and not the host that really calls. Plain data, no effects: `tunnels.ts` acts.
+ * Those answered are bounded per host and in all. Where there are too many, the source address that has most of them
+ * loses its oldest, so one stranger crowds out himself and not the host that really calls. Plain data, no effects: `tunnels.ts` acts.
  */
 import type { IpAddress } from '../../shared/ip/address.ts';
 import { Timers } from './timers.ts';
 import type { Tunnel } from './tunnel.ts';
 
-/** An initiator that is there answers within a round trip; when message 2 was lost, it repeats message 1 until then. */
-export const UNCONFIRMED_LIFE_MS = 5000;
+/**
+ * An initiator that is there answers within a round trip. But message 2 may be lost or late, and what an initiator gets
+ * for a message 1 it still repeats must not lead nowhere: the most patient release repeats it for 10 s.
+ */
+export const UNCONFIRMED_LIFE_MS = 12_000;
 export const UNCONFIRMED_PER_HOST_MAX = 4;
 export const UNCONFIRMED_MAX = 1024;
 
@@ -64,9 +68,9 @@ export class UnconfirmedTunnels {
     this.#schedule(entry);
   }
 
-  /** The tunnel that must go before there is room for one more of this host; null when there is room. */
+  /** The tunnel that must go before one more of this host may be answered; null when there is room. */
   surplusFor(vpnAddress: IpAddress): Tunnel | null {
-    const all = [...this.#entries.keys()];
+    const all = [...this.#entries.keys()].filter((tunnel) => !tunnel.isInitiator);
     const ofHost = all.filter((tunnel) => tunnel.vpnAddress.text === vpnAddress.text);
     if (ofHost.length >= UNCONFIRMED_PER_HOST_MAX) {
       return oldestOfBusiest(ofHost);

@@ -26,7 +26,7 @@ const ADDRESS_COUNT = 6;
 const ORDINAL = 7;
 const SEND_KEY = 8;
 const RECEIVE_KEY = 16;
-const UNCONFIRMED = 24;
+const WANTED_PROOF = 24;
 const SEND_COUNTER = 32;
 const TRAFFIC_IN = 34;
 const TRAFFIC_OUT = 35;
@@ -42,6 +42,15 @@ export const CERTIFICATE_BYTES_MAX = 9216;
 export const VPN_ADDRESSES_MAX = 8;
 
 export const KEY_BYTES = 32;
+
+/** What is to come through a tunnel before it counts. */
+export const Proof = {
+  None: 0,
+  /** Any authentic packet: the peer has the keys. */
+  Packet: 1,
+  /** One that a peer sends only when it has had one of ours, so any but a test request: it keeps the tunnel. */
+  Answer: 2,
+} as const;
 
 /** What the primary writes to a row. Buffers are copied. */
 export interface TunnelRow {
@@ -122,9 +131,9 @@ export class TunnelTable {
     return this.#copyKey(slot, RECEIVE_KEY);
   }
 
-  /** Whether the peer has yet to prove that it has the keys: the primary wants to hear of its packets. */
-  isUnconfirmed(slot: number): boolean {
-    return Atomics.load(this.words, slot * ROW_WORDS + UNCONFIRMED) !== 0;
+  /** A `Proof`: of which packets of the tunnel the primary wants to hear. */
+  wantedProof(slot: number): number {
+    return Atomics.load(this.words, slot * ROW_WORDS + WANTED_PROOF);
   }
 
   certificateVersion(slot: number): 1 | 2 {
@@ -222,7 +231,7 @@ export class TunnelTable {
     words[base + CERTIFICATE_VERSION] = row.certificateVersion;
     words[base + CERTIFICATE_BYTES] = row.certificate.length;
     words[base + ORDINAL] = row.ordinal;
-    words[base + UNCONFIRMED] = 0;
+    words[base + WANTED_PROOF] = Proof.None;
     words[base + TRAFFIC_IN] = 0;
     words[base + TRAFFIC_OUT] = 0;
     words[base + ENDPOINT_PORT] = 0;
@@ -238,9 +247,9 @@ export class TunnelTable {
     Atomics.store(words, base + GENERATION, (free | 1) + 1);
   }
 
-  /** A row that is written is confirmed; the contrary is to be said before its index is published. */
-  setUnconfirmed(slot: number, isUnconfirmed: boolean): void {
-    Atomics.store(this.words, slot * ROW_WORDS + UNCONFIRMED, isUnconfirmed ? 1 : 0);
+  /** None is wanted of a row that has been written; the contrary is to be said before its index is published. */
+  wantProof(slot: number, proof: number): void {
+    Atomics.store(this.words, slot * ROW_WORDS + WANTED_PROOF, proof);
   }
 
   /** Changes the endpoint; port 0 (and any address) means none. */

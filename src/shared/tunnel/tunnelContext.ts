@@ -8,7 +8,7 @@
 
 import type { AeadKey, AeadProvider, Cipher } from '../crypto/aead.ts';
 import type { IndexTable } from '../memory/indexTable.ts';
-import type { TunnelTable } from '../memory/tunnelTable.ts';
+import { Proof, type TunnelTable } from '../memory/tunnelTable.ts';
 import type { Arena } from '../sys/arena.ts';
 import { SOCKADDR_BYTES, type SocketFamily, writeSocketAddress } from './socketAddress.ts';
 
@@ -24,8 +24,8 @@ export class TunnelContext {
   readonly destination: number;
   hasEndpoint = false;
   endpointGeneration = -1;
-  /** The row said so when last asked; a row that is confirmed stays so. */
-  isUnconfirmed: boolean;
+  /** A `Proof`, as the row had it when last asked; when it wants none, that stays so. */
+  wantedProof: number;
   /** Monotonic ms before which this process does not report a differing source, or a first packet, again. */
   roamReportMs = 0;
 
@@ -35,7 +35,7 @@ export class TunnelContext {
     this.localIndex = table.localIndex(slot);
     this.remoteIndex = table.remoteIndex(slot);
     this.ordinal = table.ordinal(slot);
-    this.isUnconfirmed = table.isUnconfirmed(slot);
+    this.wantedProof = table.wantedProof(slot);
     this.sendKey = keys[0];
     this.receiveKey = keys[1];
     this.destination = at;
@@ -103,10 +103,10 @@ export class TunnelContexts {
     return generation === context.endpointGeneration ? context.hasEndpoint : this.#copyEndpoint(context);
   }
 
-  /** Asks the row again whether the peer has yet to prove that it has the keys. */
-  refreshUnconfirmed(context: TunnelContext): boolean {
-    context.isUnconfirmed = this.tunnels.isUnconfirmed(context.slot);
-    return context.isUnconfirmed;
+  /** Whether the tunnel still has to be proved to the primary; asks the row again. */
+  refreshProof(context: TunnelContext): boolean {
+    context.wantedProof = this.tunnels.wantedProof(context.slot);
+    return context.wantedProof !== Proof.None;
   }
 
   /** Wipes what was derived from a slot whose tunnel ended. */

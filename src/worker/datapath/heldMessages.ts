@@ -3,6 +3,7 @@
  * the lighthouse's table when it does, a moment later, and until then its update would find no row. A few, opened, and
  * briefly; handed out when tunnels have come up.
  */
+import { Proof } from '../../shared/memory/tunnelTable.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 
@@ -48,7 +49,8 @@ export class HeldMessages {
     const live = this.#messages.filter(
       ({ slot, generation, untilMs }) => untilMs >= nowMs && tunnels.generation(slot) === generation,
     );
-    this.#messages = live.filter(({ slot }) => tunnels.isUnconfirmed(slot));
-    return live.filter(({ slot }) => !tunnels.isUnconfirmed(slot));
+    const isConfirmed = ({ slot }: HeldMessage): boolean => tunnels.wantedProof(slot) === Proof.None;
+    this.#messages = live.filter((message) => !isConfirmed(message));
+    return live.filter(isConfirmed);
   }
 }

@@ -8,6 +8,7 @@
 import { findNetwork, MAPPED_WORD } from '../../shared/ip/networkWords.ts';
 import { type PacketTuple, parsePacket } from '../../shared/ip/packetTuple.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
+import { Proof } from '../../shared/memory/tunnelTable.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { OpenFault, openPacket } from '../../shared/tunnel/open.ts';
 import { isSameSocketAddress, SOCKADDR_BYTES, SocketFamily } from '../../shared/tunnel/socketAddress.ts';
@@ -185,7 +186,8 @@ export class Inbound {
       metrics[OPEN_FAULT_METRICS[body]]++;
       return;
     }
-    const isAtEndpoint = this.#noteSource(context, source);
+    const isRequest = type === MessageType.Test && subtype === Subtype.TestRequest;
+    const isAtEndpoint = this.#noteSource(context, source, isRequest);
     contexts.tunnels.markIn(context.slot);
     if (type === MessageType.Message) {
       metrics[METRIC['messages.rx.message']]++;
@@ -279,7 +281,7 @@ export class Inbound {
       this.#test(context, subtype, offset, length, isAtEndpoint);
     } else if (type === MessageType.Lighthouse) {
       metrics[METRIC['messages.rx.lighthouse']]++;
-      if (!context.isUnconfirmed || !this.#held.keep(context, offset, length, this.#nowMs)) {
+      if (context.wantedProof === Proof.None || !this.#held.keep(context, offset, length, this.#nowMs)) {
         this.#lighthouse(context, offset, length);
       }
     } else if (type === MessageType.CloseTunnel) {
@@ -333,16 +335,16 @@ export class Inbound {
   }
 
   /**
-   * Whether the packet came from the tunnel's endpoint. If not, and if it is the first that proves that the peer has the
-   * keys, the primary hears of it (a bounded number of times).
+   * Whether the packet came from the tunnel's endpoint. If not, and if it is the first that proves the tunnel, the primary
+   * hears of it (a bounded number of times). `isRequest`: a peer sends it before it has had a packet of ours.
    */
-  #noteSource(context: TunnelContext, source: number): boolean {
+  #noteSource(context: TunnelContext, source: number, isRequest: boolean): boolean {
     const { arena, contexts, punts, family } = this.#parts;
     const isAtEndpoint =
       contexts.refreshEndpoint(context) && isSameSocketAddress(arena, context.destination, source, family);
-    const isUnconfirmed = context.isUnconfirmed && contexts.refreshUnconfirmed(context);
-    if (isAtEndpoint && !isUnconfirmed) {
-      return true;
+    const isWanted = context.wantedProof !== Proof.None && contexts.refreshProof(context);
+    if ((isAtEndpoint && !isWanted) || (isRequest && context.wantedProof === Proof.Answer)) {
+      return isAtEndpoint;
     }
     if (this.#nowMs >= context.roamReportMs) {
       context.roamReportMs = this.#nowMs + ROAM_REPORT_MS;

@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { METRIC } from '../../../src/shared/memory/metrics.ts';
+import { Proof } from '../../../src/shared/memory/tunnelTable.ts';
 import type { TunnelContext } from '../../../src/shared/tunnel/tunnelContext.ts';
-import { MessageType } from '../../../src/shared/wire/header.ts';
+import { MessageType, Subtype } from '../../../src/shared/wire/header.ts';
 import { ipv4, udp } from '../../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../../support/certificates.ts';
 import { connect, DataPlane, type DataPlaneOptions } from '../../support/dataPlane.ts';
@@ -25,7 +27,7 @@ describe('data path, a tunnel that is not confirmed', () => {
   it('has its packets reported, also those from its endpoint, until it is; none has to wait', () => {
     const [left, right] = planes();
     connect(left, right, 0);
-    right.tables.tunnels.setUnconfirmed(0, true);
+    right.tables.tunnels.wantProof(0, Proof.Packet);
     const payload = udp(4000, 7, 20);
     const packet = ipv4({ source: LEFT, destination: RIGHT, protocol: 17, payload });
     const turn = (nowMs: number): number => {
@@ -37,10 +39,28 @@ describe('data path, a tunnel that is not confirmed', () => {
     };
     expect([1000, 1010, 1249, 1250, 1260].map(turn)).to.deep.equal([1, 1, 1, 2, 2]);
     expect(right.reported[0]).to.deep.include({ kind: 'roam', slot: 0, port: 4242 });
-    right.tables.tunnels.setUnconfirmed(0, false);
+    right.tables.tunnels.wantProof(0, Proof.None);
     expect([2000, 3000].map(turn)).to.deep.equal([2, 2]);
     expect(right.tun.written).to.have.length(7);
-    expect(right.contexts.at(0)?.isUnconfirmed).to.equal(false);
+    expect(right.contexts.at(0)?.wantedProof).to.equal(Proof.None);
+  });
+
+  it('is not proved to an initiator by a test request, which is answered nevertheless, but by anything else', () => {
+    const [left, right] = planes();
+    connect(left, right, 0);
+    right.tables.tunnels.wantProof(0, Proof.Answer);
+    const send = (type: number, subtype: number): string[] => {
+      left.sender.send(left.contexts.at(0)!, type, subtype, 0, left.arena.allocate(64, 8), 0);
+      left.turn();
+      left.udp.transfer(right.udp);
+      right.turn();
+      return right.reported.map(({ kind }) => kind);
+    };
+    expect(send(MessageType.Test, Subtype.TestRequest)).to.deep.equal([]);
+    right.udp.transfer(left.udp);
+    left.turn();
+    expect(left.metrics[METRIC['messages.rx.test_response']]).to.equal(1);
+    expect(send(MessageType.Test, Subtype.TestReply)).to.deep.equal(['roam']);
   });
 
   it('keeps its lighthouse messages until its host is entered, and no longer', () => {
@@ -58,7 +78,7 @@ describe('data path, a tunnel that is not confirmed', () => {
     };
     for (const slot of [0, 1, 2]) {
       connect(left, right, slot);
-      right.tables.tunnels.setUnconfirmed(slot, true);
+      right.tables.tunnels.wantProof(slot, Proof.Packet);
     }
     for (const length of [10, 11, 12, 13]) {
       send(0, length, 1000);
@@ -67,12 +87,12 @@ describe('data path, a tunnel that is not confirmed', () => {
     send(2, 30, 1000);
     right.inbound.release(1001, 1);
     expect(handled).to.deep.equal([]);
-    right.tables.tunnels.setUnconfirmed(0, false);
+    right.tables.tunnels.wantProof(0, Proof.None);
     right.tables.tunnels.clear(1);
     right.inbound.release(1100, 1);
     expect(handled).to.deep.equal([10, 11, 12, 13].map((length) => [0, length]));
     send(0, 14, 1100);
-    right.tables.tunnels.setUnconfirmed(2, false);
+    right.tables.tunnels.wantProof(2, Proof.None);
     right.inbound.release(3001, 3);
     expect(handled.slice(4)).to.deep.equal([[0, 14]]);
     expect(right.reported.filter((punt) => punt.kind === 'lighthouse')).to.deep.equal([]);
