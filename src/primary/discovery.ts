@@ -68,7 +68,7 @@ export class Discovery implements ControlCompanion {
   #config: Config;
 
   constructor(parts: DiscoveryParts) {
-    const { config, identity, control, remotes, port, log } = parts;
+    const { config, identity, control, remotes, port, log, boundary } = parts;
     this.#parts = parts;
     this.#config = config;
     this.#peers = new PeerDiscovery({
@@ -77,12 +77,17 @@ export class Discovery implements ControlCompanion {
       settings: peerDiscoverySettingsOf(config, identity, port),
     });
     this.#answers = new LighthouseAnswers(this.#outbox);
-    this.#names = new LighthouseNames(control, identity, log);
+    this.#names = new LighthouseNames(control, identity, log, boundary);
   }
 
   /** On a lighthouse: what it knows, for the operator. */
   get hosts(): LighthouseHosts | null {
     return this.#parts.hosts;
+  }
+
+  /** Of the DNS server, by metric name. */
+  get counts(): ReadonlyMap<string, number> {
+    return this.#names.counts;
   }
 
   get nextMs(): number | null {
@@ -135,6 +140,8 @@ export class Discovery implements ControlCompanion {
     control.onEffect(now, effect);
     if (effect.kind === 'hostUp') {
       this.#names.onHostUp(effect.addresses[0]);
+    } else if (effect.kind === 'tunnelClosed' && effect.isLast) {
+      this.#names.onHostGone(effect.addresses);
     } else if (effect.kind === 'resolve') {
       const { request } = effect;
       void boundary.guardAsync('lookup', async () => {

@@ -1,12 +1,13 @@
 /**
  * Feeds the lighthouse's DNS server with what the control plane knows: own name, names of hosts with a tunnel,
- * certificates. Decides when the server runs; how it answers is `dns/`.
+ * certificates. Decides when the server runs; how it is run is `dns/`, how it answers `src/dns`.
  */
 import { certificateJson } from '../shared/cert/certificateJson.ts';
 import type { Identity } from '../shared/cert/identity.ts';
 import type { Config } from '../shared/config/config.ts';
 import type { IpAddress } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
+import type { Boundary } from './boundary.ts';
 import type { ControlPlane } from './control/controlPlane.ts';
 import { DnsService } from './dns/service.ts';
 
@@ -16,7 +17,7 @@ export class LighthouseNames {
   readonly #service: DnsService;
   #identity: Identity;
 
-  constructor(control: ControlPlane, identity: Identity, log: Logger) {
+  constructor(control: ControlPlane, identity: Identity, log: Logger, boundary: Boundary) {
     this.#control = control;
     this.#log = log;
     this.#identity = identity;
@@ -24,7 +25,7 @@ export class LighthouseNames {
       certificateJson: (address: IpAddress) => this.#certificateJson(address),
       ownAddresses: () => this.#ownAddresses(),
     };
-    this.#service = new DnsService(parts, log);
+    this.#service = new DnsService(parts, log, boundary);
   }
 
   /** At start and after a reload: opens, moves or closes the server. Resolves when that is done; never rejects. */
@@ -34,7 +35,8 @@ export class LighthouseNames {
     if (serveDns && !amLighthouse) {
       this.#log.warn('DNS server refusing to run because this host is not a lighthouse.');
     }
-    await this.#service.apply({ isEnabled: serveDns && amLighthouse, host: dns.host, port: dns.port });
+    const isEnabled = serveDns && amLighthouse;
+    await this.#service.apply({ isEnabled, host: dns.host, port: dns.port, log: config.logging });
     this.#service.add(this.#identity.certificates[0].name, this.#ownAddresses());
     for (const { tunnel } of this.#control.hosts()) {
       this.#service.add(tunnel.peer.certificate.name, tunnel.vpnAddresses);
@@ -47,6 +49,16 @@ export class LighthouseNames {
     if (tunnel !== null) {
       this.#service.add(tunnel.peer.certificate.name, tunnel.vpnAddresses);
     }
+  }
+
+  /** The last tunnel to these vpn addresses has ended: their certificate is no longer shown. */
+  onHostGone(vpnAddresses: readonly IpAddress[]): void {
+    this.#service.refresh(vpnAddresses);
+  }
+
+  /** Of the DNS process, by metric name. */
+  get counts(): ReadonlyMap<string, number> {
+    return this.#service.counts;
   }
 
   close(): Promise<void> {

@@ -312,7 +312,7 @@ export class Node {
       remotes: this.#remotes,
       deaths: this.#deaths,
       get counts() {
-        return new Map([...node.#shell.counts(), ...node.boundary.counts]);
+        return new Map([...node.#shell.counts(), ...node.boundary.counts, ...node.#discovery.counts]);
       },
       socketMemory: (worker) => socketMemory(udp.fds[worker]),
       get config() {

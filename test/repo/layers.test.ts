@@ -21,6 +21,8 @@ describe('layers', () => {
     ['src/primary/a.ts', "import { x } from '../worker/x.ts';", /primary may not import src\/worker/],
     ['src/worker/a.ts', "import type { X } from '../primary/x.ts';", /worker may not import src\/primary/],
     ['src/worker/ports/a.ts', "const x = await import('../../primary/x.ts');", /worker may not import src\/primary/],
+    ['src/dns/a.ts', "import { x } from '../primary/x.ts';", /dns may not import src\/primary/],
+    ['src/primary/dns/a.ts', "import { x } from '../../dns/x.ts';", /primary may not import src\/dns/],
     ['src/shared/ip/a.ts', "export * from '../../worker/x.ts';", /shared may not import src\/worker/],
     ['src/shared/crypto/a.ts', "import koffi from 'koffi';", /only src\/shared\/sys may import koffi/],
     ['test/support/a.ts', "import koffi from 'koffi';", /only src\/shared\/sys may import koffi/],

@@ -1,7 +1,7 @@
 /**
  * The rules of the folders (docs/architecture.md): who may import whom, who may touch the machine.
  *
- *   primary ↮ worker        the two kinds of process share code only through shared
+ *   primary ↮ worker ↮ dns  the kinds of process share code only through shared
  *   shared → neither
  *   koffi                   only in shared/sys, for the tests too
  *   pure folders            no clock, randomness, logger, timer, process or descriptor; those come in as arguments
@@ -91,5 +91,5 @@ function isPure(path: string): boolean {
 }
 
 function layerOf(path: string): string | null {
-  return /^src\/(primary|worker|shared)\//.exec(path)?.[1] ?? null;
+  return /^src\/(primary|worker|dns|shared)\//.exec(path)?.[1] ?? null;
 }

@@ -11,7 +11,7 @@ import type { Lab, Namespace } from '../../src/primary/cli/demo/lab.ts';
 import type { ExitStatus, Program } from '../../src/primary/cli/demo/program.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import type { NodeFiles } from './pki.ts';
-import { childPids } from './procfs.ts';
+import { childPids, commandOf } from './procfs.ts';
 
 export type NodeKind = 'weft' | 'nebula';
 
@@ -86,7 +86,12 @@ export class TestNode {
 
   /** Process ids of the workers; empty for nebula, which has only one process. */
   workerPids(): number[] {
-    return this.kind === 'weft' ? childPids(this.program.pid) : [];
+    return this.kind === 'weft' ? childPids(this.program.pid).filter((pid) => !isDnsProcess(pid)) : [];
+  }
+
+  /** Process id of a lighthouse's DNS process; 0 while there is none. */
+  dnsPid(): number {
+    return childPids(this.program.pid).find(isDnsProcess) ?? 0;
   }
 
   allPids(): number[] {
@@ -143,6 +148,10 @@ export class TestNode {
       ? ['nebula', '-config', this.configPath]
       : [process.execPath, WEFT_MAIN, 'run', '-config', this.configPath];
   }
+}
+
+function isDnsProcess(pid: number): boolean {
+  return commandOf(pid).some((word) => word.endsWith('dns/main.js'));
 }
 
 function configTree(options: NodeOptions): ConfigTree {

@@ -14,6 +14,15 @@ export function childPids(pid: number): number[] {
   }
 }
 
+/** What a program was started with; empty when it is gone. */
+export function commandOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+  } catch {
+    return [];
+  }
+}
+
 export interface CpuSeconds {
   readonly user: number;
   readonly system: number;

@@ -65,7 +65,7 @@ export const nodeKeys: readonly Key[] = [
   ),
   live('lighthouse.serve_dns', flag, false, 'Answer DNS questions for the names of known hosts (lighthouses only).'),
   live('lighthouse.dns.host', text, '', 'Address the DNS server listens on; empty means all.'),
-  live('lighthouse.dns.port', integer(0, 65535), 53, 'UDP port of the DNS server.'),
+  live('lighthouse.dns.port', integer(0, 65535), 53, 'UDP and TCP port of the DNS server.'),
   live('lighthouse.remote_allow_list', allowList, undefined, 'Endpoints of peers that are believed. Default: all.'),
   live(
     'lighthouse.remote_allow_ranges',

@@ -80,6 +80,7 @@ export const libc = {
 
   socket: declare<(domain: number, type: number, protocol: number) => number>('socket', 'int', ['int', 'int', 'int']),
   bind: declare<(fd: number, address: number, length: number) => number>('bind', 'int', ['int', 'uintptr_t', 'uint']),
+  listen: declare<(fd: number, backlog: number) => number>('listen', 'int', ['int', 'int']),
   getsockname: declare<(fd: number, address: number, lengthAddress: number) => number>('getsockname', 'int', [
     'int',
     'uintptr_t',

@@ -152,7 +152,7 @@ function setBuffer(fd: number, forcedName: number, name: number, bytes: number, 
 }
 
 function bind(fd: number, host: IpAddress, port: number): void {
-  const length = writeAddress(host, port);
+  const length = writeSocketName(host, port);
   if (libc.bind(fd, scratch.address, length) === 0) {
     return;
   }
@@ -175,7 +175,7 @@ function bindRemedy(errno: number): string {
 }
 
 /** Writes sockaddr_in or sockaddr_in6 at offset 0 of the scratch and returns its length. */
-function writeAddress(host: IpAddress, port: number): number {
+export function writeSocketName(host: IpAddress, port: number): number {
   clearScratch(28);
   scratch.view.setUint16(0, host.family === 4 ? FamilyIpv4 : FamilyIpv6, true);
   scratch.view.setUint16(2, port);
@@ -183,7 +183,8 @@ function writeAddress(host: IpAddress, port: number): number {
   return host.family === 4 ? 16 : 28;
 }
 
-function boundPort(fd: number): number {
+/** The port that a socket has got. Throws SysError. */
+export function boundPort(fd: number): number {
   scratch.view.setUint32(LengthOffset, 28, true);
   check(libc.getsockname(fd, scratch.address, scratch.address + LengthOffset), 'getsockname');
   return scratch.view.getUint16(2);

@@ -5,49 +5,52 @@
  *   A, AAAA  the host's first address of the family; the name exists without one: no answer, no error; else NXDOMAIN
  *   TXT      `<vpn address>.`: the certificate of that host as JSON, for this machine only
  *   others   NXDOMAIN without an answer
+ *
+ * The source of a datagram may be forged, so its answer is at most three times as long as the question (as RFC 9000
+ * §8.1 has it): what does not fit is truncated, and who means it asks again over TCP.
  */
 import { type Answer, type DecodedPacket, decode, encode, type Question } from 'dns-packet';
-import { type IpAddress, parseAddress, parsePrefix, prefixContains } from '../../shared/ip/address.ts';
+import { type IpAddress, parseAddress, parsePrefix, prefixContains } from '../shared/ip/address.ts';
 import type { Zone } from './zone.ts';
 
-export interface DnsAnswersParts {
-  readonly zone: Zone;
-  /** The certificate of the host with a vpn address as JSON; null when there is none. */
-  readonly certificateJson: (vpnAddress: IpAddress) => string | null;
-  /** This node's vpn addresses. */
-  readonly ownAddresses: () => readonly IpAddress[];
-}
+export type Transport = 'udp' | 'tcp';
 
 export class DnsAnswers {
-  readonly #parts: DnsAnswersParts;
+  readonly #zone: Zone;
 
-  constructor(parts: DnsAnswersParts) {
-    this.#parts = parts;
+  constructor(zone: Zone) {
+    this.#zone = zone;
   }
 
   /**
-   * The answer to a query from `client`, at most `limitBytes` long unless the query says that it takes more; what does
-   * not fit is left out and marked as truncated. Null for what deserves no answer: noise, and answers of others.
+   * The answer to a query from `client`, no longer than the transport, the query and its length allow; what does not fit
+   * is left out and marked as truncated. Null for what deserves no answer: noise, and answers of others.
    */
-  answer(query: Uint8Array, client: IpAddress, limitBytes: number): Uint8Array | null {
-    const packet = decodeQuery(query);
+  answer(query: Uint8Array, client: IpAddress, transport: Transport): Uint8Array | null {
+    const packet = isPlainQuery(query) ? decodeQuery(query) : null;
     if (packet === null) {
       return null;
     }
     const questions = packet.questions ?? [];
+    const edns = packet.additionals?.find((record) => record.type === 'OPT');
+    const limitBytes =
+      transport === 'tcp'
+        ? TCP_BYTES_MAX
+        : Math.min(
+            query.length * AMPLIFICATION_MAX,
+            edns === undefined ? UDP_BYTES_MAX : Math.max(UDP_BYTES_MAX, Math.min(edns.udpPayloadSize, EDNS_BYTES_MAX)),
+          );
     const flags = (packet.flags ?? 0) & (OPCODE_BITS | RECURSION_DESIRED);
     if ((flags & OPCODE_BITS) !== 0) {
       return encodeAnswer(packet.id ?? 0, flags, questions, [], limitBytes);
     }
     const answers: Answer[] = [];
     let isKnown = false;
-    for (const question of questions.slice(0, QUESTIONS_MAX)) {
+    for (const question of questions) {
       isKnown = this.#collect(question, client, answers) || isKnown;
     }
     const rcode = isKnown ? NO_ERROR : NXDOMAIN;
-    const edns = packet.additionals?.find((record) => record.type === 'OPT');
-    const limit = edns === undefined ? limitBytes : Math.max(limitBytes, Math.min(edns.udpPayloadSize, EDNS_BYTES_MAX));
-    return encodeAnswer(packet.id ?? 0, flags | rcode, questions, answers, limit, edns !== undefined);
+    return encodeAnswer(packet.id ?? 0, flags | rcode, questions, answers, limitBytes, edns !== undefined);
   }
 
   /** Adds the answers to one question; true when the question's name exists. */
@@ -60,23 +63,40 @@ export class DnsAnswers {
     if (type !== 'A' && type !== 'AAAA') {
       return false;
     }
-    const record = this.#parts.zone.lookup(name);
+    const record = this.#zone.lookup(name);
     const address = type === 'A' ? record?.v4 : record?.v6;
     if (address) {
-      answers.push({ type, name, ttl: TTL_SECONDS, data: address.text });
+      answers.push({ type, name, ttl: TTL_SECONDS, data: address });
     }
     return record !== null;
   }
 
   /** Certificates name groups and networks, which is nobody else's business. */
   #certificate(name: string, client: IpAddress): Answer[] {
-    const isOurs =
-      LOOPBACKS.some((network) => prefixContains(network, client)) ||
-      this.#parts.ownAddresses().some((address) => address.text === client.text);
+    const isOurs = LOOPBACKS.some((network) => prefixContains(network, client)) || this.#zone.isOwn(client.text);
     const address = parseAddress(name.endsWith('.') ? name.slice(0, -1) : name);
-    const json = isOurs && address !== null ? this.#parts.certificateJson(address) : null;
+    const json = isOurs && address !== null ? this.#zone.certificate(address.text) : null;
     return json === null ? [] : [{ type: 'TXT', name, ttl: TTL_SECONDS, data: chunksOf(Buffer.from(json)) }];
   }
+}
+
+/**
+ * What the header alone tells: a question, of a kind that a resolver asks. Keeps packets that are costly to read, or
+ * whose names grow when they are written out, from being read at all.
+ */
+function isPlainQuery(query: Uint8Array): boolean {
+  if (query.length < HEADER_BYTES || query.length > QUERY_BYTES_MAX) {
+    return false;
+  }
+  const word = (offset: number): number => query[offset] * 256 + query[offset + 1];
+  const [questions, answers, authorities, additionals] = [word(4), word(6), word(8), word(10)];
+  return (
+    query[2] < RESPONSE_BIT &&
+    questions >= 1 &&
+    questions <= QUESTIONS_MAX &&
+    answers + authorities === 0 &&
+    additionals <= ADDITIONALS_MAX
+  );
 }
 
 function decodeQuery(query: Uint8Array): DecodedPacket | null {
@@ -130,8 +150,18 @@ const NXDOMAIN = 3;
 const OPCODE_BITS = 0x7800;
 const RECURSION_DESIRED = 0x0100;
 const TRUNCATED = 0x0200;
+const HEADER_BYTES = 12;
+const RESPONSE_BIT = 0x80;
 /** Nobody asks more than one; the packet's size allows hundreds. */
 const QUESTIONS_MAX = 8;
+/** OPT and a signature. */
+const ADDITIONALS_MAX = 2;
+/** A question for one name has less than 300 bytes. */
+export const QUERY_BYTES_MAX = 4096;
+const AMPLIFICATION_MAX = 3;
+/** RFC 1035 §2.3.4; clients that take more say so (EDNS). */
+const UDP_BYTES_MAX = 512;
+const TCP_BYTES_MAX = 65_535;
 /** What passes any path unfragmented (DNS flag day 2020). */
 const EDNS_BYTES_MAX = 1232;
 const EDNS = {

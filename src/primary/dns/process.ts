@@ -1,0 +1,112 @@
+/**
+ * The life of the DNS process: started on sockets that are bound already, told what it answers, started again when it
+ * dies, for as long as the service is on. Its death never concerns the node; nothing that it writes is read.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { errorText } from '../../shared/log/errorText.ts';
+import type { Logger } from '../../shared/log/logger.ts';
+import type { Boundary } from '../boundary.ts';
+import type { ZoneFeed } from './feed.ts';
+
+export interface DnsProcessOptions {
+  readonly fds: { readonly udp: number; readonly tcp: number; readonly counters: number };
+  readonly family: 4 | 6;
+  readonly feed: ZoneFeed;
+  readonly log: Logger;
+  readonly boundary: Boundary;
+  readonly onDeath: () => void;
+}
+
+const YOUNG_MS = 10_000;
+const BACKOFF_MS_MIN = 100;
+const BACKOFF_MS_MAX = 10_000;
+const STOP_MS_MAX = 1_000;
+
+const entry = fileURLToPath(new URL('../../dns/main.js', import.meta.url));
+
+export class DnsProcess {
+  readonly #options: DnsProcessOptions;
+  #child: ChildProcess | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #startedMs = 0;
+  /** Deaths in a row, each soon after the start. */
+  #youngDeaths = 0;
+  #isStopping = false;
+  #onGone: () => void = () => undefined;
+
+  constructor(options: DnsProcessOptions) {
+    this.#options = options;
+    this.#start();
+  }
+
+  /** 0 while there is none. */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** Ends the process and waits until it is gone. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    if (this.#timer !== null) {
+      clearTimeout(this.#timer);
+    }
+    const child = this.#child;
+    if (child === null) {
+      return;
+    }
+    const gone = new Promise<void>((resolve) => {
+      this.#onGone = resolve;
+    });
+    child.stdin?.destroy();
+    const killer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
+    await gone;
+    clearTimeout(killer);
+  }
+
+  #start(): void {
+    const { fds, family, feed, boundary } = this.#options;
+    this.#timer = null;
+    this.#startedMs = performance.now();
+    let child: ChildProcess;
+    try {
+      child = spawn(process.execPath, [entry, String(family)], {
+        cwd: '/',
+        env: {},
+        stdio: ['pipe', 'inherit', 'inherit', fds.udp, fds.tcp, fds.counters],
+      });
+    } catch (error) {
+      this.#onEnd(null, errorText(error));
+      return;
+    }
+    this.#child = child;
+    child.once('error', (error) => boundary.guard('dns', () => this.#onEnd(child, error.message)));
+    child.once('exit', (code, signal) => {
+      boundary.guard('dns', () => this.#onEnd(child, signal === null ? `exit code ${code}` : `signal ${signal}`));
+    });
+    // A process that dies does not read; its exit says so.
+    child.stdin?.on('error', () => undefined);
+    feed.attach(child.stdin);
+  }
+
+  /** A process that could not be started ends with an error and without an exit. */
+  #onEnd(child: ChildProcess | null, reason: string): void {
+    if (this.#child !== child) {
+      return;
+    }
+    const { feed, log, boundary, onDeath } = this.#options;
+    this.#child = null;
+    feed.attach(null);
+    this.#onGone();
+    if (this.#isStopping) {
+      return;
+    }
+    onDeath();
+    const isYoung = performance.now() - this.#startedMs < YOUNG_MS;
+    this.#youngDeaths = isYoung ? this.#youngDeaths + 1 : 0;
+    const delayMs =
+      this.#youngDeaths <= 1 ? 0 : Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** (this.#youngDeaths - 2));
+    log.error('DNS process died, starting it again on the same sockets', { reason, delayMs });
+    this.#timer = setTimeout(() => boundary.guard('dns', () => this.#start()), delayMs);
+  }
+}
