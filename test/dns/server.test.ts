@@ -98,7 +98,7 @@ describe('server of the DNS process', () => {
     const { port, counters } = await open();
     const socket = await connected(port);
     const replies = repliesOf(socket);
-    const closed = once(socket, 'close');
+    const closed = closeOf(socket);
     for (let id = 0; id < 200; id++) {
       socket.write(framed('four', 'A', id));
     }
@@ -119,7 +119,7 @@ describe('server of the DNS process', () => {
     it(`cuts off a TCP client that sends ${what}`, async () => {
       const { port, server } = await open();
       const socket = await connected(port);
-      const closed = once(socket, 'close');
+      const closed = closeOf(socket);
       socket.write(Buffer.from(bytes));
       await closed;
       await until('the end of the connection', () => server.connectionCount === 0);
@@ -129,7 +129,7 @@ describe('server of the DNS process', () => {
   it('cuts off TCP clients that are silent, or slow within one question', async () => {
     const { port, counters } = await open(100);
     const [silent, slow] = [await connected(port), await connected(port)];
-    const closed = [silent, slow].map((socket) => once(socket.resume(), 'close'));
+    const closed = [silent, slow].map((socket) => closeOf(socket.resume()));
     const trickle = setInterval(() => slow.write(Buffer.of(0)), 10);
     slow.write(Buffer.of(0x0f));
     await Promise.all(closed);
@@ -159,6 +159,11 @@ describe('server of the DNS process', () => {
     await until('the answer', () => answers.length === 1);
   });
 });
+
+/** Whichever way it ends: `once` would take a reset for a failure. */
+function closeOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => void socket.once('close', () => resolve()));
+}
 
 function repliesOf(socket: Socket): DecodedPacket[] {
   const replies: DecodedPacket[] = [];

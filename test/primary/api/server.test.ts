@@ -139,7 +139,9 @@ describe('local API server', () => {
     const silent = await connected(path);
     const slow = await connected(path);
     slow.write('GET /v1/echo HT');
-    await Promise.all([silent, slow].map((socket) => once(socket.resume(), 'close')));
+    await Promise.all(
+      [silent, slow].map((socket) => new Promise<void>((resolve) => socket.resume().once('close', () => resolve()))),
+    );
     const deaf = await connected(path);
     deaf.pause();
     deaf.write(`GET /v1/echo?a=${'x'.repeat(4000)} HTTP/1.1\r\nhost: node\r\n\r\n`.repeat(500));
