@@ -39,6 +39,7 @@ import { cipherOf, controlSettingsOf, networkTexts, workerSettingsOf } from './s
 import { Supervisor } from './supervisor.ts';
 import { TunnelRows } from './tunnelRows.ts';
 import { Underlay } from './underlay.ts';
+import { heapMebibytes } from './workerMemory.ts';
 
 /** The primary's arena: one datagram; and for each tunnel a socket address. */
 const ARENA_BYTES = 4 * 1024 * 1024;
@@ -260,6 +261,7 @@ export class Node {
     return new Supervisor({
       fds: udp.fds.map((fd, worker) => ({ tun: tun?.fds[worker] ?? null, udp: fd, memory: memory.fd })),
       log: options.log,
+      heapMebibytes: heapMebibytes(options.config.tunnels.max),
       boundary: this.boundary,
       settings: (worker) => this.#workerSettings(worker),
       onReport: (punts) => this.#shell.onReport(punts),

@@ -7,11 +7,13 @@
  * while a worker keeps dying young. A start that fails (no descriptors, processes or memory left) is a death as any other.
  */
 import cluster, { type Worker } from 'node:cluster';
+import { execArgv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Punt, ToPrimary, ToWorker, WorkerSettings } from '../shared/ipc/messages.ts';
 import { errorText } from '../shared/log/errorText.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import type { Boundary } from './boundary.ts';
+import { offerToOomKiller } from './workerMemory.ts';
 
 export interface WorkerFds {
   /** null when the node runs without a device (`tun.disabled`). */
@@ -23,6 +25,8 @@ export interface WorkerFds {
 export interface SupervisorOptions {
   readonly fds: readonly WorkerFds[];
   readonly log: Logger;
+  /** Limit of a worker's heap. */
+  readonly heapMebibytes: number;
   readonly boundary: Boundary;
   /** The current settings of a worker; asked for at every start. */
   readonly settings: (worker: number) => WorkerSettings;
@@ -148,6 +152,7 @@ export class Supervisor {
     cluster.setupPrimary({
       exec: workerEntry,
       args: [],
+      execArgv: [...execArgv, `--max-old-space-size=${this.#options.heapMebibytes}`],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', fds.tun ?? 'ignore', fds.udp, fds.memory],
     });
@@ -161,6 +166,9 @@ export class Supervisor {
       return;
     }
     member.process = process;
+    if (process.process.pid !== undefined) {
+      offerToOomKiller(process.process.pid, this.#options.log);
+    }
     process.on('message', (message: ToPrimary) => {
       this.#options.boundary.guard('worker', () => this.#receive(worker, message));
     });

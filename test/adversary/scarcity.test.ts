@@ -3,10 +3,12 @@
  * up; its worker comes back when there is enough again, and until then the others carry their flows.
  */
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
+import { misbehaviour } from '../support/misbehaviour.ts';
 import { Pair, RIGHT } from '../support/pair.ts';
 import { PidsGroup } from '../support/pidsGroup.ts';
 import { untilReachable } from '../support/traffic.ts';
@@ -65,6 +67,21 @@ describe('a machine that is short of something', function () {
     );
   });
 
+  it('of memory: a worker goes before its primary, and one whose heap runs away ends by itself', async () => {
+    await startPair(misbehaviour('heap'));
+    const { left } = pair;
+    const [victim, other] = left.workerPids();
+    const scores = [left.program.pid, victim, other].map(oomScore);
+    expect(scores[1]).to.be.greaterThan(scores[0]);
+    expect(scores[2]).to.be.greaterThan(scores[0]);
+    const from = left.lines.length;
+    process.kill(victim, 'SIGUSR2');
+    await left.program.waitForLine(/Worker died.*signal SIG(ABRT|TRAP|ILL)/, 60_000, from);
+    await until('the worker to come back', () => left.workerPids().length === ROUTINES);
+    await untilReachable(pair.lab, left.namespace, RIGHT);
+    expect(left.workerPids()).to.include(other);
+  });
+
   it('of processes: the worker comes back when there may be some', async function () {
     await startPair();
     const group = new PidsGroup();
@@ -84,3 +101,7 @@ describe('a machine that is short of something', function () {
     }
   });
 });
+
+function oomScore(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'latin1'));
+}

@@ -49,6 +49,7 @@ describe('starts of workers that fail', () => {
       const supervisor = new Supervisor({
         fds: [{ tun: null, udp: 0, memory: 0 }],
         log,
+        heapMebibytes: 256,
         boundary: new Boundary({ log, onBroken: () => undefined }),
         settings: () => {
           throw new Error('nobody asks');

@@ -6,8 +6,8 @@
 const SCRIPTS = {
   /** Never returns to the event loop. */
   loop: 'for (;;) {}',
-  /** Fills the heap and keeps everything. */
-  heap: 'const kept = []; for (;;) kept.push(new Array(1000).fill({}));',
+  /** Fills the heap in steps between which it turns its loop, and keeps everything. */
+  heap: 'const kept = []; setInterval(() => kept.push(new Array(500_000).fill(1)), 5);',
 } as const;
 
 /** The environment of a node whose workers do this on SIGUSR2. */
