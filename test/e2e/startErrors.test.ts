@@ -1,7 +1,7 @@
 /**
  * A node that cannot run says so in one line, exits with 1 and leaves nothing behind: no device, no socket, no child.
  */
-import { unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, before, beforeEach, describe, it } from 'mocha';
@@ -11,6 +11,8 @@ import { requireLab } from '../support/environment.ts';
 import { type NodeOptions, OVERLAY_DEVICE, TestNode, UNDERLAY_PORT, WEFT_MAIN } from '../support/nodes.ts';
 import { LEFT, Pair } from '../support/pair.ts';
 import { udpPorts } from '../support/procfs.ts';
+
+const PORT_HOLDER = `require('dgram').createSocket('udp4').bind(${UNDERLAY_PORT}, '0.0.0.0')`;
 
 describe('a node that cannot start', function () {
   this.timeout(60_000);
@@ -55,6 +57,19 @@ describe('a node that cannot start', function () {
     await until('the port to be held', () => udpPorts(holder.pid).includes(UNDERLAY_PORT));
     await expectRefusal(node, new RegExp(`${UNDERLAY_PORT}.*process ${holder.pid} `));
     expect(await node.hasDevice()).to.equal(false);
+  });
+
+  it('on a port that a worker holds whose node is gone, stopped: the line says how to end it', async () => {
+    const directory = join(pair.lab.directory, 'worker');
+    mkdirSync(directory);
+    writeFileSync(join(directory, 'main.js'), PORT_HOLDER);
+    const holder = pair.lab.start(node.namespace, [process.execPath, join(directory, 'main.js')]);
+    await until('the port to be held', () => udpPorts(holder.pid).includes(UNDERLAY_PORT));
+    holder.signal('SIGSTOP');
+    await expectRefusal(node, new RegExp(`a worker whose node is gone, stopped\\): kill -9 ${holder.pid},`));
+    process.kill(holder.pid, 'SIGKILL');
+    await holder.exited;
+    await node.start();
   });
 
   it('on a port that another weft node holds', async () => {
@@ -124,6 +139,5 @@ async function expectRefusal(node: TestNode, names: RegExp, changes: Partial<Nod
 }
 
 function startPortHolder(pair: Pair): ReturnType<Pair['lab']['start']> {
-  const code = `require('dgram').createSocket('udp4').bind(${UNDERLAY_PORT}, '0.0.0.0')`;
-  return pair.lab.start(pair.left.namespace, [process.execPath, '-e', code]);
+  return pair.lab.start(pair.left.namespace, [process.execPath, '-e', PORT_HOLDER]);
 }
