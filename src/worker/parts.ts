@@ -159,6 +159,7 @@ function openStrangers(
     hosts: tables.hosts,
     metrics: tables.metrics.column(settings.worker + 1),
     seed: tables.conntrack.seed,
+    workers: tables.firewallCounters.length,
     keyBytes: publicKeyBytes(parseCertificate(settings.certificate, settings.certificateVersion).curve),
   });
   strangers.trust(Object.keys(settings.caNames));

@@ -103,6 +103,7 @@ export class DataPlane {
       hosts: this.tables.hosts,
       metrics: this.metrics,
       seed: 1,
+      workers: 1,
       keyBytes: 32,
     });
     const tuple = new PacketTuple();

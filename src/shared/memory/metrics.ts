@@ -42,7 +42,8 @@ const NODE_METRIC_NAMES = [
   'drop.rx.handshake_malformed',
   'drop.rx.handshake_unknown_ca',
   'drop.rx.handshake_unexpected',
-  /** ... their address has used up its quota, or all together the quota of their kind. */
+  /** ... their host or address has used up its quota, or all together the quota of their kind. */
+  'drop.rx.host_limit',
   'drop.rx.source_limit',
   'drop.rx.punt_limit',
   'drop.rx.tun_full',

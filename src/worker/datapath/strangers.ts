@@ -3,13 +3,16 @@
  * this worker a microsecond each and the primary nothing beyond what it has agreed to.
  *
  *   first message, unreadable or of a foreign CA ─▶ a few a second, for the operator's log
- *                  from a peer's present endpoint ─▶ a quota of each address, and one of all
- *                  from anywhere else             ─▶ a quota of each address, and one of all
+ *                  from a peer's present endpoint ─▶ a quota of each address and host, and one of all
+ *                  from anywhere else             ─▶ quotas of address and host, host, address, and one of all
  *   answer to a handshake of ours                 ─▶ one quota of all
  *   recv_error                                    ─▶ a quota of each address, and one of all
  *
- * The quotas are apart, so garbage does not use up what honest hosts need, and a host with a tunnel is not kept out by
- * strangers. Over the quota is dropped and counted; retries cover it. Allocates nothing per datagram.
+ * A host is what a certificate names. Nobody can make new certificates, so a replayed or altered message is stopped by
+ * its host's quota, or is not worth its signature and cheap to the primary; hosts that come back all at once, through
+ * one address even, are not stopped. The quotas are apart: garbage does not use up what honest hosts need, and a host
+ * with a tunnel is not kept out by strangers. Over the quota is dropped and counted; retries cover it.
+ * Allocates nothing per datagram.
  */
 import { Quotas } from '../../shared/ipc/quotas.ts';
 import type { HostTable } from '../../shared/memory/hostTable.ts';
@@ -19,7 +22,7 @@ import { copySocketAddress, type SocketFamily } from '../../shared/tunnel/socket
 import type { TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 import { headerCounterHigh, headerCounterLow, headerRemoteIndex } from '../../shared/wire/header.ts';
 import { FirstMessage } from './firstMessage.ts';
-import { SourceQuotas } from './sourceQuotas.ts';
+import { addressHash, sourceHash } from './senderHash.ts';
 
 export interface StrangerParts {
   readonly arena: Arena;
@@ -29,6 +32,8 @@ export interface StrangerParts {
   readonly metrics: Float64Array;
   /** Random: says which addresses share a bucket. */
   readonly seed: number;
+  /** Rates that one sender may reach on all workers are divided by their number: steering spreads its messages. */
+  readonly workers: number;
   /** Of a public key of the network's curve. */
   readonly keyBytes: number;
 }
@@ -39,24 +44,24 @@ export class Strangers {
   readonly #parts: StrangerParts;
   readonly #message: FirstMessage;
   readonly #metrics: Float64Array;
-  readonly #all: Quotas = new Quotas(KINDS, 500, 500);
+  readonly #all: Quotas;
   readonly #dubious: Quotas = new Quotas(1, 2, 10);
-  readonly #strangerSources: SourceQuotas;
-  readonly #peerSources: SourceQuotas;
-  readonly #recvErrorSources: SourceQuotas;
+  readonly #peers: Quotas = new Quotas(SENDERS, 5, 20);
+  readonly #recvErrors: Quotas = new Quotas(SENDERS, 10, 20);
+  /** By underlay address and host; by host; by underlay address. */
+  readonly #hostSources: Quotas = new Quotas(SENDERS, 2, 10);
+  readonly #hosts: Quotas = new Quotas(SENDERS, 20, 40);
+  readonly #sources: Quotas;
   readonly #address: Uint8Array = new Uint8Array(16);
   readonly #endpoint: Uint8Array = new Uint8Array(16);
   #issuers: Int32Array = new Int32Array(0);
 
   constructor(parts: StrangerParts) {
-    const { arena, family, seed } = parts;
     this.#parts = parts;
     this.#metrics = parts.metrics;
     this.#message = new FirstMessage(parts.keyBytes);
-    // Many hosts may sit behind one address, and all come back at once.
-    this.#strangerSources = new SourceQuotas(arena, family, seed, 50, 200);
-    this.#peerSources = new SourceQuotas(arena, family, ~seed, 5, 20);
-    this.#recvErrorSources = new SourceQuotas(arena, family, seed, 10, 20);
+    this.#all = new Quotas(KINDS, 1000 / parts.workers, 500);
+    this.#sources = new Quotas(SENDERS, 800 / parts.workers, 400);
   }
 
   /** Whose certificates count from now on: fingerprints of CAs in hexadecimal. */
@@ -83,21 +88,41 @@ export class Strangers {
     if (!this.#isTrusted(message.issuer)) {
       return this.#admitsDubious(METRIC['drop.rx.handshake_unknown_ca'], nowMs);
     }
-    return this.#isPeerAt(source)
-      ? this.#admitsFrom(this.#peerSources, source, PEERS, nowMs)
-      : this.#admitsFrom(this.#strangerSources, source, STRANGERS, nowMs);
+    return this.#admitsHost(source, nowMs);
   }
 
   admitsRecvError(source: number, nowMs: number): boolean {
-    return this.#admitsFrom(this.#recvErrorSources, source, RECV_ERRORS, nowMs);
+    return this.#recvErrors.admit(this.#sourceHash(source) & SENDERS_MASK, nowMs)
+      ? this.#admits(RECV_ERRORS, nowMs)
+      : this.#drop(METRIC['drop.rx.source_limit']);
+  }
+
+  /** For a message that names a host with a certificate of our CAs. */
+  #admitsHost(source: number, nowMs: number): boolean {
+    const { address0, address1, address2, address3 } = this.#message;
+    const from = this.#sourceHash(source);
+    const host = addressHash(this.#parts.seed, address0, address1, address2, address3) & SENDERS_MASK;
+    const hostSource = addressHash(from, address0, address1, address2, address3) & SENDERS_MASK;
+    if (this.#isPeerAt(source)) {
+      return this.#peers.admit(hostSource, nowMs)
+        ? this.#admits(PEERS, nowMs)
+        : this.#drop(METRIC['drop.rx.host_limit']);
+    }
+    if (!this.#hostSources.admit(hostSource, nowMs) || !this.#hosts.admit(host, nowMs)) {
+      return this.#drop(METRIC['drop.rx.host_limit']);
+    }
+    return this.#sources.admit(from & SENDERS_MASK, nowMs)
+      ? this.#admits(STRANGERS, nowMs)
+      : this.#drop(METRIC['drop.rx.source_limit']);
+  }
+
+  #sourceHash(source: number): number {
+    const { arena, family, seed } = this.#parts;
+    return sourceHash(arena, family, source, seed);
   }
 
   #admits(kind: number, nowMs: number): boolean {
     return this.#all.admit(kind, nowMs) || this.#drop(METRIC['drop.rx.punt_limit']);
-  }
-
-  #admitsFrom(sources: SourceQuotas, source: number, kind: number, nowMs: number): boolean {
-    return sources.admit(source, nowMs) ? this.#admits(kind, nowMs) : this.#drop(METRIC['drop.rx.source_limit']);
   }
 
   #admitsDubious(metric: number, nowMs: number): boolean {
@@ -149,3 +174,7 @@ const PEERS = 1;
 const ANSWERS = 2;
 const RECV_ERRORS = 3;
 const KINDS = 4;
+
+/** Quotas by sender: a power of two. */
+const SENDERS = 8192;
+const SENDERS_MASK = SENDERS - 1;
