@@ -10,8 +10,9 @@
 import type { CaPool } from '../../shared/cert/caPool.ts';
 import type { Certificate, Curve } from '../../shared/cert/certificate.ts';
 import { CertificateError } from '../../shared/cert/certificateError.ts';
-import { handshakeForm, parseHandshakeCertificate } from '../../shared/cert/handshakeForm.ts';
+import { handshakeForm } from '../../shared/cert/handshakeForm.ts';
 import type { Identity } from '../../shared/cert/identity.ts';
+import type { VerifiedCertificate } from '../../shared/cert/verifiedCertificates.ts';
 import type { Cipher } from '../../shared/crypto/aead.ts';
 import type { DhKeyPair } from '../../shared/crypto/dh.ts';
 import { CERTIFICATE_BYTES_MAX } from '../../shared/memory/tunnelTable.ts';
@@ -240,18 +241,11 @@ function readPeer(
   if (index === 0) {
     return failure(HandshakeFault.BadPayload, 'the handshake payload does not name the index of its sender');
   }
-  const certificate = readCertificate(payload, publicKey, curve);
-  if ('fault' in certificate) {
-    return certificate;
+  const verified = verifyCertificate(payload, publicKey, curve, pool, unixSeconds);
+  if (!('ca' in verified)) {
+    return verified;
   }
-  if (certificate.isCa) {
-    // Whoever has a CA's key can sign anything; a host that carries it about is a mistake or worse.
-    return failure(HandshakeFault.BadCertificate, 'a CA certificate is not a host');
-  }
-  const verified = pool.verify(certificate, unixSeconds);
-  if ('fault' in verified) {
-    return failure(HandshakeFault.BadCertificate, withDetail(verified.fault, verified.detail));
-  }
+  const { certificate } = verified;
   if (certificate.networks.length === 0 || certificate.encoded.length > CERTIFICATE_BYTES_MAX) {
     return failure(HandshakeFault.BadCertificate, 'the certificate has no network or is too large');
   }
@@ -265,13 +259,19 @@ function readPeer(
 }
 
 /** The sender leaves its public key out of the certificate because Noise has carried it: put it back. */
-function readCertificate(
+function verifyCertificate(
   payload: HandshakePayload,
   publicKey: Uint8Array,
   curve: Curve,
-): Certificate | HandshakeFailure {
+  pool: CaPool,
+  unixSeconds: number,
+): VerifiedCertificate | HandshakeFailure {
   try {
-    return parseHandshakeCertificate(payload.certificate, payload.certificateVersion, publicKey, curve);
+    const { certificate, certificateVersion } = payload;
+    const verdict = pool.verifyHandshake(certificate, certificateVersion, publicKey, curve, unixSeconds);
+    return 'ca' in verdict
+      ? verdict
+      : failure(HandshakeFault.BadCertificate, withDetail(verdict.fault, verdict.detail));
   } catch (error) {
     if (error instanceof CertificateError) {
       return failure(HandshakeFault.BadCertificate, error.message);

@@ -1,14 +1,16 @@
 /**
  * The certificate authorities that a node trusts, the blocklist, and the verdict over a certificate: in the order and
- * with the sentences of Nebula's documentation. A pool never changes; a reload makes a new one.
+ * with the sentences of Nebula's documentation. A pool never changes its mind; a reload makes a new one.
  * Nebula protocol: certificates §6.
  */
-import type { Certificate } from './certificate.ts';
+import type { Certificate, Curve } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
 import { parseCertificates } from './certificateFile.ts';
+import { parseHandshakeCertificate } from './handshakeForm.ts';
 import { twinFingerprint } from './parse.ts';
 import { constraintFault, timeText } from './rules.ts';
 import { signatureCheckOf } from './signing.ts';
+import { keyOf, type VerifiedCertificate, VerifiedCertificates } from './verifiedCertificates.ts';
 
 export type TrustVerdict =
   | { readonly ca: Certificate }
@@ -29,6 +31,7 @@ interface Authority {
 export class CaPool {
   readonly #authorities: ReadonlyMap<string, Authority>;
   readonly #blocklist: ReadonlySet<string>;
+  readonly #verified: VerifiedCertificates = new VerifiedCertificates();
 
   /** Takes CA certificates, also expired ones. Throws CertificateError for one that is no CA or not self-signed. */
   constructor(authorities: Iterable<Certificate>, blocklist: Iterable<string> = []) {
@@ -86,6 +89,33 @@ export class CaPool {
       return refusal(broken.fault, broken.detail);
     }
     return this.isBlocked(certificate) ? BLOCKED : { ca };
+  }
+
+  /**
+   * Puts together and verifies the certificate of a handshake (`parseHandshakeCertificate`), from memory when it has been
+   * seen. The verdict is that of `verify` at this moment. Throws CertificateError for one that is malformed.
+   */
+  verifyHandshake(
+    encoded: Uint8Array,
+    version: number,
+    publicKey: Uint8Array,
+    curve: Curve,
+    unixSeconds: number,
+  ): VerifiedCertificate | Refusal {
+    const key = keyOf(encoded, version, publicKey, curve);
+    const known = this.#verified.find(key);
+    if (known !== null) {
+      const verdict = this.reverify(known.certificate, known.ca, unixSeconds);
+      return 'fault' in verdict ? verdict : known;
+    }
+    const certificate = parseHandshakeCertificate(encoded, version, publicKey, curve);
+    const verdict = this.verify(certificate, unixSeconds);
+    if ('fault' in verdict) {
+      return verdict;
+    }
+    const verified = { certificate, ca: verdict.ca };
+    this.#verified.add(key, verified);
+    return verified;
   }
 
   /** The part that time and reloads can change, for a certificate that `verify` accepted as signed by `ca`. */

@@ -9,8 +9,20 @@ import { parseAny } from './parse.ts';
 import { encodeVersion1 } from './version1.ts';
 import { handshakeFormVersion2, rawDetailsOf } from './version2.ts';
 
-/** The bytes for the handshake payload. */
+/** The bytes for the handshake payload, made once per certificate: not to be changed. */
 export function handshakeForm(certificate: Certificate): Uint8Array {
+  const known = forms.get(certificate);
+  if (known !== undefined) {
+    return known;
+  }
+  const form = encodeForm(certificate);
+  forms.set(certificate, form);
+  return form;
+}
+
+const forms = new WeakMap<Certificate, Uint8Array>();
+
+function encodeForm(certificate: Certificate): Uint8Array {
   return certificate.version === 1
     ? encodeVersion1(certificate, certificate.signature, false)
     : handshakeFormVersion2(rawDetailsOf(certificate.encoded), certificate.signature);
