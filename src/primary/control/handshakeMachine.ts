@@ -246,6 +246,10 @@ function readPeer(
     return verified;
   }
   const { certificate } = verified;
+  if (certificate.isCa) {
+    // Whoever has a CA's key can sign anything; a host that carries it about is a mistake or worse.
+    return failure(HandshakeFault.BadCertificate, 'a CA certificate is not a host');
+  }
   if (certificate.networks.length === 0 || certificate.encoded.length > CERTIFICATE_BYTES_MAX) {
     return failure(HandshakeFault.BadCertificate, 'the certificate has no network or is too large');
   }
