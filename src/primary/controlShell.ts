@@ -82,15 +82,9 @@ export class ControlShell {
     }
   }
 
-  /** The punts of one worker's turn, in order. */
-  onReport(punts: readonly Punt[]): void {
-    this.act((now) => {
-      for (const punt of punts) {
-        this.#parts.boundary.guard('worker', () => this.#onPunt(now, punt));
-        // Rows must be right before the next punt is looked at: a roam decides where a test is answered.
-        this.#settle(now);
-      }
-    });
+  /** Rows are right before the next punt is looked at: a roam decides where a test is answered. Throws like `act`. */
+  onPunt(punt: Punt): void {
+    this.act((now) => this.#onPunt(now, punt));
   }
 
   /** Counts that the control plane named, beyond those in shared memory. */
@@ -177,7 +171,7 @@ export class ControlShell {
       case 'tunnelClosed':
         rows.remove(effect.slot);
         contexts.release(effect.slot);
-        broadcast({ type: 'tunnelClosed', slot: effect.slot });
+        broadcast({ type: 'tunnelsClosed', slots: [effect.slot] });
         break;
       case 'log':
         log.log(effect.level, effect.message, effect.fields);

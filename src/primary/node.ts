@@ -257,14 +257,16 @@ export class Node {
     });
   }
 
-  #supervisorOf(options: NodeOptions, { tun, udp, memory }: Resources): Supervisor {
+  #supervisorOf(options: NodeOptions, { tun, udp, memory, channels, tables }: Resources): Supervisor {
     return new Supervisor({
       fds: udp.fds.map((fd, worker) => ({ tun: tun?.fds[worker] ?? null, udp: fd, memory: memory.fd })),
+      channels,
+      metrics: tables.metrics.column(0),
       log: options.log,
       heapMebibytes: heapMebibytes(options.config.tunnels.max),
       boundary: this.boundary,
       settings: (worker) => this.#workerSettings(worker),
-      onReport: (punts) => this.#shell.onReport(punts),
+      onPunt: (punt) => this.#shell.onPunt(punt),
       onDeath: (worker) => this.#release(worker),
       onHopeless: (worker, reason) => this.#giveUp(`worker ${worker} does not start: ${reason}`, options),
     });

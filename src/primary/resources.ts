@@ -12,6 +12,7 @@ import { createSharedMemory } from '../shared/sys/sharedMemory.ts';
 import { openTunQueues, type TunQueues } from '../shared/sys/tun.ts';
 import { attachSteering, openUdpSockets, type UdpRequest, type UdpSockets } from '../shared/sys/udpSocket.ts';
 import { orWhoHasIt, tunHolders, udpHolders } from './holders.ts';
+import { WorkerChannel } from './workerChannel.ts';
 
 export interface Resources {
   /** null with `tun.disabled`. */
@@ -19,6 +20,8 @@ export interface Resources {
   readonly udp: UdpSockets;
   readonly memory: { readonly fd: number; readonly byteLength: number };
   readonly tables: SharedTables;
+  /** By worker. */
+  readonly channels: readonly WorkerChannel[];
   close(): void;
 }
 
@@ -29,9 +32,13 @@ const SHARED_BYTES_MAX = 2 ** 32 - 4096;
 export async function openResources(config: Config): Promise<Resources> {
   const host = await resolveHost(config.listen.host);
   const open: number[] = [];
+  const channels: WorkerChannel[] = [];
   const close = (): void => {
     for (const fd of open.splice(0)) {
       libc.close(fd);
+    }
+    for (const channel of channels.splice(0)) {
+      channel.close();
     }
   };
   try {
@@ -78,7 +85,10 @@ export async function openResources(config: Config): Promise<Resources> {
     open.push(memory.fd);
     const tables = initializeShared(memory.buffer, capacities);
     tables.conntrack.initialize(randomInt(2 ** 32));
-    return { tun, udp, memory: { fd: memory.fd, byteLength }, tables, close };
+    for (let worker = 0; worker < routines; worker++) {
+      channels.push(new WorkerChannel(capacities.tunnels));
+    }
+    return { tun, udp, memory: { fd: memory.fd, byteLength }, tables, channels: [...channels], close };
   } catch (error) {
     close();
     throw error;

@@ -1,19 +1,22 @@
 /**
- * The worker processes: forks one per queue with exactly its own file descriptors, starts a dead one again on the same
+ * The worker processes: starts one per queue with exactly its own file descriptors, starts a dead one again on the same
  * descriptors, passes messages, stops them all.
  *
  * The primary keeps its copies of every descriptor, so a dead worker loses no socket and no queue; tunnels, counters and
  * windows live in shared memory, so it loses no tunnel either. Restarts are immediate the first time and backed off
  * while a worker keeps dying young. A start that fails (no descriptors, processes or memory left) is a death as any other.
+ * A worker that breaks the protocol of its channel is killed, and so replaced.
  */
-import cluster, { type Worker } from 'node:cluster';
-import { execArgv } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import type { Punt, ToPrimary, ToWorker, WorkerSettings } from '../shared/ipc/messages.ts';
+import type { FromWorker, Punt, ToWorker, WorkerSettings } from '../shared/ipc/messages.ts';
 import { errorText } from '../shared/log/errorText.ts';
 import type { Logger } from '../shared/log/logger.ts';
+import { METRIC } from '../shared/memory/metrics.ts';
 import type { Boundary } from './boundary.ts';
+import { Outbox } from './outbox.ts';
+import type { WorkerChannel } from './workerChannel.ts';
 import { offerToOomKiller } from './workerMemory.ts';
+import { WorkerProcess } from './workerProcess.ts';
 
 export interface WorkerFds {
   /** null when the node runs without a device (`tun.disabled`). */
@@ -24,22 +27,30 @@ export interface WorkerFds {
 
 export interface SupervisorOptions {
   readonly fds: readonly WorkerFds[];
+  /** One per worker; they stay the caller's to close, after `stop`. */
+  readonly channels: readonly WorkerChannel[];
   readonly log: Logger;
   /** Limit of a worker's heap. */
   readonly heapMebibytes: number;
   readonly boundary: Boundary;
+  /** The primary's column. */
+  readonly metrics: Float64Array;
   /** The current settings of a worker; asked for at every start. */
   readonly settings: (worker: number) => WorkerSettings;
-  readonly onReport: (punts: readonly Punt[]) => void;
+  readonly onPunt: (punt: Punt) => void;
   /** A worker is gone: whatever it held in shared memory is to be released. */
   readonly onDeath: (worker: number) => void;
   /** A worker could not be kept alive, so flows on its socket are lost: the node gives up. */
   readonly onHopeless: (worker: number, reason: string) => void;
+  /** The module that workers run; a test puts a hostile one in its place. */
+  readonly entry?: string;
 }
 
 interface Member {
-  process: Worker | null;
-  isReady: boolean;
+  process: WorkerProcess | null;
+  /** How far the process has come: it says so once each, in this order. */
+  stage: 'forked' | 'awake' | 'ready';
+  outbox: Outbox;
   startedMs: number;
   /** Deaths in a row, each soon after the start. */
   youngDeaths: number;
@@ -61,13 +72,15 @@ export class Supervisor {
   readonly #members: Member[];
   #isStopping = false;
   #onAllReady: (() => void) | null = null;
+  #onGone: (() => void) | null = null;
   #hasBeenReady = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#members = options.fds.map(() => ({
       process: null,
-      isReady: false,
+      stage: 'forked',
+      outbox: new Outbox(() => undefined),
       startedMs: 0,
       youngDeaths: 0,
       lastReason: '',
@@ -91,11 +104,11 @@ export class Supervisor {
     }
   }
 
-  /** Dropped when the worker is not running: a new one gets all it needs at its start. */
+  /** Dropped when the worker does not listen yet: it gets all it needs at its start. */
   send(worker: number, message: ToWorker): void {
-    const process = this.#members[worker].process;
-    if (process?.isConnected()) {
-      process.send(message, () => undefined);
+    const member = this.#members[worker];
+    if (member.process !== null && member.stage !== 'forked') {
+      this.#options.metrics[METRIC['worker.messages_lost']] += member.outbox.offer(message);
     }
   }
 
@@ -113,114 +126,140 @@ export class Supervisor {
 
   /** By worker: its process, 0 while there is none, and whether packets flow through it. */
   get states(): readonly { readonly pid: number; readonly isReady: boolean }[] {
-    return this.#members.map(({ process, isReady }) => ({ pid: process?.process.pid ?? 0, isReady }));
+    return this.#members.map(({ process, stage }) => ({ pid: process?.pid ?? 0, isReady: stage === 'ready' }));
   }
 
-  /** Ends a worker's process at once, whatever it does; it is replaced as one that died by itself. */
+  /**
+   * Ends a worker's process at once, whatever it does; it is replaced as one that died by itself, and `reason` is what
+   * the log tells of its end.
+   */
   kill(worker: number, reason: string): void {
     const member = this.#members[worker];
-    member.lastReason = reason;
-    member.process?.process.kill('SIGKILL');
+    if (member.process !== null) {
+      member.lastReason = reason;
+      this.#options.channels[worker].ignore();
+      member.process.kill();
+    }
   }
 
   /** Ends every worker and waits until they are gone; one that does not go by itself is killed. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    const gone = this.#members.map((member) => {
+    for (const member of this.#members) {
       if (member.timer !== null) {
         clearTimeout(member.timer);
       }
-      const process = member.process;
-      if (process === null) {
-        return Promise.resolve();
+      if (member.stage === 'forked') {
+        // It would not hear the message.
+        member.process?.kill();
       }
-      return new Promise<void>((resolve) => {
-        const killer = setTimeout(() => process.process.kill('SIGKILL'), STOP_MS_MAX);
-        process.once('exit', () => {
-          clearTimeout(killer);
-          resolve();
-        });
-      });
-    });
+    }
     this.broadcast({ type: 'stop' });
-    await Promise.all(gone);
+    const killer = setTimeout(() => {
+      for (const member of this.#members) {
+        member.process?.kill();
+      }
+    }, STOP_MS_MAX);
+    await new Promise<void>((resolve) => {
+      this.#onGone = () => {
+        if (this.#members.every((member) => member.process === null)) {
+          resolve();
+        }
+      };
+      this.#onGone();
+    });
+    clearTimeout(killer);
   }
 
   #fork(worker: number): void {
+    const { fds, channels, boundary, log, heapMebibytes, entry = workerEntry } = this.#options;
     const member = this.#members[worker];
-    const fds = this.#options.fds[worker];
-    cluster.setupPrimary({
-      exec: workerEntry,
-      args: [],
-      execArgv: [...execArgv, `--max-old-space-size=${this.#options.heapMebibytes}`],
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', fds.tun ?? 'ignore', fds.udp, fds.memory],
-    });
-    member.isReady = false;
+    const { tun, udp, memory } = fds[worker];
+    const channel = channels[worker];
+    member.stage = 'forked';
     member.startedMs = performance.now();
-    let process: Worker;
+    channel.begin({
+      onFrame: (frame) => this.#receive(worker, frame),
+      onFault: (reason) => this.#onFault(worker, reason),
+      onError: (error) => boundary.report('worker', error),
+    });
     try {
-      process = cluster.fork();
+      const inherited = [tun ?? ('ignore' as const), udp, memory, channel.memoryFd, channel.bellFd];
+      const process = new WorkerProcess(
+        { entry, heapMebibytes, fds: inherited },
+        {
+          onError: (error) => {
+            member.lastReason ||= error.message;
+            if (process.pid === 0) {
+              boundary.guard('worker', () => this.#bury(worker, process, error.message));
+            }
+          },
+          onExit: (code, signal) => {
+            const end = signal === null ? `exit code ${code}` : `signal ${signal}`;
+            boundary.guard('worker', () => this.#bury(worker, process, end));
+          },
+        },
+      );
+      if (process.pid !== 0) {
+        offerToOomKiller(process.pid, log);
+      }
+      member.process = process;
+      member.outbox = new Outbox((message, onWritten) => process.send(message, onWritten));
     } catch (error) {
       this.#mourn(worker, errorText(error));
-      return;
     }
-    member.process = process;
-    if (process.process.pid !== undefined) {
-      offerToOomKiller(process.process.pid, this.#options.log);
-    }
-    process.on('message', (message: ToPrimary) => {
-      this.#options.boundary.guard('worker', () => this.#receive(worker, message));
-    });
-    process.on('error', (error) => {
-      member.lastReason = error.message;
-      if (process.process.pid === undefined) {
-        // It never lived: no `exit` follows, and node:cluster would keep it for ever.
-        delete cluster.workers?.[process.id];
-        this.#options.boundary.guard('worker', () => this.#bury(worker, process, null, null));
-      }
-    });
-    process.once('exit', (code, signal) => {
-      this.#options.boundary.guard('worker', () => this.#bury(worker, process, code, signal));
-    });
   }
 
-  #receive(worker: number, message: ToPrimary): void {
+  #receive(worker: number, frame: FromWorker): void {
     const member = this.#members[worker];
-    if (message.type === 'report') {
-      this.#options.onReport(message.punts);
-    } else if (message.type === 'awake') {
+    if (frame.kind === 'failed') {
+      member.lastReason = frame.reason;
+    } else if (frame.kind === 'awake' && member.stage === 'forked') {
+      member.stage = 'awake';
       this.send(worker, { type: 'start', settings: this.#options.settings(worker) });
-    } else if (message.type === 'failed') {
-      member.lastReason = message.reason;
+    } else if (frame.kind === 'ready' && member.stage === 'awake') {
+      member.stage = 'ready';
+      this.#noteReady();
+    } else if (frame.kind !== 'awake' && frame.kind !== 'ready' && member.stage === 'ready') {
+      this.#options.onPunt(frame);
     } else {
-      member.isReady = true;
-      if (this.#members.every((each) => each.isReady)) {
-        this.#hasBeenReady = true;
-        this.#onAllReady?.();
-        this.#onAllReady = null;
-      }
+      this.#onFault(worker, `${frame.kind} out of turn`);
     }
   }
 
-  #bury(worker: number, process: Worker, code: number | null, signal: string | null): void {
+  #noteReady(): void {
+    if (this.#members.every((each) => each.stage === 'ready')) {
+      this.#hasBeenReady = true;
+      this.#onAllReady?.();
+      this.#onAllReady = null;
+    }
+  }
+
+  #onFault(worker: number, reason: string): void {
+    this.#options.metrics[METRIC['worker.protocol_faults']]++;
+    this.kill(worker, `broke the protocol: ${reason}`);
+  }
+
+  #bury(worker: number, process: WorkerProcess, end: string): void {
     const member = this.#members[worker];
     if (member.process !== process) {
       return;
     }
-    this.#mourn(worker, member.lastReason || (signal === null ? `exit code ${code}` : `signal ${signal}`));
+    this.#mourn(worker, member.lastReason || this.#options.channels[worker].end() || end);
   }
 
   /** The process of a worker is gone, or there was none: the next one is started after a while. */
   #mourn(worker: number, reason: string): void {
     const member = this.#members[worker];
+    this.#options.channels[worker].ignore();
     // One that was never ready has not lived, however long that took.
-    const isYoung = !member.isReady || performance.now() - member.startedMs < YOUNG_MS;
+    const isYoung = member.stage !== 'ready' || performance.now() - member.startedMs < YOUNG_MS;
     member.process = null;
-    member.isReady = false;
+    member.stage = 'forked';
     member.lastReason = '';
     this.#options.boundary.guard('worker', () => this.#options.onDeath(worker));
     if (this.#isStopping) {
+      this.#onGone?.();
       return;
     }
     member.youngDeaths = isYoung ? member.youngDeaths + 1 : 0;

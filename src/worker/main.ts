@@ -4,12 +4,14 @@
  * Everything that needs files (modules, libraries) is loaded before privileges are dropped. A worker holds no truth: it
  * may be killed at any instruction and its successor takes the same descriptors. When the primary goes, it goes.
  */
-import { type ToPrimary, type ToWorker, WorkerFd, type WorkerSettings } from '../shared/ipc/messages.ts';
+import { type ToWorker, WorkerFd, type WorkerSettings } from '../shared/ipc/messages.ts';
 import { errorText } from '../shared/log/errorText.ts';
 import { createLogger, type RootLogger } from '../shared/log/logger.ts';
 import { dropPrivileges, forbidDumps, nobodyIds } from '../shared/sys/privileges.ts';
+import { PrimaryLink } from './primaryLink.ts';
 import { QueueWorker } from './queueWorker.ts';
 
+const primary = new PrimaryLink(WorkerFd.Channel, WorkerFd.Bell);
 let log: RootLogger | null = null;
 let running: QueueWorker | null = null;
 
@@ -28,7 +30,7 @@ process.on('message', (message: ToWorker) => {
   }
 });
 
-tell({ type: 'awake' });
+primary.awake();
 
 function receive(message: ToWorker): void {
   if (message.type === 'start') {
@@ -47,29 +49,19 @@ function start(settings: WorkerSettings): void {
   running = new QueueWorker(settings, {
     fds: { tun: WorkerFd.Tun, udp: WorkerFd.Udp, memory: WorkerFd.Memory },
     log: logger,
-    report: (punts) => tell({ type: 'report', punts }),
+    sink: primary,
     onFault: fail,
   });
   forbidDumps();
   dropPrivileges(nobodyIds());
   running.run();
-  tell({ type: 'ready' });
-}
-
-function tell(message: ToPrimary): void {
-  // A report that cannot be delivered is lost with the channel; `disconnect` follows.
-  process.send?.(message, undefined, undefined, () => undefined);
+  primary.ready();
 }
 
 /** A defect or a broken machine: says why and ends; the primary starts a successor. */
 function fail(error: unknown): void {
   const reason = errorText(error);
   log?.error('Worker cannot go on', { reason, stack: error instanceof Error ? (error.stack ?? '') : '' });
-  const exit = (): void => process.exit(1);
-  if (process.connected && process.send !== undefined) {
-    process.send({ type: 'failed', reason } satisfies ToPrimary, undefined, undefined, exit);
-    setTimeout(exit, 500).unref();
-  } else {
-    exit();
-  }
+  primary.failed(reason);
+  process.exit(1);
 }

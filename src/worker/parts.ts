@@ -10,7 +10,7 @@ import { OwnIdentity } from '../shared/firewall/identity.ts';
 import { ruleTable } from '../shared/firewall/ruleTable.ts';
 import { networkWords } from '../shared/ip/networkWords.ts';
 import { PacketTuple } from '../shared/ip/packetTuple.ts';
-import type { LighthouseSettings, Punt, WorkerSettings } from '../shared/ipc/messages.ts';
+import type { LighthouseSettings, WorkerSettings } from '../shared/ipc/messages.ts';
 import { openShared, type SharedTables } from '../shared/memory/layout.ts';
 import { Arena } from '../shared/sys/arena.ts';
 import { mapSharedMemory } from '../shared/sys/sharedMemory.ts';
@@ -33,7 +33,7 @@ import { Sender } from './datapath/sender.ts';
 import { Strangers } from './datapath/strangers.ts';
 import { TunPort } from './ports/tunPort.ts';
 import { UdpPort } from './ports/udpPort.ts';
-import { Punts } from './punts.ts';
+import { type PuntSink, Punts } from './punts.ts';
 
 export interface WorkerFds {
   readonly tun: number;
@@ -70,11 +70,7 @@ export type Rules = OutboundRules & InboundRules;
 const ARENA_BYTES = 64 * 1024 * 1024;
 const RECEIVED_BYTES_MAX = 65_536;
 
-export function buildParts(
-  settings: WorkerSettings,
-  fds: WorkerFds,
-  report: (punts: readonly Punt[]) => void,
-): WorkerParts {
+export function buildParts(settings: WorkerSettings, fds: WorkerFds, sink: PuntSink): WorkerParts {
   const tables = openShared(mapSharedMemory(fds.memory, settings.memoryBytes).buffer, settings.worker);
   const metrics = tables.metrics.column(settings.worker + 1);
   const arena = new Arena(ARENA_BYTES + settings.batch * RECEIVED_BYTES_MAX);
@@ -90,7 +86,7 @@ export function buildParts(
     : null;
   const contexts = openContexts(settings, arena, tables, family);
   const sender = new Sender(contexts, udp, metrics);
-  const punts = new Punts(arena, metrics, report);
+  const punts = new Punts(arena, metrics, sink);
   const tuple = new PacketTuple();
   return {
     arena,

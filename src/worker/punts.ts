@@ -1,11 +1,14 @@
 /**
- * What this worker cannot decide alone, collected during a turn of the loop and reported to the primary in one message.
+ * What this worker cannot decide alone, written during a turn of the loop into the ring to the primary, and shown to it
+ * at the end of the turn.
  *
- * Bytes are copied here: what is punted outlives the buffers it lay in. Everything that a stranger can provoke
- * (handshakes, recv_errors) is limited per turn and per second; what is over the limit is dropped and counted, and the
- * peers' retries cover it.
+ * Everything that a stranger can provoke (handshakes, recv_errors) is limited per turn and per second; what is over the
+ * limit, and what the ring has no room for, is dropped and counted, and the peers' retries cover it. The primary kills a
+ * worker that writes a frame out of form, so what is not fit for one is dropped here.
  */
-import type { Punt } from '../shared/ipc/messages.ts';
+
+import type { FrameWriter } from '../shared/ipc/frameRing.ts';
+import { FrameKind, NO_ADDRESS } from '../shared/ipc/frames.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import type { Arena } from '../shared/sys/arena.ts';
 import { copySocketAddress, socketAddressPort } from '../shared/tunnel/socketAddress.ts';
@@ -15,19 +18,28 @@ import type { TunnelContext } from '../shared/tunnel/tunnelContext.ts';
 const STRANGERS_PER_TURN = 64;
 const STRANGERS_PER_SECOND = 1000;
 
+const NO_BODY = new Uint8Array(0);
+
+/** Where frames go: the ring to the primary (`primaryLink.ts`). */
+export interface PuntSink {
+  readonly frames: Pick<FrameWriter, 'write'>;
+  flush(): void;
+}
+
 export class Punts {
   readonly #arena: Arena;
-  readonly #report: (punts: readonly Punt[]) => void;
+  readonly #sink: PuntSink;
   readonly #metrics: Float64Array;
-  #punts: Punt[] = [];
+  readonly #address: Uint8Array = new Uint8Array(16);
+  readonly #addressView: DataView = new DataView(this.#address.buffer);
   #strangersInTurn = 0;
   #strangersInSecond = 0;
   #secondStartMs = 0;
 
-  constructor(arena: Arena, metrics: Float64Array, report: (punts: readonly Punt[]) => void) {
+  constructor(arena: Arena, metrics: Float64Array, sink: PuntSink) {
     this.#arena = arena;
     this.#metrics = metrics;
-    this.#report = report;
+    this.#sink = sink;
   }
 
   /** To be called at the start of a turn, with the turn's monotonic time. */
@@ -39,68 +51,94 @@ export class Punts {
     }
   }
 
-  /** Sends what was collected; to be called at the end of a turn. */
+  /** Shows the primary what was written; to be called at the end of a turn. */
   flush(): void {
-    if (this.#punts.length > 0) {
-      const punts = this.#punts;
-      this.#punts = [];
-      this.#report(punts);
-    }
+    this.#sink.flush();
   }
 
   /** A handshake datagram, header included, from the socket address at arena offset `source`. */
   handshake(offset: number, length: number, source: number): void {
-    if (this.#admitStranger()) {
-      const bytes = this.#arena.bytes.slice(offset, offset + length);
-      this.#punts.push({ kind: 'handshake', bytes, ...this.#endpoint(source) });
+    const port = this.#endpoint(source);
+    if (port !== 0 && this.#admitStranger()) {
+      this.#write(FrameKind.Handshake, 0, 0, port, this.#address, offset, length);
     }
   }
 
   recvError(index: number, source: number): void {
-    if (this.#admitStranger()) {
-      this.#punts.push({ kind: 'recvError', index, ...this.#endpoint(source) });
+    const port = this.#endpoint(source);
+    if (port !== 0 && this.#admitStranger()) {
+      this.#write(FrameKind.RecvError, index, 0, port, this.#address, 0, 0);
     }
   }
 
   /** An authentic packet came from `source`, which is not the tunnel's endpoint. */
   roam(context: TunnelContext, source: number): void {
-    this.#punts.push({ kind: 'roam', ...tunnelOf(context), ...this.#endpoint(source) });
+    const port = this.#endpoint(source);
+    if (port !== 0) {
+      this.#write(FrameKind.Roam, context.slot, context.generation, port, this.#address, 0, 0);
+    }
   }
 
   close(context: TunnelContext): void {
-    this.#punts.push({ kind: 'close', ...tunnelOf(context) });
+    this.#write(FrameKind.Close, context.slot, context.generation, 0, NO_ADDRESS, 0, 0);
   }
 
   lighthouse(context: TunnelContext, offset: number, length: number): void {
-    const body = this.#arena.bytes.slice(offset, offset + length);
-    this.#punts.push({ kind: 'lighthouse', ...tunnelOf(context), body });
+    this.#write(FrameKind.Lighthouse, context.slot, context.generation, 0, NO_ADDRESS, offset, length);
   }
 
   /** A lighthouse answer for a host without a tunnel, given as words: it is sent once there is one. */
   lighthouseAnswer(a0: number, a1: number, a2: number, a3: number, offset: number, length: number): void {
-    const body = this.#arena.bytes.slice(offset, offset + length);
-    this.#punts.push({ kind: 'lighthouseAnswer', address: addressOf(a0, a1, a2, a3), body });
+    this.#write(FrameKind.LighthouseAnswer, 0, 0, 0, this.#words(a0, a1, a2, a3), offset, length);
   }
 
   test(context: TunnelContext, offset: number, length: number): void {
-    const body = this.#arena.bytes.slice(offset, offset + length);
-    this.#punts.push({ kind: 'test', ...tunnelOf(context), body });
+    this.#write(FrameKind.Test, context.slot, context.generation, 0, NO_ADDRESS, offset, length);
   }
 
   /** The router passed over a gateway that has no tunnel; as words. */
   reportMiss(a0: number, a1: number, a2: number, a3: number): void {
-    this.miss(addressOf(a0, a1, a2, a3));
+    this.miss(this.#words(a0, a1, a2, a3));
   }
 
   /** `address` is copied. */
   miss(address: Uint8Array): void {
-    this.#punts.push({ kind: 'miss', address: address.slice() });
+    this.#write(FrameKind.Miss, 0, 0, 0, address, 0, 0);
   }
 
-  #endpoint(source: number): { readonly address: Uint8Array; readonly port: number } {
-    const address = new Uint8Array(16);
-    copySocketAddress(this.#arena, source, address, 0);
-    return { address, port: socketAddressPort(this.#arena, source) };
+  /** The body lies in the arena. */
+  #write(
+    kind: FrameKind,
+    indexOrSlot: number,
+    generation: number,
+    port: number,
+    address: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    const source = length === 0 ? NO_BODY : this.#arena.bytes;
+    if (!this.#sink.frames.write(kind, indexOrSlot, generation, port, address, source, offset, length)) {
+      this.#metrics[LOST_METRICS[kind] ?? METRIC['drop.rx.punt_limit']]++;
+    }
+  }
+
+  /** Reads a socket address; returns its port. Nobody can be answered at port 0: such a datagram is dropped. */
+  #endpoint(source: number): number {
+    const port = socketAddressPort(this.#arena, source);
+    copySocketAddress(this.#arena, source, this.#address, 0);
+    if (port === 0) {
+      this.#metrics[METRIC['drop.rx.source_port']]++;
+    }
+    return port;
+  }
+
+  #words(a0: number, a1: number, a2: number, a3: number): Uint8Array {
+    const view = this.#addressView;
+    view.setInt32(0, a0);
+    view.setInt32(4, a1);
+    view.setInt32(8, a2);
+    view.setInt32(12, a3);
+    return this.#address;
   }
 
   #admitStranger(): boolean {
@@ -114,16 +152,13 @@ export class Punts {
   }
 }
 
-function addressOf(a0: number, a1: number, a2: number, a3: number): Uint8Array {
-  const address = new Uint8Array(16);
-  const view = new DataView(address.buffer);
-  view.setInt32(0, a0);
-  view.setInt32(4, a1);
-  view.setInt32(8, a2);
-  view.setInt32(12, a3);
-  return address;
-}
-
-function tunnelOf(context: TunnelContext): { readonly slot: number; readonly generation: number } {
-  return { slot: context.slot, generation: context.generation };
-}
+const LOST_METRICS: Readonly<Record<number, number>> = {
+  [FrameKind.Handshake]: METRIC['punts.lost.handshake'],
+  [FrameKind.RecvError]: METRIC['punts.lost.recv_error'],
+  [FrameKind.Roam]: METRIC['punts.lost.roam'],
+  [FrameKind.Close]: METRIC['punts.lost.close'],
+  [FrameKind.Lighthouse]: METRIC['punts.lost.lighthouse'],
+  [FrameKind.LighthouseAnswer]: METRIC['punts.lost.lighthouse_answer'],
+  [FrameKind.Test]: METRIC['punts.lost.test'],
+  [FrameKind.Miss]: METRIC['punts.lost.miss'],
+};

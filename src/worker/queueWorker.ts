@@ -4,7 +4,7 @@
  * Parts live as long as the process; what the configuration decides (routes, rules, labels) is replaced as a whole on
  * reload, between two turns.
  */
-import type { Punt, ToWorker, WorkerSettings } from '../shared/ipc/messages.ts';
+import type { ToWorker, WorkerSettings } from '../shared/ipc/messages.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
 import { Inbound } from './datapath/inbound.ts';
 import { Outbound } from './datapath/outbound.ts';
@@ -20,11 +20,12 @@ import {
   type WorkerFds,
   type WorkerParts,
 } from './parts.ts';
+import type { PuntSink } from './punts.ts';
 
 export interface QueueWorkerSurroundings {
   readonly fds: WorkerFds;
   readonly log: RootLogger;
-  readonly report: (punts: readonly Punt[]) => void;
+  readonly sink: PuntSink;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -44,7 +45,7 @@ export class QueueWorker {
   constructor(settings: WorkerSettings, surroundings: QueueWorkerSurroundings) {
     this.#surroundings = surroundings;
     this.#worker = settings.worker;
-    const parts = buildParts(settings, surroundings.fds, surroundings.report);
+    const parts = buildParts(settings, surroundings.fds, surroundings.sink);
     const { arena, tun, tuple } = parts;
     this.#parts = parts;
     this.#rules = buildRules(settings, parts);
@@ -103,10 +104,12 @@ export class QueueWorker {
       case 'hostFailed':
         this.#outbound?.abandon(message.address);
         break;
-      case 'tunnelClosed':
+      case 'tunnelsClosed':
         loop.turn(() => {
-          this.#parts.contexts.release(message.slot);
-          this.#rules.peers.release(message.slot);
+          for (const slot of message.slots) {
+            this.#parts.contexts.release(slot);
+            this.#rules.peers.release(slot);
+          }
         });
         break;
       case 'tick':

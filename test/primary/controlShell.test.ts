@@ -5,12 +5,11 @@ import type { Boundary } from '../../src/primary/boundary.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import type { Effect } from '../../src/primary/control/effects.ts';
 import { type ControlCompanion, ControlShell, type ControlShellParts } from '../../src/primary/controlShell.ts';
-import type { Punt, ToWorker } from '../../src/shared/ipc/messages.ts';
+import type { ToWorker } from '../../src/shared/ipc/messages.ts';
 import { ip } from '../support/addresses.ts';
 import { boundaryOver, CollectingLog } from '../support/collectingLog.ts';
 
 const hostFailed = (last: number): Effect => ({ kind: 'hostFailed', address: ip(`10.0.0.${last}`) });
-const miss = (last: number): Punt => ({ kind: 'miss', address: ip(`::ffff:10.0.0.${last}`).bytes }) as unknown as Punt;
 
 describe('control shell', () => {
   let log: CollectingLog;
@@ -82,11 +81,6 @@ describe('control shell', () => {
     shell.act(() => effects.push(first, hostFailed(2)));
     expect(sent).to.have.length(2);
     expect(boundary.counts.get('boundary.effect')).to.equal(1);
-  });
-
-  it('looks at every punt of a report, whatever the one before did', () => {
-    shell.onReport([miss(1), miss(2), miss(3)]);
-    expect(boundary.counts.get('boundary.worker')).to.equal(3);
   });
 
   it('comes back to a deadline that fails, with turns for others in between', async () => {

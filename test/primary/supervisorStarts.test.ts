@@ -5,7 +5,9 @@ import { afterEach, beforeEach, describe, it } from 'mocha';
 import { Boundary } from '../../src/primary/boundary.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { Supervisor } from '../../src/primary/supervisor.ts';
+import { WorkerChannel } from '../../src/primary/workerChannel.ts';
 import { createLogger } from '../../src/shared/log/logger.ts';
+import { METRIC_NAMES } from '../../src/shared/memory/metrics.ts';
 
 const STARTS = 3;
 
@@ -43,18 +45,21 @@ describe('starts of workers that fail', () => {
         (cluster.workers as Record<number, Worker>)[started] = worker;
         return worker;
       };
+      const channel = new WorkerChannel(1);
       const deaths: number[] = [];
       const reasons: string[] = [];
       const log = createLogger({ level: 'error', format: 'text', disableTimestamp: true, write: () => undefined });
       const supervisor = new Supervisor({
         fds: [{ tun: null, udp: 0, memory: 0 }],
+        channels: [channel],
+        metrics: new Float64Array(METRIC_NAMES.length),
         log,
         heapMebibytes: 256,
         boundary: new Boundary({ log, onBroken: () => undefined }),
         settings: () => {
           throw new Error('nobody asks');
         },
-        onReport: () => undefined,
+        onPunt: () => undefined,
         onDeath: (worker) => deaths.push(worker),
         onHopeless: (_, reason) => reasons.push(reason),
       });
@@ -65,6 +70,7 @@ describe('starts of workers that fail', () => {
       expect(reasons[0]).to.match(/^spawn /);
       expect(Object.keys(cluster.workers ?? {})).to.deep.equal([]);
       await supervisor.stop();
+      channel.close();
     });
   }
 });

@@ -8,6 +8,8 @@ import { OwnIdentity } from '../../src/shared/firewall/identity.ts';
 import { addressFromBytes, parseAddress, writeMapped } from '../../src/shared/ip/address.ts';
 import { networkWords } from '../../src/shared/ip/networkWords.ts';
 import { PacketTuple } from '../../src/shared/ip/packetTuple.ts';
+import { CHANNEL_BYTES, FrameReader, FrameWriter } from '../../src/shared/ipc/frameRing.ts';
+import { decodeFrame } from '../../src/shared/ipc/frames.ts';
 import type { Punt, RouteSetting } from '../../src/shared/ipc/messages.ts';
 import { initializeShared, type SharedTables, sharedByteLength } from '../../src/shared/memory/layout.ts';
 import { resetSendCounter } from '../../src/shared/memory/sendCounter.ts';
@@ -29,8 +31,9 @@ import { Segmenter } from '../../src/worker/datapath/segment.ts';
 import { Sender } from '../../src/worker/datapath/sender.ts';
 import { Strangers } from '../../src/worker/datapath/strangers.ts';
 import { Waiting } from '../../src/worker/datapath/waiting.ts';
-import { Punts } from '../../src/worker/punts.ts';
+import { type PuntSink, Punts } from '../../src/worker/punts.ts';
 import { rulesOf } from '../shared/firewall/certificates.ts';
+
 import type { TestHost } from './certificates.ts';
 import { MemoryTun, MemoryUdp } from './memoryPorts.ts';
 
@@ -94,7 +97,7 @@ export class DataPlane {
       () => provider,
       SocketFamily.Ipv4,
     );
-    this.punts = new Punts(this.arena, this.metrics, (punts) => this.reported.push(...punts));
+    this.punts = new Punts(this.arena, this.metrics, this.#sink(capacities.tunnels));
     this.cache = new RoutineCache(options.routineCacheMs ?? 0);
     this.strangers = new Strangers({
       arena: this.arena,
@@ -143,6 +146,24 @@ export class DataPlane {
     this.outbound.run(Math.floor(nowMs / 1000));
     this.inbound.run(nowMs, Math.floor(nowMs / 1000));
     this.punts.flush();
+  }
+
+  /** A ring whose other end takes everything at once, as strictly as the primary does. */
+  #sink(tunnels: number): PuntSink {
+    const memory = new ArrayBuffer(CHANNEL_BYTES);
+    const reader = new FrameReader(memory);
+    const frames = new FrameWriter(memory);
+    const flush = (): void => {
+      frames.publish();
+      for (let bytes = reader.read(); bytes !== null; bytes = reader.read()) {
+        const frame = typeof bytes === 'string' ? bytes : decodeFrame(bytes, tunnels);
+        if (typeof frame === 'string') {
+          throw new Error(frame);
+        }
+        this.reported.push(frame as Punt);
+      }
+    };
+    return { frames, flush };
   }
 
   #rules(

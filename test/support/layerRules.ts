@@ -18,6 +18,7 @@ const PURE_FOLDERS: readonly string[] = [
   'src/shared/ip/',
   'src/shared/wire/',
   'src/shared/noise/',
+  'src/shared/ipc/',
   'src/shared/memory/',
 ];
 

@@ -1,9 +1,11 @@
 /**
- * What the primary and its workers tell each other over the cluster's IPC channel (structured clone serialization).
+ * What the primary and its workers tell each other, as values.
  *
- * Only cold things travel here: packets stay in the worker that received them, except those that need the control plane
- * (punts). Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. A worker sends at most one report per turn of its loop, with
- * a bounded number of punts; the primary never waits for an answer.
+ * The primary's messages travel over the cluster's IPC channel (structured clone serialization: a worker trusts the
+ * primary), with a bounded number under way. The primary never reads that channel: a worker's messages are frames in a
+ * ring of shared memory (`frames.ts`, `frameRing.ts`). Only cold things travel either way: packets stay in the worker that
+ * received them, except those that need the control plane (punts). Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d. Nobody
+ * waits for an answer.
  */
 import type { RuleLists } from '../firewall/ruleTable.ts';
 import type { IpAddress, Prefix } from '../ip/address.ts';
@@ -15,7 +17,7 @@ import type { TunOffload } from '../sys/tun.ts';
 export const FLOW_KEY_BYTES = 16;
 
 /** File descriptors of a worker, in the order in which the primary passes them behind the IPC channel. */
-export const WorkerFd = { Tun: 4, Udp: 5, Memory: 6 } as const;
+export const WorkerFd = { Tun: 4, Udp: 5, Memory: 6, Channel: 7, Bell: 8 } as const;
 
 /**
  * Everything a worker needs that is not in shared memory. Sent at start and again, whole, after each reload. Values that
@@ -86,8 +88,8 @@ export type ToWorker =
   | { readonly type: 'hostUp'; readonly addresses: readonly Uint8Array[] }
   /** No tunnel could be made: drop what waits. */
   | { readonly type: 'hostFailed'; readonly address: Uint8Array }
-  /** The tunnel in this slot ended: wipe what was derived from it. */
-  | { readonly type: 'tunnelClosed'; readonly slot: number }
+  /** The tunnels in these slots ended: wipe what was derived from them. */
+  | { readonly type: 'tunnelsClosed'; readonly slots: readonly number[] }
   /** The conntrack tick: the routine-local cache is to be emptied. */
   | { readonly type: 'tick'; readonly version: number }
   | { readonly type: 'stop' };
@@ -112,11 +114,11 @@ export type Punt =
   /** A packet waits for a tunnel to this address. */
   | { readonly kind: 'miss'; readonly address: Uint8Array };
 
-export type ToPrimary =
+export type FromWorker =
   /** The worker listens: a message sent before would be lost, as node:cluster takes it from the channel unheard. */
-  | { readonly type: 'awake' }
+  | { readonly kind: 'awake' }
   /** It has its settings and descriptors, and packets flow. */
-  | { readonly type: 'ready' }
-  | { readonly type: 'report'; readonly punts: readonly Punt[] }
-  /** The worker cannot go on; it exits right after. */
-  | { readonly type: 'failed'; readonly reason: string };
+  | { readonly kind: 'ready' }
+  /** The worker cannot go on; it exits right after. The reason is printable ASCII. */
+  | { readonly kind: 'failed'; readonly reason: string }
+  | Punt;

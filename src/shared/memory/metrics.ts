@@ -46,6 +46,7 @@ const NODE_METRIC_NAMES = [
   'drop.rx.host_limit',
   'drop.rx.source_limit',
   'drop.rx.punt_limit',
+  'drop.rx.source_port',
   'drop.rx.tun_full',
   'drop.tx.malformed',
   'drop.tx.own_address',
@@ -82,6 +83,19 @@ const NODE_METRIC_NAMES = [
   'worker.restarts',
   /** Workers that made no turn and were killed for it. */
   'workers.hung',
+  /** A worker wrote what none may write, and was killed. */
+  'worker.protocol_faults',
+  /** The primary had something to say to a worker that does not listen. */
+  'worker.messages_lost',
+  /** The ring to the primary had no room, by what was to be said. */
+  'punts.lost.handshake',
+  'punts.lost.recv_error',
+  'punts.lost.roam',
+  'punts.lost.close',
+  'punts.lost.lighthouse',
+  'punts.lost.lighthouse_answer',
+  'punts.lost.test',
+  'punts.lost.miss',
 ] as const;
 
 /** Every metric, in the order of its cells. */

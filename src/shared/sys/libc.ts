@@ -49,6 +49,7 @@ export const libc = {
   ]),
   fcntl: declare<(fd: number, command: number, argument: number) => number>('fcntl', 'int', ['int', 'int', 'long']),
   eventfd: declare<(initial: number, flags: number) => number>('eventfd', 'int', ['uint', 'int']),
+  pipe2: declare<(fdsAddress: number, flags: number) => number>('pipe2', 'int', ['uintptr_t', 'int']),
   mknod: declare<(path: string, mode: number, device: number) => number>('mknod', 'int', ['str', 'uint', 'uint64_t']),
 
   unshare: declare<(flags: number) => number>('unshare', 'int', ['int']),
