@@ -37,6 +37,8 @@ const BODY_BYTES_MAX = 1024 * 1024;
 const HEADER_BYTES_MAX = 8 * 1024;
 const PATIENCE_MS = 10_000;
 const LOOK_MS = 2_000;
+/** Makes a URL of a path. */
+const BASE = 'http://node';
 /** Connections that are served; the next ones are told that the node is busy. */
 const CLIENTS_MAX = 128;
 /** More than this are not even told. */
@@ -140,7 +142,7 @@ export class ApiServer {
         send(response, 503, { error: 'the node is busy with other questions; try again' });
         return;
       }
-      const url = new URL(request.url ?? '/', 'http://node');
+      const url = urlOf(request);
       const route = this.#route(request.method ?? '', url.pathname, response);
       if (route !== null) {
         const body = route.method === 'POST' ? await readJson(request) : undefined;
@@ -149,7 +151,10 @@ export class ApiServer {
     } catch (error) {
       if (error instanceof InspectionError) {
         send(response, error.status, { error: error.message, problems: error.problems });
-      } else if (error instanceof BodyError) {
+      } else if (request.destroyed && !request.complete) {
+        // The client went before it had said all: nobody waits for an answer.
+        response.destroy();
+      } else if (error instanceof RequestError) {
         response.setHeader('connection', 'close');
         send(response, error.status, { error: error.message });
       } else {
@@ -177,13 +182,21 @@ export class ApiServer {
   }
 }
 
-class BodyError extends Error {
+class RequestError extends Error {
   readonly status: 400 | 413;
 
   constructor(status: 400 | 413, message: string) {
     super(message);
     this.status = status;
   }
+}
+
+function urlOf(request: IncomingMessage): URL {
+  const text = request.url ?? '/';
+  if (!URL.canParse(text, BASE)) {
+    throw new RequestError(400, 'what is asked for is no path');
+  }
+  return new URL(text, BASE);
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
@@ -193,14 +206,14 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
     const bytes = Buffer.from(chunk as Uint8Array);
     byteCount += bytes.length;
     if (byteCount > BODY_BYTES_MAX) {
-      throw new BodyError(413, `a request has at most ${BODY_BYTES_MAX} bytes`);
+      throw new RequestError(413, `a request has at most ${BODY_BYTES_MAX} bytes`);
     }
     chunks.push(bytes);
   }
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch {
-    throw new BodyError(400, 'the body is not JSON');
+    throw new RequestError(400, 'the body is not JSON');
   }
 }
 

@@ -150,6 +150,18 @@ describe('local API server', () => {
     deaf.destroy();
   });
 
+  it('takes nothing that a client does for a fault of its own', async () => {
+    const path = await inPlace();
+    expect((await ask(path, 'GET', 'http://[')).status).to.equal(400);
+    const hasty = await connected(path);
+    hasty.write('POST /v1/echo HTTP/1.1\r\nhost: node\r\ncontent-length: 9\r\n\r\n[');
+    await until('the connection', () => servers[0].clientCount > 0);
+    hasty.destroy();
+    await until('its end', () => servers[0].clientCount === 0);
+    expect((await ask(path, 'GET', '/v1/echo')).status).to.equal(200);
+    expect(log.texts).to.deep.equal([]);
+  });
+
   it('makes directory and socket for their owner, and removes the socket', async () => {
     const path = await serve(join(directory, 'run', 'weft', 'a.sock'));
     expect(statSync(path).mode & 0o777).to.equal(0o600);
