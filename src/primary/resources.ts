@@ -97,13 +97,12 @@ export async function openResources(config: Config): Promise<Resources> {
 
 /** `listen.host` as an address: a literal, or the first address of a name. */
 async function resolveHost(host: string): Promise<IpAddress> {
-  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
-  const literal = parseAddress(bare);
+  const literal = parseAddress(host);
   if (literal !== null) {
     return literal;
   }
   try {
-    const found = await lookup(bare);
+    const found = await lookup(host);
     const address = parseAddress(found.address);
     if (address !== null) {
       return address;

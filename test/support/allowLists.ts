@@ -1,23 +1,29 @@
 /** Allow lists written short, as they stand in a configuration: the rules of one, and lists compiled from such. */
 import { LocalAllowList, RemoteAllowList } from '../../src/primary/control/allowList.ts';
-import { readAllowRanges, readAllowRules, readLocalAllowRules } from '../../src/shared/config/allowLists.ts';
-import type { Plain } from '../../src/shared/config/plain.ts';
-import type { AllowRules, RemoteAllowRules } from '../../src/shared/ip/allowRules.ts';
+import { allowList, allowRanges, localAllowList as localShape } from '../../src/shared/config/allowLists.ts';
+import { nodeOf, type PlainMap } from '../../src/shared/config/plain.ts';
+import { formatProblem, type Problem } from '../../src/shared/config/problems.ts';
+import type { Shape } from '../../src/shared/config/shapes.ts';
+import { Spot } from '../../src/shared/config/spot.ts';
+import type { RemoteAllowRules } from '../../src/shared/ip/allowRules.ts';
 
-type Verdicts = Readonly<Record<string, Plain>>;
-
-export function allowRules(list: Verdicts): AllowRules {
-  return readAllowRules(Object.entries(list));
+export function remoteAllowRules(list: PlainMap, ranges: PlainMap = {}): RemoteAllowRules {
+  return { remoteAllowList: readAs(allowList, list), remoteAllowRanges: readAs(allowRanges, ranges) };
 }
 
-export function remoteAllowRules(list: Verdicts, ranges: Readonly<Record<string, Verdicts>> = {}): RemoteAllowRules {
-  return { remoteAllowList: allowRules(list), remoteAllowRanges: readAllowRanges(Object.entries(ranges)) };
-}
-
-export function remoteAllowList(list: Verdicts, ranges: Readonly<Record<string, Verdicts>> = {}): RemoteAllowList {
+export function remoteAllowList(list: PlainMap, ranges: PlainMap = {}): RemoteAllowList {
   return new RemoteAllowList(remoteAllowRules(list, ranges));
 }
 
-export function localAllowList(list: Verdicts): LocalAllowList {
-  return new LocalAllowList(readLocalAllowRules(Object.entries(list)));
+export function localAllowList(list: PlainMap): LocalAllowList {
+  return new LocalAllowList(readAs(localShape, list));
+}
+
+function readAs<Value>(shape: Shape<Value>, list: PlainMap): Value {
+  const problems: Problem[] = [];
+  const value = shape.read(new Spot(nodeOf(list), [], problems));
+  if (value === undefined) {
+    throw new Error(problems.map(formatProblem).join('\n'));
+  }
+  return value;
 }

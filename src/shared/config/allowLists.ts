@@ -1,60 +1,62 @@
 /**
- * Reads allow lists: networks, verdicts, patterns of interface names; and for each family the default that follows from
- * its rules (Nebula protocol: allow lists). Spellings have been validated; what does not parse is left out here.
+ * The shapes of allow lists: networks, verdicts, patterns of interface names; and for each family the default that
+ * follows from its rules (Nebula protocol: allow lists).
  */
 import { addressFromBytes, type Family, type Prefix, prefixOf } from '../ip/address.ts';
 import type { AllowRange, AllowRule, AllowRules } from '../ip/allowRules.ts';
-import type { InterfaceRule, LocalAllowRules } from './config.ts';
-import { isMap, type Plain } from './plain.ts';
-import { parsePattern, parsePermission, parsePrefixValue } from './scalars.ts';
+import type { LocalAllowRules } from './config.ts';
+import { pattern, permission, prefix } from './scalars.ts';
+import { mapOf, mapped, type Shape } from './shapes.ts';
 
-/** Entries of a map in the order of the file; null when the key is absent. */
-type Entries = readonly (readonly [string, Plain])[] | null;
-
-/** A list with its defaults; an absent one has no rules and so allows everything. */
-export function readAllowRules(entries: Entries): AllowRules {
-  const rules = (entries ?? []).flatMap(([text, value]): AllowRule[] => {
-    const network = parsePrefixValue(text);
-    const isAllowed = parsePermission(value);
-    return network === null || isAllowed === null ? [] : [{ network, isAllowed }];
-  });
-  return [...rules, ...FAMILIES.flatMap((family) => defaultRule(rules, family))];
-}
+/** A list with its defaults written out. */
+export const allowList: Shape<AllowRules> = mapped(mapOf(prefix, permission), (entries, spot) => {
+  const rules = entries.map(([network, isAllowed]): AllowRule => ({ network, isAllowed }));
+  const unclear = FAMILIES.filter((family) => !hasDefault(rules, family) && verdictsOf(rules, family).size > 1);
+  for (const family of unclear) {
+    spot.error(`contains both true and false rules, but no default set for ${everything(family).text}`);
+  }
+  return unclear.length > 0 ? undefined : [...rules, ...FAMILIES.flatMap((family) => defaultRule(rules, family))];
+});
 
 /** Lists by vpn network. */
-export function readAllowRanges(entries: Entries): readonly AllowRange[] {
-  return (entries ?? []).flatMap(([text, rules]) => {
-    const network = parsePrefixValue(text);
-    return network === null ? [] : [{ network, rules: readAllowRules(entriesOf(rules)) }];
-  });
-}
+export const allowRanges: Shape<readonly AllowRange[]> = mapped(mapOf(prefix, allowList), (entries) =>
+  entries.map(([network, rules]) => ({ network, rules })),
+);
+
+const interfaceRules: Shape<LocalAllowRules['interfaces']> = mapped(mapOf(pattern, permission), (entries, spot) => {
+  if (entries.some(([, isAllowed]) => isAllowed !== entries[0][1])) {
+    spot.error('all values must be true or all must be false: interfaces that match none get the inverse');
+    return undefined;
+  }
+  return entries.map(([name, isAllowed]) => ({ pattern: name, isAllowed }));
+});
 
 /** The list of own addresses, in which `interfaces` holds patterns. */
-export function readLocalAllowRules(entries: Entries): LocalAllowRules {
-  const patterns = (entries ?? []).filter(([key]) => key === INTERFACES).flatMap(([, value]) => entriesOf(value));
-  return {
-    addresses: readAllowRules((entries ?? []).filter(([key]) => key !== INTERFACES)),
-    interfaces: patterns.flatMap(([text, value]): InterfaceRule[] => {
-      const pattern = parsePattern(text);
-      const isAllowed = parsePermission(value);
-      return pattern === null || isAllowed === null ? [] : [{ pattern, isAllowed }];
-    }),
-  };
-}
-
-/** The networks for which a list needs a rule: those of a family that both allows and refuses. */
-export function missingDefaults(rules: AllowRules): readonly Prefix[] {
-  return FAMILIES.filter((family) => verdictsOf(rules, family).size > 1 && !hasDefault(rules, family)).map(everything);
-}
+export const localAllowList: Shape<LocalAllowRules> = {
+  ...allowList,
+  read: (spot) => {
+    const { node } = spot;
+    const patterns = node.kind === 'map' ? node.entries.get(INTERFACES) : undefined;
+    if (node.kind !== 'map' || patterns === undefined) {
+      const addresses = allowList.read(spot);
+      return addresses === undefined ? undefined : { addresses, interfaces: [] };
+    }
+    const others = new Map([...node.entries].filter(([key]) => key !== INTERFACES));
+    const addresses = allowList.read(spot.with({ ...node, entries: others }));
+    const interfaces = interfaceRules.read(spot.child(INTERFACES, patterns));
+    return addresses === undefined || interfaces === undefined ? undefined : { addresses, interfaces };
+  },
+};
 
 const INTERFACES = 'interfaces';
 const FAMILIES: readonly Family[] = [4, 6];
 
 /** Rules that all say the same leave the inverse to everything else; a family without rules is allowed. */
 function defaultRule(rules: AllowRules, family: Family): AllowRule[] {
-  const [verdict, other] = verdictsOf(rules, family);
-  const isClear = verdict !== undefined && other === undefined && !hasDefault(rules, family);
-  return isClear ? [{ network: everything(family), isAllowed: !verdict }] : [];
+  const [verdict] = verdictsOf(rules, family);
+  return verdict === undefined || hasDefault(rules, family)
+    ? []
+    : [{ network: everything(family), isAllowed: !verdict }];
 }
 
 function verdictsOf(rules: AllowRules, family: Family): ReadonlySet<boolean> {
@@ -68,8 +70,4 @@ function hasDefault(rules: AllowRules, family: Family): boolean {
 /** `0.0.0.0/0` or `::/0`. */
 function everything(family: Family): Prefix {
   return prefixOf(addressFromBytes(new Uint8Array(family === 4 ? 4 : 16)), 0);
-}
-
-function entriesOf(value: Plain): readonly (readonly [string, Plain])[] {
-  return isMap(value) ? Object.entries(value) : [];
 }

@@ -1,8 +1,8 @@
 /**
- * The configuration as the program uses it: typed, complete (defaults applied), immutable. Built by `build.ts` from
- * validated YAML; everything that needs more than the file itself (certificates, DNS) is read by its owner. A value is
- * parsed once: whoever gets it from here has an address, a network or a rule, not its text. All of it is plain data that
- * a structured clone keeps.
+ * The configuration as the program uses it: typed, complete (defaults applied), immutable. Built by `build.ts` from the
+ * values that `readTree.ts` read; everything that needs more than the file itself (certificates, DNS) is read by its
+ * owner. A value is parsed once: whoever gets it from here has an address, a network or a rule, not its text. All of it
+ * is plain data that a structured clone keeps.
  * Names are the YAML keys in camel case, with `Ms` behind durations and `Bytes` behind sizes.
  */
 import type { Rule } from '../firewall/rule.ts';

@@ -49,8 +49,5 @@ export function fieldPath(key: Key): readonly string[] {
   const steps = key.path
     .split('.')
     .map((step) => step.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase()));
-  const { shape } = key;
-  const isTime = shape.is === 'duration' || (shape.is === 'integer' && shape.unit === 'seconds');
-  const suffix = isTime ? 'Ms' : shape.is === 'integer' && shape.unit === 'bytes' ? 'Bytes' : '';
-  return [...steps.slice(0, -1), `${steps[steps.length - 1]}${suffix}`];
+  return [...steps.slice(0, -1), `${steps[steps.length - 1]}${key.shape.suffix}`];
 }

@@ -2,9 +2,8 @@
 import type { Plain } from './plain.ts';
 import type { Shape } from './shapes.ts';
 
-export interface Key {
-  readonly path: string;
-  readonly shape: Shape;
+export interface Row<Value> {
+  readonly shape: Shape<Value>;
   /** As it would be written in YAML; undefined when the key has no fixed default (the note says what happens). */
   readonly fallback: Plain | undefined;
   /** Whether SIGHUP applies a change, or only a restart. */
@@ -15,29 +14,34 @@ export interface Key {
   readonly hasField: boolean;
 }
 
-/** A key whose change SIGHUP applies. */
-export function live(path: string, shape: Shape, fallback: Plain | undefined, note: string): Key {
-  return { path, shape, fallback, isReloadable: true, note, isRequired: false, hasField: true };
+export interface Key extends Row<unknown> {
+  readonly path: string;
+}
+
+/** A key whose change SIGHUP applies; null stands for an absent value without a default. */
+export function live<Value>(shape: Shape<Value>, fallback: Plain, note: string): Row<Value>;
+export function live<Value>(shape: Shape<Value>, fallback: undefined, note: string): Row<Value | null>;
+export function live<Value>(shape: Shape<Value>, fallback: Plain | undefined, note: string): Row<Value | null> {
+  return { shape, fallback, isReloadable: true, note, isRequired: false, hasField: true };
 }
 
 /** A key whose change needs a restart. */
-export function fixed(path: string, shape: Shape, fallback: Plain | undefined, note: string): Key {
-  return { path, shape, fallback, isReloadable: false, note, isRequired: false, hasField: true };
+export function fixed<Value>(shape: Shape<Value>, fallback: Plain, note: string): Row<Value>;
+export function fixed<Value>(shape: Shape<Value>, fallback: Plain | undefined, note: string): Row<Value | null>;
+export function fixed<Value>(shape: Shape<Value>, fallback: Plain | undefined, note: string): Row<Value | null> {
+  return { shape, fallback, isReloadable: false, note, isRequired: false, hasField: true };
 }
 
 /** A reloadable key without which the node cannot start. */
-export function required(path: string, shape: Shape, note: string): Key {
-  return { path, shape, fallback: undefined, isReloadable: true, note, isRequired: true, hasField: true };
+export function required(shape: Shape<string>, note: string): Row<string> {
+  return { shape, fallback: undefined, isReloadable: true, note, isRequired: true, hasField: true };
 }
 
 /** A key that only feeds another key's field. */
-export function feeding(key: Key): Key {
-  return { ...key, hasField: false };
+export function feeding<Value>(row: Row<Value>): Row<Value> {
+  return { ...row, hasField: false };
 }
 
-/** The largest and smallest whole numbers that a key without limits of its own accepts. */
-export const ANY_MAX: number = Number.MAX_SAFE_INTEGER;
-export const ANY_MIN: number = Number.MIN_SAFE_INTEGER;
 export const U32_MAX: number = 0xffff_ffff;
 /** Bounds of a `setsockopt` or netlink `int`. */
 export const INT_MAX: number = 0x7fff_ffff;

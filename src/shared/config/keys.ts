@@ -1,20 +1,30 @@
 /**
- * Every key weft knows: shape, default, whether a reload applies it, and a note for the documentation. Schema, typed
- * readers, hints for unknown keys, the difference of two configurations and `docs/configuration.md` come from this table.
+ * Every key weft knows: shape, default, whether a reload applies it, and a note for the documentation. The reader of the
+ * tree, hints for unknown keys, the difference of two configurations and `docs/configuration.md` come from this table.
  * Defaults are Nebula's (Nebula protocol: key reference) unless the key is weft's own.
  */
-import type { Key } from './keyRows.ts';
+import type { Key, Row } from './keyRows.ts';
 import { dataKeys } from './keysOfData.ts';
 import { nodeKeys } from './keysOfNode.ts';
 import { unsupportedKeys } from './keysUnsupported.ts';
 
+/** The keys that weft acts on. */
+type Rows = typeof nodeKeys & typeof dataKeys;
+export type KeyPath = keyof Rows;
+/** What a key's value is parsed to. */
+export type ValueOf<Path extends KeyPath> = Rows[Path] extends Row<infer Value> ? Value : never;
+
 /** All keys by path, in the order of the documentation. */
 export const keys: ReadonlyMap<string, Key> = new Map(
-  [...nodeKeys, ...dataKeys, ...unsupportedKeys].map((key) => [key.path, key]),
+  [...keysOf(nodeKeys), ...keysOf(dataKeys), ...unsupportedKeys].map((key) => [key.path, key]),
 );
 
 /** Every path that is a section: `listen`, `lighthouse.dns`. */
 export const sections: ReadonlySet<string> = new Set([...keys.keys()].flatMap(parents));
+
+function keysOf(rows: Readonly<Record<string, Row<unknown>>>): readonly Key[] {
+  return Object.entries(rows).map(([path, row]) => ({ path, ...row }));
+}
 
 function parents(path: string): readonly string[] {
   const steps = path.split('.');

@@ -5,8 +5,19 @@
  */
 import { fixed, INT_MAX, type Key } from './keyRows.ts';
 import { isList, isMap, lookup, type Plain, type PlainMap } from './plain.ts';
-import { parseFlag, parseText } from './scalars.ts';
-import { address, any, choice, flag, integer, listOf, positiveDuration, type Shape, secret, text } from './shapes.ts';
+import {
+  address,
+  byteCount,
+  choice,
+  flag,
+  integer,
+  parseFlag,
+  parseText,
+  positiveDuration,
+  secret,
+  text,
+} from './scalars.ts';
+import { any, listOf, type Shape } from './shapes.ts';
 
 export interface UnsupportedFeature {
   /** A key, or the section of several. */
@@ -63,7 +74,7 @@ export const unsupportedFeatures: readonly UnsupportedFeature[] = [
     isTrue,
   ),
   alone(
-    notYet('tun.use_system_route_table_buffer_size', integer(0, INT_MAX, 'bytes'), 0),
+    notYet('tun.use_system_route_table_buffer_size', byteCount(INT_MAX), 0),
     `${NOT_YET}: the value has no effect`,
     (_value, all) => !isTrue(lookup(all, 'tun.use_system_route_table') ?? false),
   ),
@@ -110,15 +121,15 @@ function alone(key: Key, consequence: string, isAsked: UnsupportedFeature['isAsk
 }
 
 /** A key that only has a meaning on another system. */
-function foreign(path: string, shape: Shape, fallback: Plain | undefined, system: string): UnsupportedFeature {
+function foreign(path: string, shape: Shape<unknown>, fallback: Plain | undefined, system: string): UnsupportedFeature {
   const key = ignored(path, shape, fallback, `Only on ${system}; ignored.`);
   return alone(key, `only matters on ${system} and is ignored`, isGiven);
 }
 
-function notYet(path: string, shape: Shape, fallback: Plain | undefined): Key {
+function notYet(path: string, shape: Shape<unknown>, fallback: Plain | undefined): Key {
   return ignored(path, shape, fallback, 'Not supported yet.');
 }
 
-function ignored(path: string, shape: Shape, fallback: Plain | undefined, note: string): Key {
-  return { ...fixed(path, shape, fallback, note), hasField: false };
+function ignored(path: string, shape: Shape<unknown>, fallback: Plain | undefined, note: string): Key {
+  return { path, ...fixed(shape, fallback, note), hasField: false };
 }

@@ -1,5 +1,5 @@
 /**
- * Loads a configuration: files → trees → one merged tree → validated → typed. Called by `run`, `check` and by a reload.
+ * Loads a configuration: files → trees → one merged tree → typed values. Called by `run`, `check` and by a reload.
  * Nothing throws for operator input and nothing is logged: all problems come back at once, and there is a configuration
  * only if none of them is an error.
  */
@@ -11,9 +11,10 @@ import { modernize } from './legacy.ts';
 import { mergeMaps } from './merge.ts';
 import { lookup, type Plain } from './plain.ts';
 import { hasErrors, type PathStep, type Place, type Problem, sortProblems } from './problems.ts';
+import { plainTree, readTree } from './readTree.ts';
+import { nodeAt } from './spot.ts';
 import { unknownKeyWarnings } from './unknownKeys.ts';
 import { unsupportedWarnings } from './unsupported.ts';
-import { nodeAt, validateTree } from './validate.ts';
 import { type MapNode, parseYaml } from './yamlTree.ts';
 
 export interface LoadedConfig {
@@ -58,17 +59,18 @@ export function parseConfig(sources: readonly SourceFile[], name: string): Loade
   }
   const merged = mergeMaps(maps, whole);
   const { root, problems: oldForms } = modernize(merged.root);
-  const validated = validateTree(root);
-  const built = buildConfig(validated.plain);
-  problems.push(...merged.problems, ...oldForms, ...validated.problems);
-  problems.push(...unknownKeyWarnings(root), ...unsupportedWarnings(root, validated.plain));
-  problems.push(...checkTogether(built, root, validated.isBroken));
+  const { values, problems: faults } = readTree(root);
+  const built = buildConfig(values);
+  const plain = plainTree(root);
+  problems.push(...merged.problems, ...oldForms, ...faults);
+  problems.push(...unknownKeyWarnings(root), ...unsupportedWarnings(root, plain));
+  problems.push(...checkTogether(built, root, values));
   return {
     config: hasErrors(problems) ? null : built.config,
     problems: sortProblems(problems),
     files,
     locate: (steps) => nodeAt(root, steps).node.place,
-    written: (key) => lookup(validated.plain, key),
+    written: (key) => lookup(plain, key),
   };
 }
 

@@ -1,4 +1,5 @@
 /** A configuration as plain data: what a merged YAML tree holds, without places. */
+import type { ConfigNode } from './yamlTree.ts';
 
 export type Plain = string | number | boolean | null | readonly Plain[] | PlainMap;
 export type PlainMap = { readonly [key: string]: Plain };
@@ -20,7 +21,25 @@ export function lookup(plain: PlainMap, path: string): Plain | undefined {
   return value;
 }
 
-/** What `parse` makes of each value, without those that it refuses. */
-export function parseEach<Value>(values: readonly Plain[], parse: (value: Plain) => Value | null): readonly Value[] {
-  return values.map(parse).filter((value) => value !== null);
+/** A node without its places. */
+export function plainOf(node: ConfigNode): Plain {
+  switch (node.kind) {
+    case 'scalar':
+      return node.value;
+    case 'list':
+      return node.items.map(plainOf);
+    case 'map':
+      return Object.fromEntries([...node.entries].map(([name, child]) => [name, plainOf(child)]));
+  }
+}
+
+/** The other way round: a node that stands nowhere. */
+export function nodeOf(value: Plain): ConfigNode {
+  const place = { file: '', line: 0 };
+  if (isList(value)) {
+    return { kind: 'list', place, items: value.map(nodeOf) };
+  }
+  return isMap(value)
+    ? { kind: 'map', place, entries: new Map(Object.entries(value).map(([name, child]) => [name, nodeOf(child)])) }
+    : { kind: 'scalar', place, value, text: String(value) };
 }

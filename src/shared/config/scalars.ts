@@ -9,81 +9,121 @@ import { type IpAddress, type Prefix, parseAddress, parseEndpoint, parsePrefix, 
 import { deviceNameWords, isDeviceName } from '../sys/deviceName.ts';
 import type { HostPort } from './config.ts';
 import { parseDuration } from './duration.ts';
+import type { Scalar } from './shapes.ts';
 
-export type Scalar =
-  | { readonly is: 'text'; readonly mayBeEmpty: boolean; readonly secret: boolean }
-  | { readonly is: 'integer'; readonly min: number; readonly max: number; readonly unit: '' | 'seconds' | 'bytes' }
-  | { readonly is: 'flag' }
-  /** The stricter switch of allow lists: a YAML boolean or y, yes, n, no. */
-  | { readonly is: 'permission' }
-  | { readonly is: 'duration'; readonly min: 'any' | 'zero' | 'positive' }
-  | { readonly is: 'address' }
-  | { readonly is: 'prefix' }
-  /** `host:port`, where host is an address or a name. */
-  | { readonly is: 'hostPort' }
-  /** `ifTrue` and `ifFalse` are what a YAML switch in this place means; empty when switches are refused. */
-  | { readonly is: 'choice'; readonly of: readonly string[]; readonly ifTrue: string; readonly ifFalse: string }
-  | { readonly is: 'fingerprint' }
-  | { readonly is: 'device' }
-  | { readonly is: 'pattern' };
+export const text: Scalar<string> = scalar('text', 'text', parseText);
+export const name: Scalar<string> = scalar('text', 'text that is not empty', parseName);
+/** Never shown. */
+export const secret: Scalar<string> = scalar('text', 'text that is not empty', parseName, { isSecret: true });
+export const flag: Scalar<boolean> = scalar('true/false', 'true or false', parseFlag);
+/** The stricter switch of allow lists: a YAML boolean or y, yes, n, no. */
+export const permission: Scalar<boolean> = scalar('true/false', 'true or false (or y, yes, n, no)', parsePermission);
+export const address: Scalar<IpAddress> = scalar('address', 'an IP address', (value) =>
+  typeof value === 'string' ? parseAddress(value) : null,
+);
+export const prefix: Scalar<Prefix> = scalar(
+  'network',
+  'a network as address/bits, such as 10.0.0.0/8 or fd00::/64',
+  (value) => (typeof value === 'string' ? parsePrefix(value) : null),
+);
+/** Where the host is an address or a name. */
+export const hostPort: Scalar<HostPort> = scalar(
+  'host:port',
+  'host:port, such as 192.0.2.1:4242, [2001:db8::1]:4242 or vpn.example.com:4242',
+  parseHostPort,
+);
+export const fingerprint: Scalar<string> = scalar(
+  'fingerprint',
+  'a certificate fingerprint (64 hexadecimal digits)',
+  parseFingerprint,
+);
+/** Empty text leaves the name to the kernel. */
+export const device: Scalar<string> = scalar('interface name', deviceNameWords, parseDevice);
+/** Matches a whole interface name. */
+export const pattern: Scalar<RegExp> = scalar('pattern', 'a regular expression', parsePattern);
+/** Milliseconds; sub-millisecond parts are fractions. */
+export const duration: Scalar<number> = durationOf(', and not negative', (durationMs) => durationMs >= 0);
+export const positiveDuration: Scalar<number> = durationOf(', and greater than 0', (durationMs) => durationMs > 0);
 
-export function accepts(scalar: Scalar, value: unknown): boolean {
-  switch (scalar.is) {
-    case 'text':
-      return scalar.mayBeEmpty ? parseText(value) !== null : (parseText(value) ?? '') !== '';
-    case 'integer':
-      return parseInteger(value, scalar.min, scalar.max) !== null;
-    case 'flag':
-      return parseFlag(value) !== null;
-    case 'permission':
-      return parsePermission(value) !== null;
-    case 'duration':
-      return acceptsDuration(value, scalar.min);
-    case 'address':
-      return parseAddressValue(value) !== null;
-    case 'prefix':
-      return parsePrefixValue(value) !== null;
-    case 'hostPort':
-      return parseHostPort(value) !== null;
-    case 'choice':
-      return parseChoice(value, scalar) !== null;
-    case 'fingerprint':
-      return parseFingerprint(value) !== null;
-    case 'device':
-      return parseDevice(value) !== null;
-    case 'pattern':
-      return parsePattern(value) !== null;
-  }
+/** The largest and smallest whole numbers that a key without limits of its own accepts. */
+const ANY_MAX: number = Number.MAX_SAFE_INTEGER;
+const ANY_MIN: number = Number.MIN_SAFE_INTEGER;
+
+export const anyInteger: Scalar<number> = integer(ANY_MIN, ANY_MAX);
+
+export function integer(min: number, max: number): Scalar<number> {
+  return integerOf(min, max, '', '');
 }
 
-/** The words after "expected". */
-export function expectedScalar(scalar: Scalar): string {
-  switch (scalar.is) {
-    case 'text':
-      return scalar.mayBeEmpty ? 'text' : 'text that is not empty';
-    case 'integer':
-      return expectedInteger(scalar.min, scalar.max, scalar.unit);
-    case 'flag':
-      return 'true or false';
-    case 'permission':
-      return 'true or false (or y, yes, n, no)';
-    case 'duration':
-      return `a duration with a unit, such as 10s, 1m30s or 250ms${DURATION_LIMITS[scalar.min]}`;
-    case 'address':
-      return 'an IP address';
-    case 'prefix':
-      return 'a network as address/bits, such as 10.0.0.0/8 or fd00::/64';
-    case 'hostPort':
-      return 'host:port, such as 192.0.2.1:4242, [2001:db8::1]:4242 or vpn.example.com:4242';
-    case 'choice':
-      return `one of ${scalar.of.map((word) => (word === '' ? '""' : word)).join(', ')}`;
-    case 'fingerprint':
-      return 'a certificate fingerprint (64 hexadecimal digits)';
-    case 'device':
-      return deviceNameWords;
-    case 'pattern':
-      return 'a regular expression';
-  }
+export function byteCount(max: number): Scalar<number> {
+  return integerOf(0, max, ' of bytes', 'Bytes');
+}
+
+/** Seconds, which become milliseconds. */
+export function seconds(min: number, max: number): Scalar<number> {
+  const whole = integerOf(min, max, ' of seconds', 'Ms');
+  return scalar(
+    whole.type,
+    whole.expected,
+    (value) => {
+      const count = whole.parse(value);
+      return count === null ? null : count * 1000;
+    },
+    { suffix: 'Ms' },
+  );
+}
+
+export function choice<const Word extends string>(...of: readonly Word[]): Scalar<Word> {
+  return scalar(choiceType(of), expectedChoice(of), (value) => parseChoice(value, of));
+}
+
+/** A choice in whose place a switch may stand. */
+export function choiceOrFlag<const Word extends string>(
+  ifTrue: Word,
+  ifFalse: Word,
+  ...of: readonly Word[]
+): Scalar<Word> {
+  return scalar(choiceType(of), expectedChoice(of), (value) => {
+    const isOn = parseFlag(value);
+    return isOn === null ? parseChoice(value, of) : isOn ? ifTrue : ifFalse;
+  });
+}
+
+function scalar<Value>(
+  type: string,
+  expected: string,
+  parse: (value: unknown) => Value | null,
+  { suffix = '', isSecret = false }: { readonly suffix?: Scalar<Value>['suffix']; readonly isSecret?: boolean } = {},
+): Scalar<Value> {
+  return {
+    type,
+    expected,
+    suffix,
+    parse,
+    read: (spot) => {
+      const value = spot.node.kind === 'scalar' ? parse(spot.node.value) : null;
+      if (value === null) {
+        spot.mismatch(expected, isSecret);
+        return undefined;
+      }
+      return value;
+    },
+  };
+}
+
+function integerOf(min: number, max: number, unit: string, suffix: Scalar<number>['suffix']): Scalar<number> {
+  const expected = expectedInteger(min, max, unit);
+  return scalar(`number${unit}`, expected, (value) => parseInteger(value, min, max), { suffix });
+}
+
+function durationOf(limit: string, isWithin: (durationMs: number) => boolean): Scalar<number> {
+  const parse = (value: unknown): number | null => {
+    const text = parseText(value);
+    const durationMs = text === null ? null : parseDuration(text);
+    return durationMs !== null && isWithin(durationMs) ? durationMs : null;
+  };
+  const expected = `a duration with a unit, such as 10s, 1m30s or 250ms${limit}`;
+  return scalar('duration', expected, parse, { suffix: 'Ms' });
 }
 
 /** Go prints any value into a string key; here numbers are accepted and written as they stand. */
@@ -91,7 +131,11 @@ export function parseText(value: unknown): string | null {
   return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : null;
 }
 
-export function parseInteger(value: unknown, min: number, max: number): number | null {
+function parseName(value: unknown): string | null {
+  return parseText(value) || null;
+}
+
+function parseInteger(value: unknown, min: number, max: number): number | null {
   const text = parseText(value);
   if (text === null || !/^[-+]?\d+$/.test(text)) {
     return null;
@@ -120,7 +164,7 @@ export function parseFlag(value: unknown): boolean | null {
   }
 }
 
-export function parsePermission(value: unknown): boolean | null {
+function parsePermission(value: unknown): boolean | null {
   if (typeof value === 'boolean') {
     return value;
   }
@@ -128,21 +172,7 @@ export function parsePermission(value: unknown): boolean | null {
   return text === 'y' || text === 'yes' ? true : text === 'n' || text === 'no' ? false : null;
 }
 
-/** Milliseconds; sub-millisecond parts are fractions. */
-export function parseDurationMs(value: unknown): number | null {
-  const text = parseText(value);
-  return text === null ? null : parseDuration(text);
-}
-
-export function parseAddressValue(value: unknown): IpAddress | null {
-  return typeof value === 'string' ? parseAddress(value) : null;
-}
-
-export function parsePrefixValue(value: unknown): Prefix | null {
-  return typeof value === 'string' ? parsePrefix(value) : null;
-}
-
-export function parseHostPort(value: unknown): HostPort | null {
+function parseHostPort(value: unknown): HostPort | null {
   if (typeof value !== 'string') {
     return null;
   }
@@ -155,29 +185,29 @@ export function parseHostPort(value: unknown): HostPort | null {
   return endpoint === null && /^[\d.]+$|:/.test(parts.host) ? null : { ...parts, endpoint };
 }
 
-export function parseChoice(value: unknown, scalar: Scalar & { readonly is: 'choice' }): string | null {
-  if (scalar.ifTrue !== '') {
-    const flag = parseFlag(value);
-    if (flag !== null) {
-      return flag ? scalar.ifTrue : scalar.ifFalse;
-    }
-  }
-  const text = parseText(value)?.toLowerCase() ?? null;
-  return text !== null && scalar.of.includes(text) ? text : null;
+function parseChoice<Word extends string>(value: unknown, of: readonly Word[]): Word | null {
+  const text = parseText(value)?.toLowerCase();
+  return of.find((word) => word === text) ?? null;
 }
 
-export function parseFingerprint(value: unknown): string | null {
+function choiceType(of: readonly string[]): string {
+  return of.filter((word) => word !== '').join(', ');
+}
+
+function expectedChoice(of: readonly string[]): string {
+  return `one of ${of.map((word) => (word === '' ? '""' : word)).join(', ')}`;
+}
+
+function parseFingerprint(value: unknown): string | null {
   return typeof value === 'string' && /^[0-9a-f]{64}$/i.test(value) ? value.toLowerCase() : null;
 }
 
-/** Empty text leaves the name to the kernel. */
-export function parseDevice(value: unknown): string | null {
+function parseDevice(value: unknown): string | null {
   const text = parseText(value);
   return text !== null && isDeviceName(text) ? text : null;
 }
 
-/** A pattern that must match a whole interface name. */
-export function parsePattern(value: unknown): RegExp | null {
+function parsePattern(value: unknown): RegExp | null {
   if (typeof value !== 'string') {
     return null;
   }
@@ -188,21 +218,10 @@ export function parsePattern(value: unknown): RegExp | null {
   }
 }
 
-const DURATION_LIMITS: Readonly<Record<'any' | 'zero' | 'positive', string>> = {
-  any: '',
-  zero: ', and not negative',
-  positive: ', and greater than 0',
-};
-
-function acceptsDuration(value: unknown, min: 'any' | 'zero' | 'positive'): boolean {
-  const durationMs = parseDurationMs(value);
-  return durationMs !== null && (min === 'any' || durationMs > 0 || (min === 'zero' && durationMs === 0));
-}
-
 function expectedInteger(min: number, max: number, unit: string): string {
-  const what = unit === '' ? 'a whole number' : `a whole number of ${unit}`;
-  if (max < Number.MAX_SAFE_INTEGER) {
-    return min === Number.MIN_SAFE_INTEGER ? `${what} of at most ${max}` : `${what} from ${min} to ${max}`;
+  const what = `a whole number${unit}`;
+  if (max < ANY_MAX) {
+    return min === ANY_MIN ? `${what} of at most ${max}` : `${what} from ${min} to ${max}`;
   }
-  return min === Number.MIN_SAFE_INTEGER ? what : `${what} of at least ${min}`;
+  return min === ANY_MIN ? what : `${what} of at least ${min}`;
 }

@@ -1,165 +1,189 @@
 /**
- * Shapes of values: scalars, lists, maps and objects, and the JSON schema that ajv compiles from them. The key table
- * (`keys.ts`) gives every key a shape; schema, defaults, documentation and typed readers all come from that one table.
+ * Shapes of values: how a node of the tree is read, and what is said when it is refused. A value is checked by being
+ * parsed, once: what a shape returns is what `Config` holds. The key table (`keys.ts`) gives every key a shape; checks,
+ * defaults and documentation come from that one table.
  */
-import { expectedScalar, type Scalar } from './scalars.ts';
+import { nearestOf } from './nearest.ts';
+import { type Plain, plainOf } from './plain.ts';
+import type { Spot } from './spot.ts';
+import type { ConfigNode } from './yamlTree.ts';
 
-export type Shape =
-  | Scalar
-  | { readonly is: 'list'; readonly of: Shape }
-  /** One value, or a list of them. */
-  | { readonly is: 'oneOrMany'; readonly of: Scalar }
-  /** One value, or a list of objects. */
-  | { readonly is: 'oneOrObjects'; readonly of: Scalar; readonly objects: Shape }
-  /** Operator-chosen keys. `special` are keys with a shape of their own. */
-  | {
-      readonly is: 'map';
-      readonly keys: Scalar;
-      readonly values: Shape;
-      readonly special: Readonly<Record<string, Shape>>;
-    }
-  | { readonly is: 'object'; readonly fields: Readonly<Record<string, Shape>>; readonly required: readonly string[] }
-  /** Anything: read and checked by the part that owns it. */
-  | { readonly is: 'any' };
-
-/** JSON schema with the keywords `scalar` (see `validate.ts`) and `expected` (the words after "expected"). */
-export type JsonSchema = { readonly [keyword: string]: unknown };
-
-export const text: Shape = { is: 'text', mayBeEmpty: true, secret: false };
-export const name: Shape = { is: 'text', mayBeEmpty: false, secret: false };
-export const secret: Shape = { is: 'text', mayBeEmpty: false, secret: true };
-export const flag: Shape = { is: 'flag' };
-export const permission: Shape = { is: 'permission' };
-export const address: Shape = { is: 'address' };
-export const prefix: Shape = { is: 'prefix' };
-export const hostPort: Shape = { is: 'hostPort' };
-export const fingerprint: Shape = { is: 'fingerprint' };
-export const device: Shape = { is: 'device' };
-export const any: Shape = { is: 'any' };
-export const duration: Shape = { is: 'duration', min: 'zero' };
-export const positiveDuration: Shape = { is: 'duration', min: 'positive' };
-
-export function integer(min: number, max: number, unit: '' | 'seconds' | 'bytes' = ''): Shape {
-  return { is: 'integer', min, max, unit };
+export interface Shape<Value> {
+  /** A short name of the type for the documentation. */
+  readonly type: string;
+  /** The words after "expected". */
+  readonly expected: string;
+  /** What the name of the field in `Config` ends in. */
+  readonly suffix: '' | 'Ms' | 'Bytes';
+  /** Undefined when the value is refused, which has been reported then. */
+  read(spot: Spot): Value | undefined;
 }
 
-export function choice(...of: readonly string[]): Shape {
-  return { is: 'choice', of, ifTrue: '', ifFalse: '' };
+/** The shape of a single value; map keys have one too. */
+export interface Scalar<Value> extends Shape<Value> {
+  /** Null when the value is refused. */
+  parse(value: unknown): Value | null;
 }
 
-/** A choice in whose place a switch may stand. */
-export function choiceOrFlag(ifTrue: string, ifFalse: string, ...of: readonly string[]): Shape {
-  return { is: 'choice', of, ifTrue, ifFalse };
+/** Anything: read and checked by the part that owns it. */
+export const any: Shape<Plain> = {
+  type: 'value',
+  expected: 'any value',
+  suffix: '',
+  read: ({ node }) => plainOf(node),
+};
+
+/** The same values, and what `make` does with them; it reports what it refuses. */
+export function mapped<From, To>(shape: Shape<From>, make: (value: From, spot: Spot) => To | undefined): Shape<To> {
+  return {
+    ...shape,
+    read: (spot) => {
+      const value = shape.read(spot);
+      return value === undefined ? undefined : make(value, spot);
+    },
+  };
 }
 
-export function listOf(of: Shape): Shape {
-  return { is: 'list', of };
+export function listOf<Value>(of: Shape<Value>): Shape<readonly Value[]> {
+  const expected = of === any ? 'a list' : `a list (each entry: ${of.expected})`;
+  return {
+    type: `list of ${of.type}`,
+    expected,
+    suffix: '',
+    read: (spot) => (spot.node.kind === 'list' ? readItems(spot, spot.node.items, of) : refuse(spot, expected)),
+  };
 }
 
-export function mapOf(keys: Scalar, values: Shape, special: Readonly<Record<string, Shape>> = {}): Shape {
-  return { is: 'map', keys, values, special };
+/** One value, or a list of them. */
+export function oneOrMany<Value>(of: Scalar<Value>): Shape<readonly Value[]> {
+  return oneOrList(of, of, `${of.type} or list`, `${of.expected}, or a list of such`);
 }
 
-export function objectOf(fields: Readonly<Record<string, Shape>>, ...required: readonly string[]): Shape {
-  return { is: 'object', fields, required };
+/** One value, or a list of maps. */
+export function oneOrObjects<Value>(of: Shape<Value>, objects: Shape<Value>): Shape<readonly Value[]> {
+  return oneOrList(of, objects, `${of.type} or list of maps`, `${of.expected}, or a list of maps`);
 }
 
-/** The schema of a shape. */
-export function schemaOf(shape: Shape): JsonSchema {
-  switch (shape.is) {
-    case 'any':
-      return {};
-    case 'list':
-      return { type: 'array', expected: expectedOf(shape), items: schemaOf(shape.of) };
-    case 'oneOrMany':
-    case 'oneOrObjects': {
-      const entry = shape.is === 'oneOrMany' ? shape.of : shape.objects;
-      return {
-        type: ['array', 'string', 'number', 'boolean'],
-        expected: expectedOf(shape),
-        ...conditional({ type: 'array' }, { items: schemaOf(entry) }, schemaOf(shape.of)),
-      };
-    }
-    case 'map': {
-      const special = Object.entries(shape.special);
-      const isSpecial = { enum: special.map(([key]) => key) };
-      const keys = schemaOf(shape.keys);
-      return {
-        type: 'object',
-        expected: expectedOf(shape),
-        properties: Object.fromEntries(special.map(([key, value]) => [key, schemaOf(value)])),
-        propertyNames: special.length === 0 ? keys : conditional(isSpecial, {}, keys),
-        additionalProperties: schemaOf(shape.values),
-      };
-    }
-    case 'object':
-      return {
-        type: 'object',
-        expected: expectedOf(shape),
-        properties: Object.fromEntries(Object.entries(shape.fields).map(([key, value]) => [key, schemaOf(value)])),
-        required: shape.required,
-      };
-    default:
-      return { scalar: shape, expected: expectedScalar(shape) };
+/** Operator-chosen keys, in the order of the file. */
+export function mapOf<Key, Value>(
+  keys: Scalar<Key>,
+  values: Shape<Value>,
+): Shape<readonly (readonly [key: Key, value: Value])[]> {
+  const expected = values === any ? 'a map' : `a map (key: ${keys.expected}; value: ${values.expected})`;
+  return {
+    type: `map ${keys.type} → ${values.type}`,
+    expected,
+    suffix: '',
+    read: (spot) => {
+      if (spot.node.kind !== 'map') {
+        return refuse(spot, expected);
+      }
+      return all(
+        [...spot.node.entries].map(([name, node]): readonly [Key, Value] | undefined => {
+          const child = spot.child(name, node);
+          const key = keys.parse(name);
+          if (key === null) {
+            child.keyMismatch(keys.expected);
+          }
+          const value = values.read(child);
+          return key === null || value === undefined ? undefined : [key, value];
+        }),
+      );
+    },
+  };
+}
+
+/** Without a fallback the field is required. */
+export interface Field<Value> {
+  readonly shape: Shape<Value>;
+  readonly fallback: Value | undefined;
+}
+
+type Fields = Readonly<Record<string, Field<unknown>>>;
+type ValuesOf<Of extends Fields> = { readonly [Name in keyof Of]: Of[Name] extends Field<infer Value> ? Value : never };
+
+export function field<Value>(shape: Shape<Value>, fallback?: Value): Field<Value> {
+  return { shape, fallback };
+}
+
+/** Fixed fields; a warning names the others. */
+export function objectOf<Of extends Fields>(fields: Of): Shape<ValuesOf<Of>> {
+  const names = Object.keys(fields);
+  const expected = `a map with ${names.join(', ')}`;
+  return {
+    type: 'map',
+    expected,
+    suffix: '',
+    read: (spot) => {
+      const { node } = spot;
+      if (node.kind !== 'map') {
+        return refuse(spot, expected);
+      }
+      for (const name of node.entries.keys()) {
+        if (!Object.hasOwn(fields, name)) {
+          const nearest = nearestOf(name, names);
+          spot.warn(`unknown key${nearest === null ? '' : `; did you mean ${nearest}?`}`, name);
+        }
+      }
+      const values = all(names.map((name) => readField(spot, name, node.entries.get(name), fields[name])));
+      // Each value was read by the shape of its name.
+      return values === undefined
+        ? undefined
+        : (Object.fromEntries(names.map((name, index) => [name, values[index]])) as ValuesOf<Of>);
+    },
+  };
+}
+
+function readField(
+  spot: Spot,
+  name: string,
+  node: ConfigNode | undefined,
+  { shape, fallback }: Field<unknown>,
+): unknown {
+  if (node !== undefined) {
+    return shape.read(spot.child(name, node));
   }
-}
-
-/** The words after "expected". */
-export function expectedOf(shape: Shape): string {
-  switch (shape.is) {
-    case 'any':
-      return 'any value';
-    case 'list':
-      return shape.of.is === 'any' ? 'a list' : `a list (each entry: ${expectedOf(shape.of)})`;
-    case 'oneOrMany':
-      return `${expectedScalar(shape.of)}, or a list of such`;
-    case 'oneOrObjects':
-      return `${expectedScalar(shape.of)}, or a list of maps`;
-    case 'map':
-      return shape.values.is === 'any'
-        ? 'a map'
-        : `a map (key: ${expectedScalar(shape.keys)}; value: ${expectedOf(shape.values)})`;
-    case 'object':
-      return `a map with ${Object.keys(shape.fields).join(', ')}`;
-    default:
-      return expectedScalar(shape);
+  if (fallback === undefined) {
+    spot.error(`is missing; expected ${shape.expected}`, name);
   }
+  return fallback;
 }
 
-/** A short name of the type for the documentation. */
-export function shapeName(shape: Shape): string {
-  switch (shape.is) {
-    case 'list':
-      return `list of ${shapeName(shape.of)}`;
-    case 'oneOrMany':
-      return `${shapeName(shape.of)} or list`;
-    case 'oneOrObjects':
-      return `${shapeName(shape.of)} or list of maps`;
-    case 'map':
-      return `map ${shapeName(shape.keys)} → ${shapeName(shape.values)}`;
-    case 'object':
-      return 'map';
-    case 'choice':
-      return shape.of.filter((word) => word !== '').join(', ');
-    case 'integer':
-      return shape.unit === '' ? 'number' : `number of ${shape.unit}`;
-    case 'flag':
-    case 'permission':
-      return 'true/false';
-    case 'prefix':
-      return 'network';
-    case 'hostPort':
-      return 'host:port';
-    case 'device':
-      return 'interface name';
-    case 'any':
-      return 'value';
-    default:
-      return shape.is;
-  }
+function oneOrList<Value>(
+  one: Shape<Value>,
+  item: Shape<Value>,
+  type: string,
+  expected: string,
+): Shape<readonly Value[]> {
+  return {
+    type,
+    expected,
+    suffix: '',
+    read: (spot) => {
+      const { node } = spot;
+      if (node.kind === 'list') {
+        return readItems(spot, node.items, item);
+      }
+      if (node.kind === 'map' || node.value === null) {
+        return refuse(spot, expected);
+      }
+      const value = one.read(spot);
+      return value === undefined ? undefined : [value];
+    },
+  };
 }
 
-function conditional(condition: JsonSchema, whenTrue: JsonSchema, whenFalse: JsonSchema): JsonSchema {
-  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON schema
-  return { if: condition, then: whenTrue, else: whenFalse };
+function readItems<Value>(spot: Spot, items: readonly ConfigNode[], of: Shape<Value>): readonly Value[] | undefined {
+  return all(items.map((node, index) => of.read(spot.child(index, node))));
+}
+
+/** Undefined when one of them is. */
+function all<Value>(values: readonly (Value | undefined)[]): readonly Value[] | undefined {
+  const present = values.filter((value) => value !== undefined);
+  return present.length === values.length ? present : undefined;
+}
+
+function refuse(spot: Spot, expected: string): undefined {
+  spot.mismatch(expected);
+  return undefined;
 }

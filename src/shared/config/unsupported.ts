@@ -2,7 +2,7 @@
 import { unsupportedFeatures } from './keysUnsupported.ts';
 import { lookup, type PlainMap } from './plain.ts';
 import { type Problem, warningAt } from './problems.ts';
-import { placeOf } from './validate.ts';
+import { placeOf } from './spot.ts';
 import type { MapNode } from './yamlTree.ts';
 
 export function unsupportedWarnings(root: MapNode, plain: PlainMap): readonly Problem[] {

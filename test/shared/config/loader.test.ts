@@ -242,6 +242,18 @@ cipher: aes-gcm
     ]);
   });
 
+  it('say one thing of a bad key with a bad value, and more of what lies below it', () => {
+    const text = `${BASE}  remote_allow_list: {x: y, z: maybe}\n  calculated_remotes: {x: [{mask: 5, prot: 1}]}\n`;
+    expect(problemsOf(text)).to.deep.equal([
+      `a.yml:6: lighthouse.remote_allow_list.x: expected ${PREFIX_WORDS} as key, found "x"`,
+      `a.yml:6: lighthouse.remote_allow_list.z: expected ${PREFIX_WORDS} as key, found "z"`,
+      `a.yml:7: lighthouse.calculated_remotes.x: expected ${PREFIX_WORDS} as key, found "x"`,
+      `a.yml:7: lighthouse.calculated_remotes.x[0].mask: expected ${PREFIX_WORDS}, found "5"`,
+      'a.yml:7: lighthouse.calculated_remotes.x[0].port: is missing; expected a whole number from 0 to 65535',
+      'a.yml:7: warning: lighthouse.calculated_remotes.x[0].prot: unknown key; did you mean port?',
+    ]);
+  });
+
   it('warn about a node that nobody tells where its peers are', () => {
     const pki = 'pki: {ca: a, cert: b, key: c}\n';
     expect(problemsOf(pki)).to.deep.equal([
