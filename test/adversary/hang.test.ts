@@ -77,6 +77,18 @@ describe('a worker or a primary that hangs', function () {
     await expectFlows();
   });
 
+  it('a node ends in order although a worker is stopped', async () => {
+    await startPair();
+    const { left } = pair;
+    const workers = left.workerPids().flatMap((pid) => markProcess(pid) ?? []);
+    process.kill(workers[0].pid, 'SIGSTOP');
+    expect(await left.stop()).to.deep.equal({ code: 0, signal: null });
+    expect(workers.filter(isRunning)).to.deep.equal([]);
+    expect(await left.hasDevice()).to.equal(false);
+    await left.start();
+    await expectFlows();
+  });
+
   it('packets flow on while the primary stands still', async () => {
     await startPair();
     process.kill(pair.left.program.pid, 'SIGSTOP');

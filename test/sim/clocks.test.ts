@@ -58,14 +58,15 @@ describe('simulation: a wall clock that is set', () => {
     expect(b.counted('handshakes.rejected.too_old')).to.equal(0);
   });
 
-  it('ahead by a day, then right and the node restarted: it is reached again within a minute', () => {
+  it('ahead by a day, then right and the node restarted: it is let in again within a second', () => {
     const { world, a, b } = pair(702);
     a.clockErrorMs = DAY;
     world.ping(a, b, 'ahead');
     world.run(1000);
     a.clockErrorMs = 0;
     a.restart();
-    world.runWith(60_000, 500, () => world.ping(a, b, 'right'));
+    world.ping(a, b, 'right');
+    world.run(1000);
     expect(lastText(b)).to.equal('right');
     world.ping(b, a, 'back');
     world.run(1000);
