@@ -174,7 +174,7 @@ describe('simulation: handshakes', () => {
     a.addStaticHost(b.vpnAddress, c.endpoint, b.endpoint);
     b.isUp = false;
     world.ping(a, b);
-    world.run(50);
+    world.run(150);
     expect(a.counted('handshakes.rejected.wrong_host')).to.equal(1);
     expect(c.control.hosts(), 'the wrong host was told').to.deep.equal([]);
     expect(a.store.rows.size).to.equal(0);

@@ -6,6 +6,7 @@ import { MessageType } from '../../src/shared/wire/header.ts';
 import { ep, ip } from '../support/addresses.ts';
 import { forgeRequest, isHandshake, isRequest } from '../support/forgedHandshakes.ts';
 import { Random } from '../support/random.ts';
+import { TestAuthority } from '../support/testAuthority.ts';
 import { DiscoveryWorld } from './discoveryWorld.ts';
 import { headerBytes } from './packets.ts';
 import { connected, lastText, type Pair, pair, reasons, tunnelCount } from './pairs.ts';
@@ -170,6 +171,47 @@ describe('simulation: somebody who forges first messages', () => {
     expect(before.flat()).to.have.length(2);
     expect(hosts.map(learnedOf)).to.deep.equal(before);
   });
+});
+
+describe('simulation: somebody who answers first messages before the host does', () => {
+  /** What comes to `victim` from `source` in answer to a first message of its own, made by a node that he has. */
+  function answerBy(pretender: SimNode, victim: SimNode, source: Endpoint, world: World): void {
+    const start = world.network.sent.length;
+    pretender.onDatagram(world.now, requestsOf(world, victim).at(-1)!, victim.endpoint);
+    const answers = world.network.sent.slice(start).filter(({ bytes }) => isHandshake(bytes));
+    for (const { bytes } of answers) {
+      victim.onDatagram(world.now, bytes, source);
+    }
+  }
+
+  for (const [who, pretenderIn] of [
+    [
+      'with a certificate of his own making',
+      (world: World): SimNode => {
+        const identity = new TestAuthority(99).identity('beta', ['10.42.0.2/24']);
+        const caPool = new TestAuthority(99).pool([], [world.authority]);
+        return world.addNode('pretender', { identity: { ...identity, caPool }, endpoint: STRANGER });
+      },
+    ],
+    ['by sending them to another host', (world: World): SimNode => world.addNode('gamma', { endpoint: STRANGER })],
+  ] as const) {
+    it(`${who}: what waits leaves with the first answer of the right one, in one round trip`, () => {
+      const { world, a, b } = pair(613);
+      const pretender = pretenderIn(world);
+      world.ping(a, b, 'first');
+      answerBy(pretender, a, b.endpoint, world);
+      expect(tunnelCount(a)).to.equal(0);
+      expect(world.runUntil(1000, () => lastText(b) === 'first')).to.be.at.most(20);
+      expect(a.dropped).to.deep.equal([]);
+      expect(requestsOf(world, a)).to.have.length(1);
+      expect(a.store.announced.size).to.equal(0);
+      world.run(1000);
+      world.ping(b, a, 'back');
+      world.run(100);
+      expect(lastText(a)).to.equal('back');
+      expect(a.remotes.list(b.vpnAddress).map(({ text }) => text)).to.deep.equal([b.endpoint.text]);
+    });
+  }
 });
 
 describe('simulation: somebody who replays handshakes', () => {

@@ -2,7 +2,7 @@
  * One handshake, from either side, as a value that is fed packets: Noise, payload and certificate together, and
  * nothing else. Knows no table, no timer, no address; failures are values.
  *
- *   initiator:  start ──message 1──▶            finish(message 2) ──▶ CompletedHandshake
+ *   initiator:  start ──message 1──▶            finish(message 2) ──▶ CompletedHandshake, or reopen()
  *   responder:            read(message 1) ──▶ (the caller decides) ──▶ reply ──message 2──▶ CompletedHandshake
  *
  * (Nebula protocol: handshake.) The header is not part of the transcript: what it says is for the caller to check.
@@ -121,8 +121,8 @@ export class Initiator {
   }
 
   /**
-   * Reads message 2 (a whole packet, header included). `Unreadable` leaves the handshake as it was, so go on waiting;
-   * after any other failure it is spent. `pool` is the one in force now, not that of the snapshot.
+   * Reads message 2 (a whole packet, header included). Anybody who has seen message 1 can answer it, so a failure leaves
+   * the handshake as it was: go on waiting. `pool` is the one in force now, not that of the snapshot.
    */
   finish(packet: Uint8Array, pool: CaPool, unixSeconds: number): CompletedHandshake | HandshakeFailure {
     const body = this.#noise.readMessage(packet.subarray(HEADER_BYTES));
@@ -132,6 +132,7 @@ export class Initiator {
     const { curve } = this.#setup.identity;
     const peer = readPeer(body, this.#noise, curve, (payload) => payload.responderIndex, pool, unixSeconds);
     if ('fault' in peer) {
+      this.#noise.unread();
       return peer;
     }
     const [sendKey, receiveKey] = this.#noise.split();
@@ -145,6 +146,11 @@ export class Initiator {
       ownCertificate: this.#ownCertificate,
       peer,
     };
+  }
+
+  /** What `finish` returned is of no use, though authentic: waits for another message 2. */
+  reopen(): void {
+    this.#noise.unread();
   }
 }
 

@@ -2,11 +2,11 @@
  * The handshakes that this node has started and that nobody has answered yet: one per vpn address, retried on timers
  * with the same bytes to every known endpoint until it completes or the attempts are used up.
  *
- *   start ─▶ pending ─(attempt n, then wait n × interval)─▶ ... ─▶ answer ─▶ tunnel, primary
- *                 │                                          └─▶ wrong host: that endpoint blocked, started anew
+ *   start ─▶ pending ─(attempt n, then wait n × interval)─▶ ... ─▶ answer ─▶ tunnel
+ *                 │                      ▲            └─▶ wrong host: goodbye, that endpoint is left out from now on
+ *                 │                      └────────────────┴─▶ an answer that is refused, by whomever: goes on waiting
  *                 ├─▶ retries used up: given up, waiting packets are dropped
  *                 ├─▶ the host's own handshake is confirmed before anything was sent: not needed any more
- *                 └─▶ an answer that is refused: the same, and the next handshake waits a second before it begins
  *
  * (Nebula protocol: outbound handshake, initiator path.) Answering others' handshakes is `handshakeAnswers.ts`.
  */
@@ -19,18 +19,14 @@ import { type CompletedHandshake, HandshakeFault, Initiator } from './handshakeM
 import { type Now, unixSecondsOf } from './now.ts';
 import { peerFields } from './peerFields.ts';
 import { PendingHandshake, type PendingView, type StartedHandshake } from './pendingHandshake.ts';
-import { RecentKeys } from './recentKeys.ts';
 import { Timers } from './timers.ts';
 import type { Tunnels } from './tunnels.ts';
 
 /** More destinations than this are not tried at once: a scan through an overlay network must not eat the memory. */
 export const PENDING_MAX = 4096;
 
-/**
- * A host that answers with a certificate we refuse answers at once, and every packet for it would start the next
- * handshake: hundreds of key agreements a second, on both sides, for as long as something is sent there.
- */
-const REFUSAL_WAIT_MS = 1000;
+/** Hosts that answer for another one are said goodbye to, but not as many as somebody can make up. */
+const STRANGERS_MAX = 8;
 
 export class Handshakes {
   readonly #context: Context;
@@ -38,8 +34,6 @@ export class Handshakes {
   readonly #timers = new Timers<PendingHandshake>();
   readonly #byAddress = new Map<string, PendingHandshake>();
   readonly #byIndex = new Map<number, PendingHandshake>();
-  /** Addresses with which no handshake begins for a while. */
-  readonly #refused = new RecentKeys(REFUSAL_WAIT_MS, PENDING_MAX);
 
   constructor(context: Context, tunnels: Tunnels) {
     this.#context = context;
@@ -80,8 +74,7 @@ export class Handshakes {
     this.#byAddress.set(address.text, pending);
     outbox.count('handshake_manager.initiated');
     outbox.push({ kind: 'queryLighthouse', address });
-    pending.notBeforeMs = this.#refused.untilMs(address.text);
-    this.#schedule(pending, Math.max(pending.notBeforeMs, now.ms + pending.tryIntervalMs));
+    this.#schedule(pending, now.ms + pending.tryIntervalMs);
     // The host may have called and be a round trip from a tunnel; or it was not the host, so this waits once and briefly.
     if (!this.#tunnels.unconfirmed.isExpected(address, now.ms - pending.tryIntervalMs)) {
       this.trigger(now, address);
@@ -91,7 +84,7 @@ export class Handshakes {
   /** The address may have new endpoints: if a handshake waits for it and they differ from the last ones, tries now. */
   trigger(now: Now, address: IpAddress): void {
     const pending = this.#byAddress.get(address.text);
-    if (pending?.mayTryAgain(now.ms) !== true) {
+    if (pending?.mayTryAgain !== true) {
       return;
     }
     if (keyOf(this.#endpointsOf(pending)) !== pending.triedKey) {
@@ -104,7 +97,7 @@ export class Handshakes {
     const pending = this.#byAddress.get(address.text);
     if (pending === undefined) {
       this.start(now, address);
-    } else if (pending.mayTryAgain(now.ms)) {
+    } else if (pending.mayTryAgain) {
       this.#attempt(now, pending);
     }
   }
@@ -151,13 +144,14 @@ export class Handshakes {
       const fields = { from: from.text, vpnAddrs: [pending.address.text], error: result.detail };
       if (result.fault === HandshakeFault.Unreadable) {
         outbox.logLimited(now, 'debug', 'Handshake answer could not be read', fields);
-        return;
+      } else {
+        outbox.logLimited(now, 'warn', 'Handshake failed', fields);
       }
-      outbox.logLimited(now, 'warn', 'Handshake failed', fields);
-      this.#refuse(now, pending);
-      return;
+    } else if (this.#isRightHost(now, pending, result, from)) {
+      this.#complete(now, pending, result, from);
+    } else {
+      initiator.machine.reopen();
     }
-    this.#complete(now, pending, result, from);
   }
 
   /** Forgets all pending handshakes: the node stops. */
@@ -168,48 +162,51 @@ export class Handshakes {
     }
   }
 
-  #complete(now: Now, pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): void {
+  #isRightHost(now: Now, pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): boolean {
     const { outbox } = this.#context;
     const addresses = handshake.peer.certificate.networks.map((network) => network.address);
-    const fields = {
-      ...peerFields(handshake.peer.certificate, from),
-      initiatorIndex: handshake.localIndex,
-      responderIndex: handshake.remoteIndex,
-    };
     if (addresses.some((address) => this.#context.isOwnAddress(address))) {
       outbox.count('handshakes.rejected.own_address');
-      outbox.logLimited(now, 'error', 'Refusing to handshake with myself', fields);
-      this.#refuse(now, pending);
-      return;
+      outbox.logLimited(now, 'error', 'Refusing to handshake with myself', handshakeFields(handshake, from));
+      return false;
     }
-    this.#remove(pending);
     if (!addresses.some((address) => address.text === pending.address.text)) {
-      this.#refuseWrongHost(now, pending, handshake, from, fields);
-      return;
+      this.#refuseWrongHost(now, pending, handshake, from);
+      return false;
     }
-    this.#refused.forget(pending.address.text);
+    return true;
+  }
+
+  #complete(now: Now, pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): void {
+    const { outbox } = this.#context;
+    this.#remove(pending);
     const durationMs = now.ms - pending.startedMs;
-    outbox.log('info', 'Handshake message received', { ...fields, handshake: STAGE_2, durationMs });
+    const fields = { ...handshakeFields(handshake, from), handshake: STAGE_2, durationMs };
+    outbox.log('info', 'Handshake message received', fields);
     outbox.count('handshakes.completed');
     if (this.#tunnels.establish(now, handshake, from) === null) {
       outbox.push({ kind: 'hostFailed', address: pending.address });
     }
   }
 
-  /** Somebody else lives at that endpoint: says goodbye, and asks all other endpoints anew. */
-  #refuseWrongHost(
-    now: Now,
-    pending: PendingHandshake,
-    handshake: CompletedHandshake,
-    from: Endpoint,
-    fields: LogFields,
-  ): void {
-    const { outbox, remotes } = this.#context;
+  /**
+   * Somebody else lives at that endpoint, or was sent our message by somebody on the path: says goodbye, and asks the
+   * other endpoints only, for as long as this handshake lasts.
+   */
+  #refuseWrongHost(now: Now, pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): void {
+    const { outbox, remotes, localIndexes } = this.#context;
+    const fields = { ...handshakeFields(handshake, from), wanted: pending.address.text };
     outbox.count('handshakes.rejected.wrong_host');
-    outbox.log('info', 'Incorrect host responded to handshake', { ...fields, wanted: pending.address.text });
-    this.#tunnels.dismiss(handshake, from);
+    outbox.logLimited(now, 'info', 'Incorrect host responded to handshake', fields);
     remotes.block(pending.address, from);
-    this.start(now, pending.address, pending.version);
+    const { fingerprint } = handshake.peer.certificate;
+    const isNew = !pending.strangers.has(fingerprint) && pending.strangers.size < STRANGERS_MAX;
+    // The handshake goes on with its own.
+    const localIndex = isNew ? localIndexes.draw() : null;
+    if (localIndex !== null) {
+      pending.strangers.add(fingerprint);
+      this.#tunnels.dismiss({ ...handshake, localIndex }, from);
+    }
   }
 
   #attempt(now: Now, pending: PendingHandshake): void {
@@ -283,16 +280,11 @@ export class Handshakes {
     this.#giveUp(pending);
   }
 
-  /** The answer was of no use, and the next one may be the same. */
-  #refuse(now: Now, pending: PendingHandshake): void {
-    this.#refused.note(now.ms, pending.address.text);
-    this.#giveUp(pending);
-  }
-
   /** Nothing will come of it. Packets that wait are dropped, unless another tunnel to the host has appeared. */
   #giveUp(pending: PendingHandshake): void {
     this.#remove(pending);
     this.#releaseIndex(pending);
+    this.#context.remotes.unblock(pending.address);
     if (this.#tunnels.hosts.primary(pending.address) === null) {
       this.#context.outbox.push({ kind: 'hostFailed', address: pending.address });
     }
@@ -316,6 +308,14 @@ export class Handshakes {
   #schedule(pending: PendingHandshake, atMs: number): void {
     pending.timer = this.#timers.schedule(atMs, pending);
   }
+}
+
+function handshakeFields(handshake: CompletedHandshake, from: Endpoint): LogFields {
+  return {
+    ...peerFields(handshake.peer.certificate, from),
+    initiatorIndex: handshake.localIndex,
+    responderIndex: handshake.remoteIndex,
+  };
 }
 
 function keyOf(endpoints: readonly Endpoint[]): string {

@@ -26,13 +26,13 @@ export class PendingHandshake {
   readonly tryIntervalMs: number;
   readonly retries: number;
   attemptCount = 0;
-  /** No attempt is made earlier; in the past unless the host's last answer was refused. */
-  notBeforeMs: number = Number.NEGATIVE_INFINITY;
   initiator: StartedHandshake | null = null;
   endpoints: readonly Endpoint[] = [];
   /** The endpoints of the last attempt, as one text; empty before there were any. */
   triedKey = '';
   timer = 0;
+  /** Hosts that have answered in place of the one that was asked, by the fingerprints of their certificates. */
+  readonly strangers: Set<string> = new Set();
 
   constructor(
     address: IpAddress,
@@ -48,8 +48,8 @@ export class PendingHandshake {
   }
 
   /** Whether news about the host may lead to an attempt ahead of the timer. */
-  mayTryAgain(nowMs: number): boolean {
-    return this.attemptCount < this.retries && nowMs >= this.notBeforeMs;
+  get mayTryAgain(): boolean {
+    return this.attemptCount < this.retries;
   }
 
   view(): PendingView {

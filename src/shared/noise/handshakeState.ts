@@ -6,8 +6,8 @@
  *
  * A translation of the specification's tokens, without I/O and without randomness: the ephemeral key pair comes in with
  * the message that carries it.
- * A message that cannot be read leaves the state as it was, so a forged answer does not spoil a handshake that waits
- * for the real one. P-256 is Nebula's extension: the Noise specification does not name it.
+ * A message that cannot be read leaves the state as it was, and one that was read can be taken back: an answer of
+ * somebody else does not spoil a handshake that waits for the real one. P-256 is Nebula's extension: the Noise specification does not name it.
  */
 import { Curve } from '../cert/certificate.ts';
 import { Cipher, tagBytes } from '../crypto/aead.ts';
@@ -29,6 +29,8 @@ export class HandshakeState {
   #remoteEphemeral: Uint8Array | null = null;
   #remoteStatic: Uint8Array | null = null;
   #messageIndex = 0;
+  /** What `unread` goes back to; null when the last message was not read. */
+  #beforeRead: ReadState | null = null;
 
   /** `prologue` is empty in Nebula, and mixed in all the same. */
   constructor(keys: HandshakeKeys, prologue: Uint8Array = new Uint8Array(0)) {
@@ -53,6 +55,7 @@ export class HandshakeState {
    */
   writeMessage(payload: Uint8Array, ephemeralKeys: DhKeyPair): Uint8Array | null {
     const snapshot = this.#symmetric.snapshot();
+    this.#beforeRead = null;
     this.#ephemeralKeys = ephemeralKeys;
     const parts: Uint8Array[] = [];
     for (const token of this.#tokens()) {
@@ -71,18 +74,29 @@ export class HandshakeState {
 
   /** The payload of the peer's message (it may be a view of it), or null when it is malformed or not authentic; then nothing changed. */
   readMessage(message: Uint8Array): Uint8Array | null {
-    const symmetric = this.#symmetric.snapshot();
-    const remoteEphemeral = this.#remoteEphemeral;
-    const remoteStatic = this.#remoteStatic;
+    const before: ReadState = {
+      symmetric: this.#symmetric.snapshot(),
+      remoteEphemeral: this.#remoteEphemeral,
+      remoteStatic: this.#remoteStatic,
+    };
     const payload = this.#readTokens(message);
     if (payload === null) {
-      this.#symmetric.restore(symmetric);
-      this.#remoteEphemeral = remoteEphemeral;
-      this.#remoteStatic = remoteStatic;
+      this.#restore(before);
       return null;
     }
     this.#messageIndex++;
+    this.#beforeRead = before;
     return payload;
+  }
+
+  /** Takes back the message that was read last: the state is as if it had never come. */
+  unread(): void {
+    if (this.#beforeRead === null) {
+      throw new Error('the last message of the handshake was not read');
+    }
+    this.#restore(this.#beforeRead);
+    this.#beforeRead = null;
+    this.#messageIndex--;
   }
 
   /** The transport keys after both messages: the first is the initiator's for sending, the second the responder's. */
@@ -91,6 +105,12 @@ export class HandshakeState {
       throw new Error('the handshake is not complete');
     }
     return this.#symmetric.split();
+  }
+
+  #restore({ symmetric, remoteEphemeral, remoteStatic }: ReadState): void {
+    this.#symmetric.restore(symmetric);
+    this.#remoteEphemeral = remoteEphemeral;
+    this.#remoteStatic = remoteStatic;
   }
 
   #tokens(): readonly Token[] {
@@ -159,6 +179,12 @@ export class HandshakeState {
     this.#symmetric.mixKey(secret);
     return true;
   }
+}
+
+interface ReadState {
+  readonly symmetric: ReturnType<SymmetricState['snapshot']>;
+  readonly remoteEphemeral: Uint8Array | null;
+  readonly remoteStatic: Uint8Array | null;
 }
 
 export function protocolName(curve: Curve, cipher: Cipher): string {

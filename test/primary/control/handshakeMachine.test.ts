@@ -98,7 +98,7 @@ describe('handshake machine', () => {
       cipher: Cipher.Aes256Gcm,
     });
 
-    it('goes on waiting after forged answers, and is spent after a wrong certificate', () => {
+    it('goes on waiting after forged answers, after a wrong certificate, and after one that was not wanted', () => {
       const a = setup('a');
       const initiator = must(start(a, 1));
       const { packet } = answer(setup('b'), initiator.packet);
@@ -112,6 +112,10 @@ describe('handshake machine', () => {
       const refused = initiator.finish(packet, stranger, NOW_SECONDS);
       expect(refused).to.deep.include({ fault: HandshakeFault.BadCertificate });
       expect('fault' in refused && refused.detail).to.contain('could not find ca for the certificate');
+      const first = must(initiator.finish(packet, a.identity.caPool, NOW_SECONDS));
+      initiator.reopen();
+      const second = must(initiator.finish(packet, a.identity.caPool, NOW_SECONDS));
+      expect(second).to.deep.equal(first);
     });
 
     it('verifies the peer against time, blocklist and authority', () => {

@@ -111,6 +111,23 @@ describe('noise handshake state', () => {
       expect(a.noise.split().map(toHex)).to.deep.equal(b.noise.split().map(toHex));
     });
 
+    it(`${name}: a message that is taken back leaves no trace, and another one completes the handshake`, () => {
+      const { a, b } = pair(curve, cipher);
+      const message1 = a.noise.writeMessage(Buffer.from('one'), a.ephemeral)!;
+      const stranger = pair(curve, cipher).b;
+      stranger.noise.readMessage(message1);
+      const before = toHex(a.noise.hash);
+      expect(text(a.noise.readMessage(stranger.noise.writeMessage(Buffer.from('no'), stranger.ephemeral)!))).to.equal(
+        'no',
+      );
+      a.noise.unread();
+      expect([toHex(a.noise.hash), a.noise.remoteStatic]).to.deep.equal([before, null]);
+      expect(() => a.noise.unread()).to.throw('was not read');
+      b.noise.readMessage(message1);
+      expect(text(a.noise.readMessage(b.noise.writeMessage(Buffer.from('two'), b.ephemeral)!))).to.equal('two');
+      expect(a.noise.split().map(toHex)).to.deep.equal(b.noise.split().map(toHex));
+    });
+
     it(`${name}: truncated message 1 leaves the responder ready for the true one`, () => {
       const { a, b } = pair(curve, cipher);
       const message1 = a.noise.writeMessage(new Uint8Array(0), a.ephemeral)!;
