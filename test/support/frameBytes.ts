@@ -1,5 +1,12 @@
-/** Frames for tests: the bytes of one, well formed or not, and values for each kind. */
-import { FRAME_HEAD_BYTES, FrameKind, frameBytes, writeFrameHead } from '../../src/shared/ipc/frames.ts';
+/** Frames for tests: the bytes of one, values for each kind, and a list of those that no worker may write. */
+import {
+  FRAME_BODY_BYTES_MAX,
+  FRAME_HEAD_BYTES,
+  FrameKind,
+  frameBytes,
+  REASON_BYTES_MAX,
+  writeFrameHead,
+} from '../../src/shared/ipc/frames.ts';
 import type { FromWorker } from '../../src/shared/ipc/messages.ts';
 
 /** The fields of a frame; zero where nothing is said. */
@@ -78,3 +85,30 @@ export function framesOfEachKind(body: Uint8Array): readonly (readonly [FrameFie
     ],
   ];
 }
+
+const ENDPOINT = { address: ADDRESS, port: 1 };
+const PACKET = new Uint8Array(16);
+const TOO_LONG = new Uint8Array(FRAME_BODY_BYTES_MAX + 1);
+
+/** What is wrong, the frame, and what the primary says of it. For tables of at most 10⁹ slots. */
+export const MALFORMED_FRAMES: readonly (readonly [title: string, fields: FrameFields, complaint: RegExp])[] = [
+  ['kind 0', { kind: 0 }, /kind 0$/],
+  ['an unknown kind', { kind: 12 }, /kind 12$/],
+  ['slot 10⁹', { kind: FrameKind.Test, indexOrSlot: 1e9 }, /slot 1000000000/],
+  ['a roam from port 0', { kind: FrameKind.Roam, address: ADDRESS }, /port 0/],
+  ['a handshake from port 0', { kind: FrameKind.Handshake, address: ADDRESS, body: PACKET }, /port 0/],
+  [
+    'a handshake shorter than a header',
+    { kind: FrameKind.Handshake, ...ENDPOINT, body: new Uint8Array(15) },
+    /15 bytes/,
+  ],
+  ['a body where none belongs', { kind: FrameKind.Close, body: Uint8Array.of(1) }, /1 bytes of body/],
+  ['a body of one byte too many', { kind: FrameKind.Test, body: TOO_LONG }, /9002/],
+  ['a reason of one byte too many', { kind: FrameKind.Failed, body: new Uint8Array(REASON_BYTES_MAX + 1) }, /513/],
+  ['an index in a miss', { kind: FrameKind.Miss, indexOrSlot: 1 }, /index 1/],
+  ['a generation in a miss', { kind: FrameKind.Miss, generation: 1 }, /nothing belongs/],
+  ['a generation in a recv_error', { kind: FrameKind.RecvError, ...ENDPOINT, generation: 1 }, /nothing belongs/],
+  ['a port in a close', { kind: FrameKind.Close, port: 1 }, /port 1/],
+  ['an address in a close', { kind: FrameKind.Close, address: ADDRESS }, /nothing belongs/],
+  ['an address in awake', { kind: FrameKind.Awake, address: ADDRESS }, /nothing belongs/],
+];
