@@ -335,6 +335,25 @@ describe('simulation: somebody who sends recv_errors in the name of a peer', () 
     expect(ip('10.42.0.2').text).to.equal(b.vpnAddress.text);
   });
 
+  for (const [isNew, intervalMs, maxMs] of [
+    [true, 5, 25],
+    [true, 500, 505],
+    [false, 5, 530],
+    [false, 500, 1005],
+  ] as const) {
+    it(`a restarted ${isNew ? 'new' : 'old'} release gets packets after ${maxMs} ms, with one every ${intervalMs}`, () => {
+      const { world, a, b } = connected(653);
+      const release: { sendsCertificateVersion: boolean } = a.control.primary(b.vpnAddress)!.peer;
+      release.sendsCertificateVersion = isNew;
+      world.run(10_000);
+      b.restart();
+      const startMs = world.nowMs;
+      const before = b.delivered.length;
+      world.runWith(2000, intervalMs, () => world.ping(a, b));
+      expect(b.delivered[before].atMs - startMs).to.be.at.most(maxMs);
+    });
+  }
+
   it('closes the tunnel of a peer that answers neither, after two seconds of them', () => {
     const { world, a, b } = connected(652);
     world.run(6000);

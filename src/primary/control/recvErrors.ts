@@ -24,7 +24,7 @@ import { Farewell, type Tunnels } from './tunnels.ts';
 const PROBES_IN_VAIN = 3;
 /** ... so long after the first of them, which is longer than the way there and back: the peer does not have the tunnel. */
 const UNANSWERED_MS = 2000;
-/** From an old release, whose duplicates come in bursts, for so long before a handshake begins. */
+/** With an old release, whose duplicates come in bursts, a handshake begins after a second probe, so long after the first. */
 const OLD_PEER_MS = 500;
 
 /** A handshake costs both sides a millisecond: strangers may cause one to a host no more often. */
@@ -58,9 +58,8 @@ export class RecvErrors {
       return;
     }
     this.#probe(now, tunnel);
-    const isInVain = tunnel.probeCount > PROBES_IN_VAIN;
     const waitedMs = now.ms - tunnel.firstProbeMs;
-    if (isInVain && waitedMs >= UNANSWERED_MS) {
+    if (tunnel.probeCount > PROBES_IN_VAIN && waitedMs >= UNANSWERED_MS) {
       outbox.log('info', 'Peer does not know the tunnel any more', { ...tunnelFields(tunnel), from: from.text });
       outbox.count('recv_errors.accepted');
       this.#tunnels.close(tunnel, 'recv_error', Farewell.Silent);
@@ -68,7 +67,7 @@ export class RecvErrors {
       return;
     }
     outbox.count('recv_errors.tolerated');
-    if (tunnel.peer.sendsCertificateVersion || (isInVain && waitedMs >= OLD_PEER_MS)) {
+    if (tunnel.peer.sendsCertificateVersion || (tunnel.probeCount > 1 && waitedMs >= OLD_PEER_MS)) {
       this.#reconnect(now, tunnel, from);
     }
   }
