@@ -3,7 +3,7 @@
  * up; its worker comes back when there is enough again, and until then the others carry their flows.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
@@ -40,6 +40,7 @@ describe('a machine that is short of something', function () {
     const from = left.lines.length;
     const failures = (): string[] => left.lines.slice(from).filter((line) => name.test(line));
     const [victim, other] = left.workerPids();
+    const descriptors = descriptorCount(left.program.pid);
     limit();
     try {
       process.kill(victim, 'SIGKILL');
@@ -52,6 +53,7 @@ describe('a machine that is short of something', function () {
     await until('the worker to come back', () => left.workerPids().length === ROUTINES, 30_000);
     await untilReachable(pair.lab, left.namespace, RIGHT);
     expect(left.workerPids()).to.include(other);
+    expect(descriptorCount(left.program.pid), 'descriptors of the primary').to.equal(descriptors);
   }
 
   it('of descriptors: the worker comes back when there are some', async () => {
@@ -101,6 +103,10 @@ describe('a machine that is short of something', function () {
     }
   });
 });
+
+function descriptorCount(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
 
 function oomScore(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'latin1'));
