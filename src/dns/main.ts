@@ -12,7 +12,7 @@ import { DnsFd, decodeZoneLine, LineSplitter } from '../shared/ipc/zoneLines.ts'
 import { errorText } from '../shared/log/errorText.ts';
 import { createLogger } from '../shared/log/logger.ts';
 import { RateLimit } from '../shared/log/rateLimit.ts';
-import { DNS_COUNTER_BYTES, DnsCounters } from '../shared/memory/dnsCounters.ts';
+import { DnsCounters } from '../shared/memory/dnsCounters.ts';
 import { dropPrivileges, forbidDumps, nobodyIds } from '../shared/sys/privileges.ts';
 import { mapSharedMemory } from '../shared/sys/sharedMemory.ts';
 import { DnsAnswers } from './answers.ts';
@@ -31,7 +31,7 @@ process.on('unhandledRejection', fail);
 
 // Handshakes and packets go first when there are fewer cores than work.
 setPriority(10);
-const counters = new DnsCounters(mapSharedMemory(DnsFd.Counters, DNS_COUNTER_BYTES).buffer);
+const counters = new DnsCounters(mapSharedMemory(DnsFd.Counters).buffer);
 forbidDumps();
 dropPrivileges(nobodyIds());
 const zone = new Zone();

@@ -101,7 +101,7 @@ export class ControlShell {
   }
 
   #onPunt(now: Now, punt: Punt): void {
-    const { control, contexts, companion } = this.#parts;
+    const { control, rows, companion } = this.#parts;
     switch (punt.kind) {
       case 'handshake':
         control.onHandshake(now, punt.bytes, endpointFrom(punt.address, punt.port));
@@ -119,7 +119,7 @@ export class ControlShell {
         control.onMiss(now, addressFromBytes(punt.address));
         break;
       case 'test':
-        if (contexts.tunnels.generation(punt.slot) === punt.generation) {
+        if (rows.isLive(punt.slot, punt.generation)) {
           this.#seal(punt.slot, MessageType.Test, Subtype.TestReply, punt.body, null);
         }
         break;
@@ -198,7 +198,7 @@ export class ControlShell {
       return;
     }
     const counter = counterWords();
-    if (!reserveCounters(tunnels.words, tunnels.counterCell(slot), 1, counter)) {
+    if (!reserveCounters(tunnels.cells, tunnels.counterCell(slot), 1, counter)) {
       this.#count('messages.tx.exhausted', 1);
       return;
     }

@@ -91,6 +91,9 @@ export class Node {
       log: (level, message, fields) => log.log(level, message, fields),
     });
     const resources = await openResources(config);
+    if (!resources.areFactsSealed) {
+      log.warn('This kernel (older than 5.1) lets a taken-over worker write the tables of tunnels, hosts and keys');
+    }
     try {
       const node = new Node(options, resources, providers);
       await node.#run();
@@ -257,9 +260,10 @@ export class Node {
     });
   }
 
-  #supervisorOf(options: NodeOptions, { tun, udp, memory, channels, tables }: Resources): Supervisor {
+  #supervisorOf(options: NodeOptions, resources: Resources): Supervisor {
+    const { udp, channels, tables } = resources;
     return new Supervisor({
-      fds: udp.fds.map((fd, worker) => ({ tun: tun?.fds[worker] ?? null, udp: fd, memory: memory.fd })),
+      fds: udp.fds.map((_, worker) => resources.workerFds(worker)),
       channels,
       metrics: tables.metrics.column(0),
       log: options.log,
@@ -277,9 +281,8 @@ export class Node {
   }
 
   #workerSettings(worker: number): ReturnType<typeof workerSettingsOf> {
-    const { tun, udp, memory } = this.#resources;
+    const { tun, udp } = this.#resources;
     return workerSettingsOf(worker, this.#config, this.#identity, {
-      memoryBytes: memory.byteLength,
       providers: {
         aes: providerFor(this.#providers, Cipher.Aes256Gcm).name,
         chacha: providerFor(this.#providers, Cipher.ChaCha20Poly1305).name,

@@ -2,31 +2,30 @@
  * Everything of the operating system that a node holds: tun queues, UDP sockets, shared memory. Opened all or none, in
  * the primary, which keeps its copies for as long as the node runs; closing them ends the device.
  */
-import { randomInt } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import type { Config } from '../shared/config/config.ts';
 import { type IpAddress, parseAddress } from '../shared/ip/address.ts';
-import { type Capacities, initializeShared, type SharedTables, sharedByteLength } from '../shared/memory/layout.ts';
+import type { Capacities, SharedTables } from '../shared/memory/layout.ts';
 import { Errno, libc } from '../shared/sys/libc.ts';
-import { createSharedMemory } from '../shared/sys/sharedMemory.ts';
 import { openTunQueues, type TunQueues } from '../shared/sys/tun.ts';
 import { attachSteering, openUdpSockets, type UdpRequest, type UdpSockets } from '../shared/sys/udpSocket.ts';
 import { orWhoHasIt, tunHolders, udpHolders } from './holders.ts';
+import { openNodeMemories } from './nodeMemories.ts';
+import type { WorkerFds } from './supervisor.ts';
 import { WorkerChannel } from './workerChannel.ts';
 
 export interface Resources {
   /** null with `tun.disabled`. */
   readonly tun: TunQueues | null;
   readonly udp: UdpSockets;
-  readonly memory: { readonly fd: number; readonly byteLength: number };
+  workerFds(worker: number): WorkerFds;
+  /** False: the kernel cannot keep workers from writing what only the primary may write. */
+  readonly areFactsSealed: boolean;
   readonly tables: SharedTables;
   /** By worker. */
   readonly channels: readonly WorkerChannel[];
   close(): void;
 }
-
-/** A view of more memory than this cannot be made. */
-const SHARED_BYTES_MAX = 2 ** 32 - 4096;
 
 /** Throws SysError or Error with a remedy; nothing is left open then. */
 export async function openResources(config: Config): Promise<Resources> {
@@ -42,7 +41,7 @@ export async function openResources(config: Config): Promise<Resources> {
     }
   };
   try {
-    const { tun: tunConfig, listen, routines } = config;
+    const { tun: tunConfig, routines } = config;
     const tun = tunConfig.disabled
       ? null
       : orWhoHasIt(
@@ -52,20 +51,7 @@ export async function openResources(config: Config): Promise<Resources> {
           () => openTunQueues({ name: tunConfig.dev, queues: routines, offloads: tunConfig.useOffloads }),
         );
     open.push(...(tun?.fds ?? []));
-    const request: UdpRequest = {
-      host,
-      port: listen.port,
-      count: routines,
-      readBuffer: listen.readBufferBytes,
-      writeBuffer: listen.writeBufferBytes,
-      soMark: listen.soMark,
-    };
-    const udp = orWhoHasIt(
-      Errno.EADDRINUSE,
-      'listen.port',
-      () => udpHolders(host, listen.port),
-      () => openUdpSockets(request),
-    );
+    const udp = openSockets(config, host);
     open.push(...udp.fds);
     attachSteering(udp.fds);
     const capacities: Capacities = {
@@ -74,25 +60,44 @@ export async function openResources(config: Config): Promise<Resources> {
       flows: config.firewall.conntrack.maxConnections,
       lighthouseHosts: config.lighthouse.amLighthouse ? config.lighthouse.maxHosts : 1,
     };
-    const byteLength = sharedByteLength(capacities);
-    if (byteLength > SHARED_BYTES_MAX) {
-      const gibibytes = (byteLength / 2 ** 30).toFixed(1);
-      throw new Error(
-        `the shared memory would have ${gibibytes} GiB, over 4: lower tunnels.max, firewall.conntrack.max_connections or lighthouse.max_hosts`,
-      );
-    }
-    const memory = createSharedMemory('weft', byteLength);
-    open.push(memory.fd);
-    const tables = initializeShared(memory.buffer, capacities);
-    tables.conntrack.initialize(randomInt(2 ** 32));
+    const memories = openNodeMemories(capacities, (fd) => open.push(fd));
     for (let worker = 0; worker < routines; worker++) {
       channels.push(new WorkerChannel(capacities.tunnels));
     }
-    return { tun, udp, memory: { fd: memory.fd, byteLength }, tables, channels: [...channels], close };
+    return {
+      tun,
+      udp,
+      workerFds: (worker) => ({
+        tun: tun?.fds[worker] ?? null,
+        udp: udp.fds[worker],
+        memories: memories.fdsOf(worker),
+      }),
+      areFactsSealed: memories.areFactsSealed,
+      tables: memories.tables,
+      channels: [...channels],
+      close,
+    };
   } catch (error) {
     close();
     throw error;
   }
+}
+
+function openSockets({ listen, routines }: Config, host: IpAddress): UdpSockets {
+  const request: UdpRequest = {
+    host,
+    port: listen.port,
+    count: routines,
+    readBuffer: listen.readBufferBytes,
+    writeBuffer: listen.writeBufferBytes,
+    soMark: listen.soMark,
+  };
+  return orWhoHasIt(
+    Errno.EADDRINUSE,
+    'listen.port',
+    () => udpHolders(host, listen.port),
+    () => openUdpSockets(request),
+  );
 }
 
 /** `listen.host` as an address: a literal, or the first address of a name. */

@@ -36,7 +36,6 @@ export function controlSettingsOf(config: Config): ControlSettings {
 
 /** What workers are told beyond configuration and identity. */
 export interface WorkerSurroundings {
-  readonly memoryBytes: number;
   readonly providers: { readonly aes: string; readonly chacha: string };
   readonly offload: TunOffload;
   readonly family: 4 | 6;
@@ -54,7 +53,6 @@ export function workerSettingsOf(
   const { amLighthouse, remoteAllowList, remoteAllowRanges } = config.lighthouse;
   return {
     worker,
-    memoryBytes: surroundings.memoryBytes,
     aesProvider: surroundings.providers.aes,
     chachaProvider: surroundings.providers.chacha,
     certificate: certificate.encoded,

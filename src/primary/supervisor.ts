@@ -22,7 +22,8 @@ export interface WorkerFds {
   /** null when the node runs without a device (`tun.disabled`). */
   readonly tun: number | null;
   readonly udp: number;
-  readonly memory: number;
+  /** Its shared memories, in the order of `WorkerFd`. */
+  readonly memories: readonly number[];
 }
 
 export interface SupervisorOptions {
@@ -174,7 +175,7 @@ export class Supervisor {
   #fork(worker: number): void {
     const { fds, channels, boundary, log, heapMebibytes, entry = workerEntry } = this.#options;
     const member = this.#members[worker];
-    const { tun, udp, memory } = fds[worker];
+    const { tun, udp, memories } = fds[worker];
     const channel = channels[worker];
     member.stage = 'forked';
     member.startedMs = performance.now();
@@ -184,7 +185,7 @@ export class Supervisor {
       onError: (error) => boundary.report('worker', error),
     });
     try {
-      const inherited = [tun ?? ('ignore' as const), udp, memory, channel.memoryFd, channel.bellFd];
+      const inherited = [tun ?? ('ignore' as const), udp, ...memories, channel.memoryFd, channel.bellFd];
       const process = new WorkerProcess(
         { entry, heapMebibytes, fds: inherited },
         {

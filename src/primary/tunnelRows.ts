@@ -2,6 +2,9 @@
  * The control plane's tunnel store over the shared tables: allocates slots, publishes and removes in the order that
  * readers rely on (certificate, keys, row, index, host; removal in reverse), and keeps a freed slot back until every
  * worker has turned its loop since.
+ *
+ * Which slots are free, live and under which generation and index is known here; the shared rows are written from it and
+ * not asked.
  */
 
 import { type Endpoint, type IpAddress, writeMapped } from '../shared/ip/address.ts';
@@ -24,12 +27,19 @@ export class TunnelRows implements TunnelStore {
   /** Slots never used or safe to use again; taken from the end. */
   readonly #free: number[];
   #retired: RetiredSlot[] = [];
+  /** By slot: even and not 0 while its tunnel is live, as in the row. */
+  readonly #generations: Int32Array;
+  /** By slot, while its tunnel is live. */
+  readonly #localIndexes: Uint32Array;
   #ordinal = 0;
   readonly #scratch = new Uint8Array(16);
 
   constructor(tables: SharedTables) {
     this.#tables = tables;
-    this.#free = Array.from({ length: tables.tunnels.capacity }, (_, slot) => tables.tunnels.capacity - 1 - slot);
+    const { capacity } = tables.tunnels;
+    this.#free = Array.from({ length: capacity }, (_, slot) => capacity - 1 - slot);
+    this.#generations = new Int32Array(capacity);
+    this.#localIndexes = new Uint32Array(capacity);
   }
 
   get capacity(): number {
@@ -48,7 +58,8 @@ export class TunnelRows implements TunnelStore {
     if (slot === undefined) {
       return -1;
     }
-    tunnels.write(slot, {
+    const generation = (this.#generations[slot] | 1) + 1;
+    tunnels.write(slot, generation, {
       localIndex: record.localIndex,
       remoteIndex: record.remoteIndex,
       cipher: record.cipher,
@@ -65,10 +76,13 @@ export class TunnelRows implements TunnelStore {
       tunnels.wantProof(slot, record.isInitiator ? Proof.Answer : Proof.Packet);
     }
     if (!indexes.insert(record.localIndex, slot)) {
-      tunnels.clear(slot);
+      tunnels.clear(slot, generation);
+      this.#generations[slot] = generation + 1;
       this.#free.push(slot);
       return -1;
     }
+    this.#generations[slot] = generation;
+    this.#localIndexes[slot] = record.localIndex;
     return slot;
   }
 
@@ -83,16 +97,24 @@ export class TunnelRows implements TunnelStore {
   /** Ends a tunnel's row. The control plane cleared its hosts before. */
   remove(slot: number): void {
     const { tunnels, indexes, turns } = this.#tables;
-    if (!tunnels.isLive(slot)) {
+    const generation = this.generation(slot);
+    if (!isLiveGeneration(generation)) {
       return;
     }
-    indexes.remove(tunnels.localIndex(slot));
-    tunnels.clear(slot);
+    indexes.remove(this.#localIndexes[slot]);
+    tunnels.clear(slot, generation);
+    this.#generations[slot] = generation + 1;
     this.#retired.push({ slot, turns: turns.snapshot() });
   }
 
+  /** Even and not 0 while the slot's tunnel is live; 0 for a number that is no slot. */
   generation(slot: number): number {
-    return this.#tables.tunnels.generation(slot);
+    return this.#generations[slot] ?? 0;
+  }
+
+  /** Whether this is a live tunnel, whatever the numbers are and wherever they come from. */
+  isLive(slot: number, generation: number): boolean {
+    return isLiveGeneration(generation) && this.generation(slot) === generation;
   }
 
   setHost(address: IpAddress, slot: number): void {
@@ -139,6 +161,10 @@ export class TunnelRows implements TunnelStore {
       return !isFree;
     });
   }
+}
+
+function isLiveGeneration(generation: number): boolean {
+  return generation !== 0 && (generation & 1) === 0;
 }
 
 /** The 16-byte form in which shared tables and messages to workers name an address. */

@@ -47,7 +47,7 @@ function start(settings: WorkerSettings): void {
   const logger = createLogger({ ...settings.log, fields: { worker: settings.worker } });
   log = logger;
   running = new QueueWorker(settings, {
-    fds: { tun: WorkerFd.Tun, udp: WorkerFd.Udp, memory: WorkerFd.Memory },
+    fds: { tun: WorkerFd.Tun, udp: WorkerFd.Udp, facts: WorkerFd.Facts, common: WorkerFd.Common, own: WorkerFd.Own },
     log: logger,
     sink: primary,
     onFault: fail,

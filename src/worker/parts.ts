@@ -11,9 +11,9 @@ import { ruleTable } from '../shared/firewall/ruleTable.ts';
 import { networkWords } from '../shared/ip/networkWords.ts';
 import { PacketTuple } from '../shared/ip/packetTuple.ts';
 import type { LighthouseSettings, WorkerSettings } from '../shared/ipc/messages.ts';
-import { openShared, type SharedTables } from '../shared/memory/layout.ts';
+import { openAsWorker, type SharedTables } from '../shared/memory/layout.ts';
 import { Arena } from '../shared/sys/arena.ts';
-import { mapSharedMemory } from '../shared/sys/sharedMemory.ts';
+import { mapReadOnly, mapSharedMemory } from '../shared/sys/sharedMemory.ts';
 import { SocketFamily } from '../shared/tunnel/socketAddress.ts';
 import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { Deliveries } from './datapath/deliveries.ts';
@@ -38,7 +38,9 @@ import { type PuntSink, Punts } from './punts.ts';
 export interface WorkerFds {
   readonly tun: number;
   readonly udp: number;
-  readonly memory: number;
+  readonly facts: number;
+  readonly common: number;
+  readonly own: number;
 }
 
 /** Built once. */
@@ -71,7 +73,12 @@ const ARENA_BYTES = 64 * 1024 * 1024;
 const RECEIVED_BYTES_MAX = 65_536;
 
 export function buildParts(settings: WorkerSettings, fds: WorkerFds, sink: PuntSink): WorkerParts {
-  const tables = openShared(mapSharedMemory(fds.memory, settings.memoryBytes).buffer, settings.worker);
+  const tables = openAsWorker(
+    mapReadOnly(fds.facts).buffer,
+    mapSharedMemory(fds.common).buffer,
+    mapSharedMemory(fds.own).buffer,
+    settings.worker,
+  );
   const metrics = tables.metrics.column(settings.worker + 1);
   const arena = new Arena(ARENA_BYTES + settings.batch * RECEIVED_BYTES_MAX);
   const family = settings.family === 4 ? SocketFamily.Ipv4 : SocketFamily.Ipv6;

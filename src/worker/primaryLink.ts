@@ -3,7 +3,7 @@
  * or waits.
  */
 
-import { CHANNEL_BYTES, FrameWriter } from '../shared/ipc/frameRing.ts';
+import { FrameWriter } from '../shared/ipc/frameRing.ts';
 import { FrameKind, NO_ADDRESS, REASON_BYTES_MAX } from '../shared/ipc/frames.ts';
 import { ring } from '../shared/sys/doorbell.ts';
 import { mapSharedMemory } from '../shared/sys/sharedMemory.ts';
@@ -15,7 +15,7 @@ export class PrimaryLink {
 
   /** Takes the inherited descriptors. Throws SysError or RangeError. */
   constructor(memoryFd: number, bellFd: number) {
-    this.frames = new FrameWriter(mapSharedMemory(memoryFd, CHANNEL_BYTES).buffer);
+    this.frames = new FrameWriter(mapSharedMemory(memoryFd).buffer);
     this.#bellFd = bellFd;
   }
 

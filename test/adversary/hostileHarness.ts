@@ -24,7 +24,7 @@ export class HostileHarness {
     this.#act = act;
     const { log } = this;
     this.supervisor = new Supervisor({
-      fds: [{ tun: null, udp: this.#nullFd, memory: this.#nullFd }],
+      fds: [{ tun: null, udp: this.#nullFd, memories: [this.#nullFd, this.#nullFd, this.#nullFd] }],
       channels: [this.#channel],
       log,
       metrics: this.#metrics,

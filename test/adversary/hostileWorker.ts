@@ -28,7 +28,7 @@ function hasChannel(): boolean {
 }
 
 function reachOf(): Reach {
-  return { channel: mapSharedMemory(WorkerFd.Channel, CHANNEL_BYTES).buffer, bellFd: WorkerFd.Bell };
+  return { channel: mapSharedMemory(WorkerFd.Channel).buffer, bellFd: WorkerFd.Bell };
 }
 
 function receive(own: Reach, message: ToWorker): void {

@@ -5,9 +5,8 @@ import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
 import { LighthouseStore } from '../../src/primary/lighthouseStore.ts';
 import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';
 import { addressWords } from '../../src/shared/ip/networkWords.ts';
-import { LighthouseTable } from '../../src/shared/memory/lighthouseTable.ts';
-import { WorkerTurns } from '../../src/shared/memory/workerTurns.ts';
 import { ep, ip } from '../support/addresses.ts';
+import { lighthouseTable, workerTurns } from '../support/memories.ts';
 
 const a = [ip('10.0.0.1'), ip('fd42::1')];
 const b = [ip('10.0.0.2')];
@@ -28,8 +27,8 @@ function fixture(capacity: number) {
     takeTraffic: (slot) => slot,
     sendCount: (slot) => slot * 10,
   };
-  const table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(capacity)), 0, capacity);
-  const turns = new WorkerTurns(new SharedArrayBuffer(WorkerTurns.byteLength(1)), 0, 1);
+  const table = lighthouseTable(capacity);
+  const turns = workerTurns(1);
   const hosts = new LighthouseHosts(table, turns);
   const refused: string[] = [];
   const store = new LighthouseStore(inner, hosts, (address) => refused.push(address.text));

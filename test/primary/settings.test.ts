@@ -8,7 +8,6 @@ import { configOf } from '../support/inspectedNode.ts';
 import { TestAuthority } from '../support/testAuthority.ts';
 
 const surroundings: WorkerSurroundings = {
-  memoryBytes: 4096,
   providers: { aes: 'node', chacha: 'node' },
   offload: { vnetHeader: true, tso: true, uso: false },
   family: 6,

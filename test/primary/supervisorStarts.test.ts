@@ -50,7 +50,7 @@ describe('starts of workers that fail', () => {
       const reasons: string[] = [];
       const log = createLogger({ level: 'error', format: 'text', disableTimestamp: true, write: () => undefined });
       const supervisor = new Supervisor({
-        fds: [{ tun: null, udp: 0, memory: 0 }],
+        fds: [{ tun: null, udp: 0, memories: [] }],
         channels: [channel],
         metrics: new Float64Array(METRIC_NAMES.length),
         log,

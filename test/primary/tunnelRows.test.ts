@@ -4,13 +4,14 @@ import type { TunnelRecord } from '../../src/primary/control/tunnelStore.ts';
 import { TunnelRows } from '../../src/primary/tunnelRows.ts';
 import { endpointOf, parseAddress } from '../../src/shared/ip/address.ts';
 import { addressWords } from '../../src/shared/ip/networkWords.ts';
-import { initializeShared, type SharedTables, sharedByteLength } from '../../src/shared/memory/layout.ts';
+import { initializeShared, type SharedTables } from '../../src/shared/memory/layout.ts';
 import { makeCa, makeHost } from '../support/certificates.ts';
+import { privateMemories } from '../support/memories.ts';
 import { Random } from '../support/random.ts';
 
 function setUp(tunnels = 3): { tables: SharedTables; rows: TunnelRows; record: (index: number) => TunnelRecord } {
   const capacities = { workers: 2, tunnels, flows: 64, lighthouseHosts: 1 };
-  const tables = initializeShared(new ArrayBuffer(sharedByteLength(capacities)), capacities);
+  const tables = initializeShared(privateMemories(capacities), capacities);
   const random = new Random(1);
   const { certificate } = makeHost(random, makeCa(random));
   const record = (index: number): TunnelRecord => ({

@@ -3,7 +3,6 @@ import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { WorkerChannel } from '../../src/primary/workerChannel.ts';
-import { CHANNEL_BYTES } from '../../src/shared/ipc/frameRing.ts';
 import { FrameKind, NO_ADDRESS } from '../../src/shared/ipc/frames.ts';
 import { ring } from '../../src/shared/sys/doorbell.ts';
 import { mapSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
@@ -128,7 +127,7 @@ describe('channel of a worker', () => {
     link.flush();
     expect(channel.end()).to.equal('');
     listen();
-    new Int32Array(mapSharedMemory(channel.memoryFd, CHANNEL_BYTES).buffer)[0] += 7;
+    new Int32Array(mapSharedMemory(channel.memoryFd).buffer)[0] += 7;
     expect(channel.end()).to.equal('');
   });
 
@@ -136,7 +135,7 @@ describe('channel of a worker', () => {
     close(0);
     link.flush();
     channel.end();
-    new Uint8Array(mapSharedMemory(channel.memoryFd, CHANNEL_BYTES).buffer).fill(0xff);
+    new Uint8Array(mapSharedMemory(channel.memoryFd).buffer).fill(0xff);
     listen();
     link = new PrimaryLink(channel.memoryFd, channel.bellFd);
     close(1);

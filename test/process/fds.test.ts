@@ -61,7 +61,7 @@ describe('inherited descriptors', function () {
 });
 
 function start(memory: SharedMemory, task: string): ChildProcess {
-  return fork(ChildProgram, [task, String(memory.buffer.byteLength), String(AddsPerChild)], {
+  return fork(ChildProgram, [task, String(AddsPerChild)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc', memory.fd],
   });
 }

@@ -6,8 +6,8 @@ import { mapSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
 
 const GET_DUMPABLE = 3;
 
-const [task, bytes, count] = process.argv.slice(2);
-const words = new Int32Array(mapSharedMemory(4, Number(bytes)).buffer);
+const [task, count] = process.argv.slice(2);
+const words = new Int32Array(mapSharedMemory(4).buffer);
 
 if (task === 'add') {
   for (let index = 0; index < Number(count); index++) {

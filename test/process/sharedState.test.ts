@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { initializeShared, type SharedTables, sharedByteLength } from '../../src/shared/memory/layout.ts';
-import { createSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
+import { initializeShared, type SharedTables, sharedSizes } from '../../src/shared/memory/layout.ts';
+import { createSealedMemory, createSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
 import { reserve } from '../support/counters.ts';
 
 const script = fileURLToPath(new URL('./sharedState.worker.js', import.meta.url));
@@ -17,11 +17,19 @@ interface Racer {
   readonly output: Promise<Buffer>;
 }
 
-function shared(lastCounter: number): { readonly fd: number; readonly bytes: number; readonly tables: SharedTables } {
-  const bytes = sharedByteLength(capacities);
-  const memory = createSharedMemory('weft-test', bytes);
-  const tables = initializeShared(memory.buffer, capacities);
-  tables.tunnels.write(0, {
+interface Shared {
+  readonly fds: { readonly facts: number; readonly common: number; readonly own: number };
+  readonly tables: SharedTables;
+}
+
+function shared(lastCounter: number): Shared {
+  const sizes = sharedSizes(capacities);
+  const facts = createSealedMemory('weft-test', sizes.facts);
+  const common = createSharedMemory('weft-test', sizes.common);
+  const own = createSharedMemory('weft-test', sizes.own);
+  const memories = { facts: facts.buffer, common: common.buffer, own: [own.buffer, own.buffer, own.buffer] };
+  const tables = initializeShared(memories, capacities);
+  tables.tunnels.write(0, 2, {
     localIndex: 1,
     remoteIndex: 2,
     cipher: 0,
@@ -34,14 +42,14 @@ function shared(lastCounter: number): { readonly fd: number; readonly bytes: num
     lastCounter: 2,
   });
   if (lastCounter > 2) {
-    reserve(tables.tunnels.words, tables.tunnels.counterCell(0), 2 ** 31 - 1000 - 2);
+    reserve(tables.tunnels.cells, tables.tunnels.counterCell(0), 2 ** 31 - 1000 - 2);
   }
-  return { fd: memory.fd, bytes, tables };
+  return { fds: { facts: facts.fd, common: common.fd, own: own.fd }, tables };
 }
 
-function race(mode: string, memory: { fd: number; bytes: number }, seed: number, operations: number): Racer {
-  const child = spawn(process.execPath, [script, mode, `${memory.bytes}`, `${seed}`, `${operations}`], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ignore', memory.fd, 'pipe'],
+function race(mode: string, { fds }: Shared, seed: number, operations: number): Racer {
+  const child = spawn(process.execPath, [script, mode, `${seed}`, `${operations}`], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ignore', fds.facts, 'pipe', fds.common, fds.own],
   });
   const chunks: Buffer[] = [];
   const pipe = (child.stdio as unknown[])[5] as NodeJS.ReadableStream;

@@ -4,21 +4,21 @@
  * was handed out, even when this process is killed at any instruction.
  */
 import { writeSync } from 'node:fs';
-import { openShared } from '../../src/shared/memory/layout.ts';
+import { openAsWorker } from '../../src/shared/memory/layout.ts';
 import { Replay } from '../../src/shared/memory/replayWindow.ts';
-import { mapSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
+import { mapReadOnly, mapSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
 import { check, claim, reserve } from '../support/counters.ts';
 import { Random } from '../support/random.ts';
 
-const [mode, bytes, seed, operations] = process.argv.slice(2);
-const { tunnels } = openShared(mapSharedMemory(4, Number(bytes)).buffer, 0);
+const [mode, seed, operations] = process.argv.slice(2);
+const { tunnels } = openAsWorker(mapReadOnly(4).buffer, mapSharedMemory(6).buffer, mapSharedMemory(7).buffer, 0);
 const random = new Random(Number(seed));
 const out = new Float64Array(2);
 
 if (mode === 'reserve') {
   for (let step = 0; step < Number(operations); step++) {
     const count = 1 + random.below(64);
-    out[0] = reserve(tunnels.words, tunnels.counterCell(0), count);
+    out[0] = reserve(tunnels.cells, tunnels.counterCell(0), count);
     out[1] = count;
     writeSync(5, new Uint8Array(out.buffer));
   }

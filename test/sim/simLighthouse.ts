@@ -7,8 +7,6 @@ import { LighthouseAnswers } from '../../src/primary/lighthouseAnswers.ts';
 import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
 import { addressOfWords } from '../../src/shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC_NAMES } from '../../src/shared/memory/lighthouseMetrics.ts';
-import { LighthouseTable } from '../../src/shared/memory/lighthouseTable.ts';
-import { WorkerTurns } from '../../src/shared/memory/workerTurns.ts';
 import { MessageType, Subtype } from '../../src/shared/wire/header.ts';
 import { EndpointFilter } from '../../src/worker/datapath/endpointFilter.ts';
 import {
@@ -19,6 +17,7 @@ import {
   LighthouseVerdict,
 } from '../../src/worker/datapath/lighthouseHandler.ts';
 import { lighthousePeer } from '../../src/worker/datapath/lighthousePeer.ts';
+import { lighthouseTable, workerTurns } from '../support/memories.ts';
 import type { MemoryRow } from '../support/memoryTunnelStore.ts';
 import type { SimNode } from './simNode.ts';
 
@@ -34,8 +33,8 @@ export class SimLighthouse implements LighthousePeers, LighthouseSink {
   readonly #handlers: readonly LighthouseHandler[];
 
   constructor(node: SimNode, capacity: number) {
-    const table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(capacity)), 0, capacity);
-    const turns = new WorkerTurns(new SharedArrayBuffer(WorkerTurns.byteLength(WORKERS)), 0, WORKERS);
+    const table = lighthouseTable(capacity);
+    const turns = workerTurns(WORKERS);
     const ownNetworks = node.identity.networks;
     this.#node = node;
     this.hosts = new LighthouseHosts(table, turns);

@@ -11,7 +11,7 @@ import { PacketTuple } from '../../src/shared/ip/packetTuple.ts';
 import { CHANNEL_BYTES, FrameReader, FrameWriter } from '../../src/shared/ipc/frameRing.ts';
 import { decodeFrame } from '../../src/shared/ipc/frames.ts';
 import type { Punt, RouteSetting } from '../../src/shared/ipc/messages.ts';
-import { initializeShared, type SharedTables, sharedByteLength } from '../../src/shared/memory/layout.ts';
+import { initializeShared, type SharedTables } from '../../src/shared/memory/layout.ts';
 import { resetSendCounter } from '../../src/shared/memory/sendCounter.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 import type { TunOffload } from '../../src/shared/sys/tun.ts';
@@ -35,6 +35,7 @@ import { type PuntSink, Punts } from '../../src/worker/punts.ts';
 import { rulesOf } from '../shared/firewall/certificates.ts';
 
 import type { TestHost } from './certificates.ts';
+import { privateMemories } from './memories.ts';
 import { MemoryTun, MemoryUdp } from './memoryPorts.ts';
 
 export interface DataPlaneOptions {
@@ -84,7 +85,7 @@ export class DataPlane {
     const capacities = { workers: 1, tunnels: 16, flows: 1024, lighthouseHosts: 1 };
     this.host = options.host;
     this.underlay = options.underlay;
-    this.tables = initializeShared(new ArrayBuffer(sharedByteLength(capacities)), capacities);
+    this.tables = initializeShared(privateMemories(capacities), capacities);
     this.arena = options.arena ?? new Arena(DATA_PLANE_ARENA_BYTES);
     this.metrics = this.tables.metrics.column(1);
     this.udp = new MemoryUdp(this.arena, options.peerUnderlay);
@@ -256,7 +257,7 @@ function write(
     writeMapped(address, mapped, 0);
     return mapped;
   });
-  tunnels.write(slot, {
+  tunnels.write(slot, 2, {
     localIndex: tunnel.index,
     remoteIndex: tunnel.peerIndex,
     cipher: tunnel.cipher,
@@ -268,7 +269,7 @@ function write(
     ordinal: slot + 1,
     lastCounter: 2,
   });
-  resetSendCounter(tunnels.words, tunnels.counterCell(slot), tunnel.lastCounter);
+  resetSendCounter(tunnels.cells, tunnels.counterCell(slot), tunnel.lastCounter);
   const endpoint = new Uint8Array(16);
   writeMapped(parseAddress(peer.underlay)!, endpoint, 0);
   tunnels.writeEndpoint(slot, endpoint, 4242);

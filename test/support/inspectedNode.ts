@@ -16,11 +16,12 @@ import { parseConfig } from '../../src/shared/config/loader.ts';
 import { formatProblem } from '../../src/shared/config/problems.ts';
 import { hashTuple } from '../../src/shared/firewall/tupleHash.ts';
 import type { IpAddress } from '../../src/shared/ip/address.ts';
-import { initializeShared, openShared, type SharedTables, sharedByteLength } from '../../src/shared/memory/layout.ts';
+import { initializeShared, openShared, type SharedTables } from '../../src/shared/memory/layout.ts';
 import { monotonicSeconds } from '../../src/shared/sys/clock.ts';
 import type { SocketMemory } from '../../src/shared/sys/udpSocket.ts';
 import { type CertificateSpec, certificate, type TupleSpec, tupleOf } from '../shared/firewall/certificates.ts';
 import { ep } from './addresses.ts';
+import { privateMemories } from './memories.ts';
 import { TEST_NOT_AFTER, TestAuthority } from './testAuthority.ts';
 
 const NOW = { ms: 5_000_000, unixMs: (TEST_NOT_AFTER - 10 * 86_400) * 1000 };
@@ -55,7 +56,7 @@ export class InspectedNode implements NodeView {
     primary: (address: IpAddress): Tunnel | null =>
       this.#hosts.find(({ tunnel }) => tunnel.vpnAddresses.some(({ text }) => text === address.text))?.tunnel ?? null,
   };
-  readonly #memory = new SharedArrayBuffer(sharedByteLength(CAPACITIES));
+  readonly #memory = privateMemories(CAPACITIES);
   readonly #rows: TunnelRows;
   readonly #hosts: HostView[] = [];
   config: Config;

@@ -4,8 +4,6 @@ import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
 import { parsePrefix } from '../../src/shared/ip/address.ts';
 import { addressWords, networkWords } from '../../src/shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC, LIGHTHOUSE_METRIC_NAMES } from '../../src/shared/memory/lighthouseMetrics.ts';
-import { LighthouseTable } from '../../src/shared/memory/lighthouseTable.ts';
-import { WorkerTurns } from '../../src/shared/memory/workerTurns.ts';
 import { LighthouseDecoder } from '../../src/shared/wire/lighthouseDecoder.ts';
 import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../src/shared/wire/lighthouseEncoder.ts';
 import {
@@ -20,6 +18,7 @@ import { EndpointFilter, type EndpointRules } from '../../src/worker/datapath/en
 import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseHandler } from '../../src/worker/datapath/lighthouseHandler.ts';
 import type { LighthousePeer } from '../../src/worker/datapath/lighthousePeer.ts';
 import { ep, ip, texts } from './addresses.ts';
+import { lighthouseTable, workerTurns } from './memories.ts';
 
 export interface Sent {
   readonly how: 'reply' | 'notify';
@@ -34,11 +33,8 @@ export interface Sent {
 export const allowAll: EndpointRules = { ownNetworks: [], remoteAllowList: [], remoteAllowRanges: [] };
 
 export class Lighthouse {
-  readonly table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(64)), 0, 64);
-  readonly hosts = new LighthouseHosts(
-    this.table,
-    new WorkerTurns(new SharedArrayBuffer(WorkerTurns.byteLength(1)), 0, 1),
-  );
+  readonly table = lighthouseTable(64);
+  readonly hosts = new LighthouseHosts(this.table, workerTurns(1));
   readonly metrics = new Float64Array(LIGHTHOUSE_METRIC_NAMES.length);
   readonly peers = new Map<number, LighthousePeer>();
   readonly output = new Uint8Array(LIGHTHOUSE_OUTPUT_BYTES + 7);

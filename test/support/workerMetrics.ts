@@ -7,8 +7,8 @@ export class WorkerMetrics {
 
   /** `pid` is of the primary. */
   constructor(pid: number) {
-    this.#memory = new NodeMemory(pid, ({ metrics }) =>
-      Array.from({ length: metrics.columns - 1 }, (_, worker) => metrics.column(worker + 1)),
+    this.#memory = new NodeMemory(pid, ({ metrics, capacities }) =>
+      Array.from({ length: capacities.workers }, (_, worker) => metrics.column(worker + 1)),
     );
   }
 

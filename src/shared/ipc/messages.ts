@@ -17,7 +17,7 @@ import type { TunOffload } from '../sys/tun.ts';
 export const FLOW_KEY_BYTES = 16;
 
 /** File descriptors of a worker, in the order in which the primary passes them behind the IPC channel. */
-export const WorkerFd = { Tun: 4, Udp: 5, Memory: 6, Channel: 7, Bell: 8 } as const;
+export const WorkerFd = { Tun: 4, Udp: 5, Facts: 6, Common: 7, Own: 8, Channel: 9, Bell: 10 } as const;
 
 /**
  * Everything a worker needs that is not in shared memory. Sent at start and again, whole, after each reload. Values that
@@ -25,8 +25,6 @@ export const WorkerFd = { Tun: 4, Udp: 5, Memory: 6, Channel: 7, Bell: 8 } as co
  */
 export interface WorkerSettings {
   readonly worker: number;
-  /** Size of the shared memory. */
-  readonly memoryBytes: number;
   /** Names of the AEAD providers that the primary tried and chose. */
   readonly aesProvider: string;
   readonly chachaProvider: string;

@@ -97,8 +97,7 @@ export class LighthouseKeys {
       return false;
     }
     this.#moves[USED]++;
-    this.#place(hash, row);
-    return true;
+    return this.#place(hash, row);
   }
 
   /** Primary only. Removes the entry of this hash and row, if there is one. */
@@ -122,15 +121,20 @@ export class LighthouseKeys {
     Atomics.add(this.#moves, 0, 1);
   }
 
-  /** Takes the first free entry from home on. */
-  #place(hash: number, row: number): void {
-    let position = this.home(hash);
-    while (this.#tags[position] !== 0) {
-      position = (position + 1) & (this.#rows.length - 1);
+  /** Takes the first free entry from home on; false when there is none. */
+  #place(hash: number, row: number): boolean {
+    const count = this.#rows.length;
+    const home = this.home(hash);
+    for (let step = 0; step < count; step++) {
+      const position = (home + step) & (count - 1);
+      if (this.#tags[position] === 0) {
+        this.#rows[position] = row;
+        this.#hashes[position] = hash;
+        Atomics.store(this.#tags, position, tagOf(hash));
+        return true;
+      }
     }
-    this.#rows[position] = row;
-    this.#hashes[position] = hash;
-    Atomics.store(this.#tags, position, tagOf(hash));
+    return false;
   }
 
   /** Fills the hole with the last entry of its bucket. */

@@ -2,14 +2,15 @@
  * The layout of the lighthouse table's rows, and what copies between a row and a buffer. No locks and no generations here:
  * `lighthouseTable.ts` decides when a copy is whole.
  *
- *   word 0      generations: reported in the low half, primary's in the high half; odd while being written
- *   word 1      lock: number of the writing worker plus 1
- *   words 2, 3  lengths of the reported half; lengths of the primary's half
- *   words 4..7  first vpn address           words 8..10  learned IPv4 endpoint
- *   word 11     slot of the primary tunnel
- *   12..52      reported: IPv4, IPv6, relays v1, relays v2, each from a word on; then in the tail
- *   53..56      second vpn address          57..63       learned IPv6 endpoint
- *   tail        six more vpn addresses, then the rest of the report
+ *   fact, 32 words, written by the primary           report, 48 words, written by workers
+ *   word 0      generation, odd while being written  word 0      generation, odd while being written
+ *   word 1      lengths                              word 1      lock: number of the writing worker plus 1
+ *   word 2      slot of the primary tunnel           word 2      lengths
+ *   4..7        first vpn address                    3..47       IPv4, IPv6, relays v1, relays v2, each from a word on
+ *   8..10       learned IPv4 endpoint                tail        the rest
+ *   12..18      learned IPv6 endpoint
+ *   20..23      second vpn address
+ *   tail        six more vpn addresses
  */
 import {
   V1_RELAYS_BYTES_MAX,
@@ -18,69 +19,99 @@ import {
   V6_ENDPOINT_BYTES_MAX,
 } from '../wire/lighthouseEncoder.ts';
 import { LIGHTHOUSE_LIST_MAX } from '../wire/lighthouseMessage.ts';
+import type { Region } from './region.ts';
 
 /** vpn addresses by which a host can be found; a certificate may name more. */
 export const LIGHTHOUSE_ADDRESSES_MAX = 8;
 
-export const ROW_WORDS = 64;
-export const GENERATIONS = 0;
-export const LOCK = 1;
-export const REPORTED_LENGTHS = 2;
-export const PRIMARY_LENGTHS = 3;
+export const FACT_WORDS = 32;
+export const LENGTHS = 1;
+export const SLOT = 2;
 const FIRST_ADDRESS = 4;
 export const LEARNED_V4 = 8;
-export const SLOT = 11;
-const REPORTED = 12;
-const SECOND_ADDRESS = 53;
-export const LEARNED_V6 = 57;
-const HEAD_WORDS = SECOND_ADDRESS - REPORTED;
+export const LEARNED_V6 = 12;
+const SECOND_ADDRESS = 20;
+const FACT_TAIL_WORDS = (LIGHTHOUSE_ADDRESSES_MAX - 2) * 4;
 
-const MORE_ADDRESSES_WORDS = (LIGHTHOUSE_ADDRESSES_MAX - 2) * 4;
+export const REPORT_WORDS = 48;
+export const LOCK = 1;
+export const REPORTED_LENGTHS = 2;
+const REPORTED = 3;
+const HEAD_WORDS = REPORT_WORDS - REPORTED;
+
+/** Of a fact and of a report. */
+export const GENERATION = 0;
+
+const V4_BYTES_MAX = LIGHTHOUSE_LIST_MAX * V4_ENDPOINT_BYTES_MAX;
+const V6_BYTES_MAX = LIGHTHOUSE_LIST_MAX * V6_ENDPOINT_BYTES_MAX;
+const V2_BYTES_MAX = LIGHTHOUSE_LIST_MAX * V2_RELAY_BYTES_MAX;
 export const REPORTED_WORDS_MAX: number =
-  wordsOf(LIGHTHOUSE_LIST_MAX * V4_ENDPOINT_BYTES_MAX) +
-  wordsOf(LIGHTHOUSE_LIST_MAX * V6_ENDPOINT_BYTES_MAX) +
-  wordsOf(V1_RELAYS_BYTES_MAX) +
-  wordsOf(LIGHTHOUSE_LIST_MAX * V2_RELAY_BYTES_MAX);
-const TAIL_WORDS = MORE_ADDRESSES_WORDS + REPORTED_WORDS_MAX - HEAD_WORDS;
+  wordsOf(V4_BYTES_MAX) + wordsOf(V6_BYTES_MAX) + wordsOf(V1_RELAYS_BYTES_MAX) + wordsOf(V2_BYTES_MAX);
+const REPORT_TAIL_WORDS = REPORTED_WORDS_MAX - HEAD_WORDS;
 
 /** Of REPORTED_LENGTHS: bytes of IPv4 (7 bits), IPv6 (9), relays v1 (6), relays v2 (8); one store, so never torn. */
 export const V6_SHIFT = 7;
 export const V1_SHIFT = 16;
 export const V2_SHIFT = 22;
 export const HAS_REPORTED: number = 1 << 30;
-/** Of PRIMARY_LENGTHS: bytes of the learned IPv4 endpoint (4 bits), of IPv6 (5), vpn addresses (4), form 2 or 1 (1). */
+/** Of LENGTHS: bytes of the learned IPv4 endpoint (4 bits), of IPv6 (5), vpn addresses (4), form 2 or 1 (1). */
 export const LEARNED_V6_SHIFT = 4;
 export const ADDRESS_COUNT_SHIFT = 9;
 export const IS_VERSION_2: number = 1 << 13;
 export const LEARNED_MASK: number = (1 << ADDRESS_COUNT_SHIFT) - 1;
 
 export class LighthouseRows {
-  readonly words: Int32Array;
-  readonly bytes: Uint8Array;
-  readonly tails: Int32Array;
+  readonly facts: Int32Array;
+  /** The bytes of `facts`. */
+  readonly factBytes: Uint8Array;
+  readonly factTails: Int32Array;
+  readonly reports: Int32Array;
+  readonly #reportTails: Int32Array;
 
-  static byteLength(capacity: number): number {
-    return capacity * (ROW_WORDS + TAIL_WORDS) * 4;
+  static factsByteLength(capacity: number): number {
+    return capacity * (FACT_WORDS + FACT_TAIL_WORDS) * 4;
   }
 
-  constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
-    const rowsBytes = capacity * ROW_WORDS * 4;
-    this.words = new Int32Array(buffer, byteOffset, capacity * ROW_WORDS);
-    this.bytes = new Uint8Array(buffer, byteOffset, rowsBytes);
-    this.tails = new Int32Array(buffer, byteOffset + rowsBytes, capacity * TAIL_WORDS);
+  static reportsByteLength(capacity: number): number {
+    return capacity * (REPORT_WORDS + REPORT_TAIL_WORDS) * 4;
+  }
+
+  constructor(facts: Region, reports: Region, capacity: number) {
+    const factsBytes = capacity * FACT_WORDS * 4;
+    const reportsBytes = capacity * REPORT_WORDS * 4;
+    this.facts = new Int32Array(facts.buffer, facts.byteOffset, capacity * FACT_WORDS);
+    this.factBytes = new Uint8Array(facts.buffer, facts.byteOffset, factsBytes);
+    this.factTails = new Int32Array(facts.buffer, facts.byteOffset + factsBytes, capacity * FACT_TAIL_WORDS);
+    this.reports = new Int32Array(reports.buffer, reports.byteOffset, capacity * REPORT_WORDS);
+    this.#reportTails = new Int32Array(reports.buffer, reports.byteOffset + reportsBytes, capacity * REPORT_TAIL_WORDS);
+  }
+
+  /**
+   * The lengths of a report, or 0 when no writer of this table can have left them: then the worker that did is broken or
+   * hostile, and nothing has been reported. What is returned fits a message.
+   */
+  reportedLengths(row: number): number {
+    const lengths = this.reports[row * REPORT_WORDS + REPORTED_LENGTHS];
+    return (lengths & 0x7f) <= V4_BYTES_MAX &&
+      ((lengths >>> V6_SHIFT) & 0x1ff) <= V6_BYTES_MAX &&
+      ((lengths >>> V1_SHIFT) & 0x3f) <= V1_RELAYS_BYTES_MAX &&
+      ((lengths >>> V2_SHIFT) & 0xff) <= V2_BYTES_MAX
+      ? lengths
+      : 0;
   }
 
   /** Learned before reported within a family, IPv4 before IPv6, as Nebula answers. */
-  copyEndpoints(base: number, row: number, reported: number, learned: number, view: DataView, start: number): number {
+  copyEndpoints(row: number, reported: number, learned: number, view: DataView, start: number): number {
     const v4Bytes = reported & 0x7f;
     const v6Bytes = (reported >>> V6_SHIFT) & 0x1ff;
+    const base = row * FACT_WORDS;
     let at = start;
     if ((learned & 0xf) !== 0) {
-      at = this.copyHead(base + LEARNED_V4, learned & 0xf, view, at);
+      at = copyWords(this.facts, base + LEARNED_V4, learned & 0xf, view, at);
     }
-    at = this.copyHead(base + REPORTED, v4Bytes, view, at);
+    at = copyWords(this.reports, row * REPORT_WORDS + REPORTED, v4Bytes, view, at);
     if ((learned >>> LEARNED_V6_SHIFT) & 0x1f) {
-      at = this.copyHead(base + LEARNED_V6, (learned >>> LEARNED_V6_SHIFT) & 0x1f, view, at);
+      at = copyWords(this.facts, base + LEARNED_V6, (learned >>> LEARNED_V6_SHIFT) & 0x1f, view, at);
     }
     return v6Bytes === 0 ? at : this.copyReported(row, wordsOf(v4Bytes), v6Bytes, view, at);
   }
@@ -98,55 +129,45 @@ export class LighthouseRows {
 
   /** A section of the report, which starts at its `word`, wherever that stands. */
   copyReported(row: number, word: number, byteCount: number, view: DataView, at: number): number {
-    const head = row * ROW_WORDS + REPORTED;
+    const head = row * REPORT_WORDS + REPORTED;
     if (word + wordsOf(byteCount) <= HEAD_WORDS) {
-      return this.copyHead(head + word, byteCount, view, at);
+      return copyWords(this.reports, head + word, byteCount, view, at);
     }
-    const tail = row * TAIL_WORDS + MORE_ADDRESSES_WORDS - HEAD_WORDS;
+    const tail = row * REPORT_TAIL_WORDS - HEAD_WORDS;
     for (let copied = 0; copied < byteCount; copied += 4) {
       const source = word + copied / 4;
-      const value = source < HEAD_WORDS ? this.words[head + source] : this.tails[tail + source];
+      const value = source < HEAD_WORDS ? this.reports[head + source] : this.#reportTails[tail + source];
       view.setInt32(at + copied, value, IS_LITTLE_ENDIAN);
-    }
-    return at + byteCount;
-  }
-
-  /** Word by word: no view of the source has to be made, and it takes a third of the time of bytes. */
-  copyHead(word: number, byteCount: number, view: DataView, at: number): number {
-    const rows = this.words;
-    let source = word;
-    for (let copied = 0; copied < byteCount; copied += 4) {
-      view.setInt32(at + copied, rows[source++], IS_LITTLE_ENDIAN);
     }
     return at + byteCount;
   }
 
   copyDraft(row: number, draft: Int32Array, wordCount: number): void {
     const headCount = Math.min(wordCount, HEAD_WORDS);
-    const head = row * ROW_WORDS + REPORTED;
+    const head = row * REPORT_WORDS + REPORTED;
     for (let word = 0; word < headCount; word++) {
-      this.words[head + word] = draft[word];
+      this.reports[head + word] = draft[word];
     }
-    const tail = row * TAIL_WORDS + MORE_ADDRESSES_WORDS - HEAD_WORDS;
+    const tail = row * REPORT_TAIL_WORDS - HEAD_WORDS;
     for (let word = headCount; word < wordCount; word++) {
-      this.tails[tail + word] = draft[word];
+      this.#reportTails[tail + word] = draft[word];
     }
   }
 
   hasAddress(row: number, a0: number, a1: number, a2: number, a3: number): boolean {
-    const rows = this.words;
-    const first = row * ROW_WORDS + FIRST_ADDRESS;
+    const facts = this.facts;
+    const first = row * FACT_WORDS + FIRST_ADDRESS;
     if (
-      rows[first + 3] === (a3 | 0) &&
-      rows[first + 2] === (a2 | 0) &&
-      rows[first + 1] === (a1 | 0) &&
-      rows[first] === (a0 | 0)
+      facts[first + 3] === (a3 | 0) &&
+      facts[first + 2] === (a2 | 0) &&
+      facts[first + 1] === (a1 | 0) &&
+      facts[first] === (a0 | 0)
     ) {
       return true;
     }
-    const count = (rows[row * ROW_WORDS + PRIMARY_LENGTHS] >>> ADDRESS_COUNT_SHIFT) & 0xf;
+    const count = (facts[row * FACT_WORDS + LENGTHS] >>> ADDRESS_COUNT_SHIFT) & 0xf;
     for (let index = 1; index < count; index++) {
-      const words = index < 2 ? rows : this.tails;
+      const words = index < 2 ? facts : this.factTails;
       const at = this.addressWord(row, index);
       if (
         words[at + 3] === (a3 | 0) &&
@@ -160,13 +181,22 @@ export class LighthouseRows {
     return false;
   }
 
-  /** Where address `index` stands: in the row, or from the third on in its tail. */
+  /** Where address `index` stands: in the fact, or from the third on in its tail. */
   addressWord(row: number, index: number): number {
     if (index >= 2) {
-      return row * TAIL_WORDS + (index - 2) * 4;
+      return row * FACT_TAIL_WORDS + (index - 2) * 4;
     }
-    return row * ROW_WORDS + (index === 0 ? FIRST_ADDRESS : SECOND_ADDRESS);
+    return row * FACT_WORDS + (index === 0 ? FIRST_ADDRESS : SECOND_ADDRESS);
   }
+}
+
+/** Word by word: no view of the source has to be made, and it takes a third of the time of bytes. */
+function copyWords(words: Int32Array, word: number, byteCount: number, view: DataView, at: number): number {
+  let source = word;
+  for (let copied = 0; copied < byteCount; copied += 4) {
+    view.setInt32(at + copied, words[source++], IS_LITTLE_ENDIAN);
+  }
+  return at + byteCount;
 }
 
 /** Words that hold so many bytes. */

@@ -1,15 +1,16 @@
 /**
  * What a lighthouse knows of its hosts, in shared memory: vpn address → endpoints and relays, ready encoded.
  *
- * A row has two halves with a writer and a generation each. The primary's half: the host's vpn addresses and the
- * endpoints seen on its own packets. The reported half belongs to whichever worker received the host's last update,
- * under the row's lock, which names its worker so that the primary can break it when that worker died. Readers take no
- * lock: they encode from the row and look again whether a generation moved meanwhile.
+ * A row has two halves with a writer and a generation each. The fact is the primary's, in memory that workers can only
+ * read: the host's vpn addresses and the endpoints seen on its own packets. The report belongs to whichever worker
+ * received the host's last update, under the row's lock, which names its worker so that the primary can break it when
+ * that worker died. Readers take no lock: they encode from the row and look again whether a generation moved meanwhile.
+ * A report is only believed as far as it fits (`reportedLengths`): any worker can write anything there.
  *
  * Endpoints and relays are stored as they stand in a reply (Nebula protocol: NebulaMeta), so an answer copies words
- * instead of encoding. Rows are dense from the first, 256 bytes each, and the usual host touches the first two cache
- * lines; what of a long report does not fit goes to the row's tail, in a region that stays untouched, so without
- * memory, as long as reports are short.
+ * instead of encoding. Rows are dense from the first, 128 bytes of facts and 192 of report, and the usual host touches
+ * one cache line of each; what of a long report does not fit goes to the row's tail, in a region that stays untouched,
+ * so without memory, as long as reports are short.
  *
  * Keys and the life of rows are the primary's alone (`src/primary/lighthouseHosts.ts`): it publishes a row's keys after
  * the row, removes them before, and gives a row away again only when no worker can still hold it (`workerTurns.ts`).
@@ -31,20 +32,21 @@ import { alignToLine, hashOfAddress } from './buckets.ts';
 import { LighthouseKeys } from './lighthouseKeys.ts';
 import {
   ADDRESS_COUNT_SHIFT,
-  GENERATIONS,
+  FACT_WORDS,
+  GENERATION,
   HAS_REPORTED,
   IS_VERSION_2,
   LEARNED_MASK,
   LEARNED_V4,
   LEARNED_V6,
   LEARNED_V6_SHIFT,
+  LENGTHS,
   LIGHTHOUSE_ADDRESSES_MAX,
   LighthouseRows,
   LOCK,
-  PRIMARY_LENGTHS,
+  REPORT_WORDS,
   REPORTED_LENGTHS,
   REPORTED_WORDS_MAX,
-  ROW_WORDS,
   SLOT,
   V1_SHIFT,
   V2_SHIFT,
@@ -52,6 +54,7 @@ import {
   wordsOf,
 } from './lighthouseRows.ts';
 import { fenceReads } from './loadFence.ts';
+import type { Region } from './region.ts';
 
 /** What `encode` returns when there is no message. */
 export const LighthouseRead = {
@@ -65,9 +68,6 @@ export const LighthouseRead = {
 export const LighthouseSection = { Learned: 0, Reported: 1 } as const;
 export type LighthouseSection = (typeof LighthouseSection)[keyof typeof LighthouseSection];
 
-/** One step of the generation in the high half. */
-const PRIMARY_STEP = 0x10000;
-const BEING_WRITTEN = 0x10001;
 /** A write takes less than a microsecond; who meets one looks again so often before giving up. */
 const TRIES_MAX = 1000;
 
@@ -76,21 +76,29 @@ export class LighthouseTable {
   readonly #keys: LighthouseKeys;
   readonly #store: LighthouseRows;
   /** The words of `#store`. */
-  readonly #rows: Int32Array;
+  readonly #facts: Int32Array;
+  readonly #reports: Int32Array;
   /** What the next report is encoded into before the row is locked. */
   readonly #draft = new Int32Array(REPORTED_WORDS_MAX);
   readonly #draftBytes = new Uint8Array(this.#draft.buffer);
 
-  static byteLength(capacity: number): number {
-    return alignToLine(LighthouseKeys.byteLength(capacity)) + LighthouseRows.byteLength(capacity);
+  /** Of keys and facts. */
+  static factsByteLength(capacity: number): number {
+    return alignToLine(LighthouseKeys.byteLength(capacity)) + LighthouseRows.factsByteLength(capacity);
   }
 
-  /** `byteOffset` is a multiple of 64, so that rows and buckets do not straddle cache lines. */
-  constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
+  static reportsByteLength(capacity: number): number {
+    return LighthouseRows.reportsByteLength(capacity);
+  }
+
+  constructor(facts: Region, reports: Region, capacity: number) {
+    const { buffer, byteOffset } = facts;
+    const behindKeys = byteOffset + alignToLine(LighthouseKeys.byteLength(capacity));
     this.capacity = capacity;
     this.#keys = new LighthouseKeys(buffer, byteOffset, capacity);
-    this.#store = new LighthouseRows(buffer, byteOffset + alignToLine(LighthouseKeys.byteLength(capacity)), capacity);
-    this.#rows = this.#store.words;
+    this.#store = new LighthouseRows({ buffer, byteOffset: behindKeys }, reports, capacity);
+    this.#facts = this.#store.facts;
+    this.#reports = this.#store.reports;
   }
 
   // Any process.
@@ -137,22 +145,25 @@ export class LighthouseTable {
     n2: number,
     n3: number,
   ): number {
-    const rows = this.#rows;
-    const base = row * ROW_WORDS;
+    const facts = this.#facts;
+    const reports = this.#reports;
+    const fact = row * FACT_WORDS;
+    const report = row * REPORT_WORDS;
     for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const generations = Atomics.load(rows, base + GENERATIONS);
-      if ((generations & BEING_WRITTEN) !== 0) {
+      const factGeneration = Atomics.load(facts, fact + GENERATION);
+      const reportGeneration = Atomics.load(reports, report + GENERATION);
+      if (((factGeneration | reportGeneration) & 1) !== 0) {
         continue;
       }
-      const reported = rows[base + REPORTED_LENGTHS];
-      const learned = rows[base + PRIMARY_LENGTHS];
+      const reported = this.#store.reportedLengths(row);
+      const learned = facts[fact + LENGTHS];
       const isKnown = reported !== 0 || (learned & LEARNED_MASK) !== 0;
       const isHost = this.#store.hasAddress(row, a0, a1, a2, a3);
       let at = beginDetails(bytes, start, type);
       if (version === 1) {
         at = writeTargetV1(bytes, at, n3);
       }
-      at = this.#store.copyEndpoints(base, row, reported, learned, view, at);
+      at = this.#store.copyEndpoints(row, reported, learned, view, at);
       if (version === 1) {
         at = this.#store.copyRelays(row, reported, 1, view, at);
       } else {
@@ -160,7 +171,10 @@ export class LighthouseTable {
         at = this.#store.copyRelays(row, reported, 2, view, at);
       }
       fenceReads();
-      if (Atomics.load(rows, base + GENERATIONS) === generations) {
+      if (
+        Atomics.load(facts, fact + GENERATION) === factGeneration &&
+        Atomics.load(reports, report + GENERATION) === reportGeneration
+      ) {
         return isHost && isKnown ? finishMessage(bytes, start, at) - start : LighthouseRead.Unknown;
       }
     }
@@ -169,12 +183,12 @@ export class LighthouseTable {
 
   /** The slot of the primary tunnel to the host of a row. */
   slot(row: number): number {
-    return this.#rows[row * ROW_WORDS + SLOT];
+    return this.#facts[row * FACT_WORDS + SLOT];
   }
 
   /** The version of the host's certificate in that tunnel: the form of messages to it. */
   version(row: number): 1 | 2 {
-    return (this.#rows[row * ROW_WORDS + PRIMARY_LENGTHS] & IS_VERSION_2) === 0 ? 1 : 2;
+    return (this.#facts[row * FACT_WORDS + LENGTHS] & IS_VERSION_2) === 0 ? 1 : 2;
   }
 
   /**
@@ -190,17 +204,17 @@ export class LighthouseTable {
     const v1Bytes = message.relayCount === 0 ? 0 : writeRelaysV1(message, draft, v1Start) - v1Start;
     const v2Start = v1Start + wordsOf(v1Bytes) * 4;
     const v2Bytes = message.relayCount === 0 ? 0 : writeRelaysV2(message, draft, v2Start) - v2Start;
-    const base = row * ROW_WORDS;
+    const base = row * REPORT_WORDS;
     if (!this.#lock(base, writer)) {
       return false;
     }
-    const rows = this.#rows;
-    this.#stepReported(base);
-    rows[base + REPORTED_LENGTHS] =
+    const reports = this.#reports;
+    const generation = beginWrite(reports, base);
+    reports[base + REPORTED_LENGTHS] =
       v4Bytes | (v6Bytes << V6_SHIFT) | (v1Bytes << V1_SHIFT) | (v2Bytes << V2_SHIFT) | HAS_REPORTED;
     this.#store.copyDraft(row, this.#draft, v2Start / 4 + wordsOf(v2Bytes));
-    this.#stepReported(base);
-    Atomics.store(rows, base + LOCK, 0);
+    endWrite(reports, base, generation);
+    Atomics.store(reports, base + LOCK, 0);
     return true;
   }
 
@@ -208,12 +222,9 @@ export class LighthouseTable {
 
   /** Empties a row for a new host. No key may name the row, no worker hold it. */
   assign(row: number): void {
-    const rows = this.#rows;
-    const base = row * ROW_WORDS;
-    rows[base + LOCK] = 0;
-    rows[base + GENERATIONS] = (rows[base + GENERATIONS] + BEING_WRITTEN) & ~BEING_WRITTEN;
-    rows[base + REPORTED_LENGTHS] = 0;
-    rows[base + PRIMARY_LENGTHS] = 0;
+    this.#facts[row * FACT_WORDS + LENGTHS] = 0;
+    this.#forget(row);
+    Atomics.store(this.#reports, row * REPORT_WORDS + LOCK, 0);
   }
 
   /**
@@ -221,20 +232,18 @@ export class LighthouseTable {
    * its primary tunnel and the version of its certificate there.
    */
   identify(row: number, words: Int32Array, slot: number, version: 1 | 2): void {
-    const rows = this.#rows;
-    const base = row * ROW_WORDS;
+    const facts = this.#facts;
+    const base = row * FACT_WORDS;
     const count = Math.min(words.length / 4, LIGHTHOUSE_ADDRESSES_MAX);
-    Atomics.add(rows, base + GENERATIONS, PRIMARY_STEP);
+    const generation = beginWrite(facts, base);
     for (let index = 0; index < count; index++) {
-      const target = index < 2 ? rows : this.#store.tails;
+      const target = index < 2 ? facts : this.#store.factTails;
       target.set(words.subarray(index * 4, index * 4 + 4), this.#store.addressWord(row, index));
     }
-    rows[base + SLOT] = slot;
-    rows[base + PRIMARY_LENGTHS] =
-      (rows[base + PRIMARY_LENGTHS] & LEARNED_MASK) |
-      (count << ADDRESS_COUNT_SHIFT) |
-      (version === 2 ? IS_VERSION_2 : 0);
-    Atomics.add(rows, base + GENERATIONS, PRIMARY_STEP);
+    facts[base + SLOT] = slot;
+    facts[base + LENGTHS] =
+      (facts[base + LENGTHS] & LEARNED_MASK) | (count << ADDRESS_COUNT_SHIFT) | (version === 2 ? IS_VERSION_2 : 0);
+    endWrite(facts, base, generation);
   }
 
   /** Makes a row findable under one of its addresses; false when the keys are full. */
@@ -248,36 +257,43 @@ export class LighthouseTable {
 
   /** Notes where the host's own packets come from; the other family's endpoint stays. */
   learnV4(row: number, address: number, port: number): void {
-    const base = row * ROW_WORDS;
+    const base = row * FACT_WORDS;
     const at = (base + LEARNED_V4) * 4;
-    Atomics.add(this.#rows, base + GENERATIONS, PRIMARY_STEP);
-    const length = writeV4Endpoint(this.#store.bytes, at, address, port) - at;
-    this.#rows[base + PRIMARY_LENGTHS] = (this.#rows[base + PRIMARY_LENGTHS] & ~0xf) | length;
-    Atomics.add(this.#rows, base + GENERATIONS, PRIMARY_STEP);
+    const generation = beginWrite(this.#facts, base);
+    const length = writeV4Endpoint(this.#store.factBytes, at, address, port) - at;
+    this.#facts[base + LENGTHS] = (this.#facts[base + LENGTHS] & ~0xf) | length;
+    endWrite(this.#facts, base, generation);
   }
 
   learnV6(row: number, a0: number, a1: number, a2: number, a3: number, port: number): void {
-    const base = row * ROW_WORDS;
+    const base = row * FACT_WORDS;
     const at = (base + LEARNED_V6) * 4;
-    Atomics.add(this.#rows, base + GENERATIONS, PRIMARY_STEP);
-    const length = writeV6Endpoint(this.#store.bytes, at, a0, a1, a2, a3, port) - at;
-    const others = this.#rows[base + PRIMARY_LENGTHS] & ~(0x1f << LEARNED_V6_SHIFT);
-    this.#rows[base + PRIMARY_LENGTHS] = others | (length << LEARNED_V6_SHIFT);
-    Atomics.add(this.#rows, base + GENERATIONS, PRIMARY_STEP);
+    const generation = beginWrite(this.#facts, base);
+    const length = writeV6Endpoint(this.#store.factBytes, at, a0, a1, a2, a3, port) - at;
+    const others = this.#facts[base + LENGTHS] & ~(0x1f << LEARNED_V6_SHIFT);
+    this.#facts[base + LENGTHS] = others | (length << LEARNED_V6_SHIFT);
+    endWrite(this.#facts, base, generation);
   }
 
-  /** Frees a row that a dead worker (`writer` is its number plus 1) left locked; its half-written report is dropped. */
-  breakLock(row: number, writer: number): boolean {
-    const rows = this.#rows;
-    const base = row * ROW_WORDS;
-    if (Atomics.load(rows, base + LOCK) !== writer) {
+  /** Who holds a row's lock: a worker's number plus 1, 0 for nobody, anything else for nobody that there is. */
+  lockHolder(row: number): number {
+    return Atomics.load(this.#reports, row * REPORT_WORDS + LOCK);
+  }
+
+  /**
+   * Frees a row that `holder` left locked, for certain or as good as, and drops the report if it is half written. False
+   * when somebody else holds it by now.
+   */
+  breakLock(row: number, holder: number): boolean {
+    const reports = this.#reports;
+    const base = row * REPORT_WORDS;
+    if (Atomics.compareExchange(reports, base + LOCK, holder, BREAKER) !== holder) {
       return false;
     }
-    if ((Atomics.load(rows, base + GENERATIONS) & 1) === 1) {
-      rows[base + REPORTED_LENGTHS] = 0;
-      this.#stepReported(base);
+    if ((Atomics.load(reports, base + GENERATION) & 1) === 1) {
+      this.#forget(row);
     }
-    Atomics.store(rows, base + LOCK, 0);
+    Atomics.store(reports, base + LOCK, 0);
     return true;
   }
 
@@ -286,37 +302,58 @@ export class LighthouseTable {
    * where they end in `bytes`, or `LighthouseRead.Busy`. For the operator's eyes.
    */
   copySection(row: number, section: LighthouseSection, bytes: Uint8Array, start: number): number {
-    const base = row * ROW_WORDS;
+    const isReport = section === LighthouseSection.Reported;
+    const words = isReport ? this.#reports : this.#facts;
+    const base = row * (isReport ? REPORT_WORDS : FACT_WORDS);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const generations = Atomics.load(this.#rows, base + GENERATIONS);
-      if ((generations & BEING_WRITTEN) !== 0) {
+      const generation = Atomics.load(words, base + GENERATION);
+      if ((generation & 1) !== 0) {
         continue;
       }
-      const reported = section === LighthouseSection.Reported ? this.#rows[base + REPORTED_LENGTHS] : 0;
-      const learned = section === LighthouseSection.Learned ? this.#rows[base + PRIMARY_LENGTHS] : 0;
-      const at = this.#store.copyEndpoints(base, row, reported, learned, view, start);
+      const reported = isReport ? this.#store.reportedLengths(row) : 0;
+      const learned = isReport ? 0 : this.#facts[base + LENGTHS];
+      const at = this.#store.copyEndpoints(row, reported, learned, view, start);
       const end = this.#store.copyRelays(row, reported, 2, view, at);
       fenceReads();
-      if (Atomics.load(this.#rows, base + GENERATIONS) === generations) {
+      if (Atomics.load(words, base + GENERATION) === generation) {
         return end;
       }
     }
     return LighthouseRead.Busy;
   }
 
+  /** A lock with our own number was left by a predecessor that died: nobody else uses the number, so it is ours. */
   #lock(base: number, writer: number): boolean {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
-      if (Atomics.compareExchange(this.#rows, base + LOCK, 0, writer) === 0) {
+      const holder = Atomics.compareExchange(this.#reports, base + LOCK, 0, writer);
+      if (holder === 0 || holder === writer) {
         return true;
       }
     }
     return false;
   }
 
-  /** Steps the low half only, whatever the primary does to the high half meanwhile. Only under the lock. */
-  #stepReported(base: number): void {
-    const low = this.#rows[base + GENERATIONS] & 0xffff;
-    Atomics.xor(this.#rows, base + GENERATIONS, low ^ ((low + 1) & 0xffff));
+  /** Under the lock, or while nobody knows the row: nothing is reported. */
+  #forget(row: number): void {
+    const base = row * REPORT_WORDS;
+    const generation = beginWrite(this.#reports, base);
+    this.#reports[base + REPORTED_LENGTHS] = 0;
+    endWrite(this.#reports, base, generation);
   }
 }
+
+/** Makes a row's generation odd, whatever it was; returns it. */
+function beginWrite(words: Int32Array, base: number): number {
+  const generation = words[base + GENERATION] | 1;
+  // An exchange, because what is written next may not be seen before it, and a store would not say so everywhere.
+  Atomics.exchange(words, base + GENERATION, generation);
+  return generation;
+}
+
+function endWrite(words: Int32Array, base: number, generation: number): void {
+  Atomics.store(words, base + GENERATION, (generation + 1) | 0);
+}
+
+/** The primary's number in a lock while it repairs a row. */
+const BREAKER = -1;

@@ -1,10 +1,12 @@
 /**
- * Counters in shared memory: one column per process, so each cell has one writer and adding is a plain store.
+ * Counters: one column per process, so each cell has one writer and adding is a plain store.
  *
  * Cells are doubles: exact to 2^53 and written in one piece. The sum over the columns is what metrics and the CLI show.
- * Column 0 is the primary's, column n + 1 worker n's.
+ * Column 0 is the primary's, column n + 1 worker n's, in memory that no other worker has. What a worker writes there is
+ * shown only where it can be a count (`countOf`).
  */
 import { LIGHTHOUSE_METRIC_NAMES } from './lighthouseMetrics.ts';
+import type { Region } from './region.ts';
 
 /** Metrics of the data path and the control plane; the name is the one Nebula exports where it has the same. */
 const NODE_METRIC_NAMES = [
@@ -112,21 +114,29 @@ export const METRIC: { readonly [name in MetricName]: number } = Object.fromEntr
 ) as { [name in MetricName]: number };
 
 export class Metrics {
-  readonly columns: number;
-  readonly #cells: Float64Array;
+  readonly #columns: readonly Float64Array[];
 
-  static byteLength(columns: number): number {
-    return columns * COLUMN_CELLS * 8;
+  /** Of one worker's column. */
+  static byteLength(): number {
+    return COLUMN_CELLS * 8;
   }
 
-  constructor(buffer: ArrayBufferLike, byteOffset: number, columns: number) {
-    this.columns = columns;
-    this.#cells = new Float64Array(buffer, byteOffset, columns * COLUMN_CELLS);
+  /** One region per worker. The primary's column is in its private memory; elsewhere it stays zero. */
+  constructor(workers: readonly Region[]) {
+    this.#columns = [
+      new Float64Array(COLUMN_CELLS),
+      ...workers.map(({ buffer, byteOffset }) => new Float64Array(buffer, byteOffset, COLUMN_CELLS)),
+    ];
   }
 
   /** The cells of one process, indexed by `METRIC[...]`; only that process adds to them. */
   column(index: number): Float64Array {
-    return this.#cells.subarray(index * COLUMN_CELLS, (index + 1) * COLUMN_CELLS);
+    return this.#columns[index];
+  }
+
+  /** A metric of each process, the primary's first. */
+  counts(name: MetricName): number[] {
+    return this.#columns.map((column) => countOf(column[METRIC[name]]));
   }
 
   /** The lighthouse's cells of one process, indexed by `LIGHTHOUSE_METRIC[...]`. */
@@ -136,10 +146,11 @@ export class Metrics {
 
   /** The sum of a metric over all processes. */
   total(name: MetricName): number {
-    let sum = 0;
-    for (let column = 0; column < this.columns; column++) {
-      sum += this.#cells[column * COLUMN_CELLS + METRIC[name]];
-    }
-    return sum;
+    return this.counts(name).reduce((sum, count) => sum + count, 0);
   }
+}
+
+/** What a worker's cell counts; 0 when it holds no count at all, as only a broken or hostile worker leaves it. */
+export function countOf(cell: number | undefined): number {
+  return cell !== undefined && cell >= 0 && cell <= Number.MAX_SAFE_INTEGER ? cell : 0;
 }

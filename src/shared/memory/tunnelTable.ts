@@ -1,20 +1,23 @@
 /**
- * The tunnels: one row per slot with everything a worker needs to seal, open and send, plus the peer's certificate.
+ * The tunnels: one row per slot with everything a worker needs to seal, open and send, plus the peer's certificate; and
+ * beside it the slot's cells, which workers write.
  *
- * The primary writes rows; workers add to the send counter, claim in the replay window and set traffic marks. Workers
- * keep contexts (cipher state, socket address) derived from a row and valid for one (slot, generation). The generation
- * is odd while the row is written or free; `endpointGeneration` does the same for the endpoint alone, which changes
- * when a peer roams. Keys are wiped on removal. Offsets inside a row stand here, those of the regions in `layout.ts`.
+ * The primary writes rows, in memory that workers can only read; workers add to the send counter, claim in the replay
+ * window and set traffic marks, in memory that the primary does not believe. Workers keep contexts (cipher state, socket
+ * address) derived from a row and valid for one (slot, generation). The generation is odd while the row is written or
+ * free; `endpointGeneration` does the same for the endpoint alone, which changes when a peer roams. Keys are wiped on
+ * removal. Offsets inside a row stand here, those of the regions in `layout.ts`.
  *
- *   words 0..31   read-mostly: generation, indexes, cipher, certificate, keys
- *   words 32..47  written by workers: send counter, traffic marks
- *   words 48..63  endpoint
- *   words 64..95  vpn addresses, 16 bytes each
+ *   row    words 0..23   generation, indexes, cipher, certificate, keys
+ *          words 24..30  endpoint; of which packets the primary wants to hear
+ *          words 32..63  vpn addresses, 16 bytes each
+ *   cells  words 0..3    send counter, traffic marks
  */
+import type { Region } from './region.ts';
 import { REPLAY_WINDOW_WORDS, resetReplayWindow } from './replayWindow.ts';
 import { lastReservedCounter, resetSendCounter } from './sendCounter.ts';
 
-const ROW_WORDS = 96;
+const ROW_WORDS = 64;
 
 const GENERATION = 0;
 const LOCAL_INDEX = 1;
@@ -26,14 +29,18 @@ const ADDRESS_COUNT = 6;
 const ORDINAL = 7;
 const SEND_KEY = 8;
 const RECEIVE_KEY = 16;
-const WANTED_PROOF = 24;
-const SEND_COUNTER = 32;
-const TRAFFIC_IN = 34;
-const TRAFFIC_OUT = 35;
-const ENDPOINT_GENERATION = 48;
-const ENDPOINT_PORT = 49;
-const ENDPOINT_ADDRESS = 50;
-const VPN_ADDRESSES = 64;
+const ENDPOINT_GENERATION = 24;
+const ENDPOINT_PORT = 25;
+const ENDPOINT_ADDRESS = 26;
+const WANTED_PROOF = 30;
+const VPN_ADDRESSES = 32;
+
+/** One cache line: two tunnels' counters share none. */
+const CELL_WORDS = 16;
+
+const SEND_COUNTER = 0;
+const TRAFFIC_IN = 2;
+const TRAFFIC_OUT = 3;
 
 /** A peer's certificate may not be larger: Nebula's own packet buffers (9001 bytes) allow no more in a handshake. */
 export const CERTIFICATE_BYTES_MAX = 9216;
@@ -72,32 +79,40 @@ export interface TunnelRow {
 
 export class TunnelTable {
   readonly capacity: number;
-  /** Rows as words; public for the send counter (`counterCell`) only. */
-  readonly words: Int32Array;
+  /** Cells of all slots; public for the send counter (`counterCell`) only. */
+  readonly cells: Int32Array;
   /** Replay windows; slot s starts at `window(s)`. */
   readonly windows: Int32Array;
+  readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #certificates: Uint8Array;
 
-  static byteLength(capacity: number): number {
-    return capacity * (ROW_WORDS * 4 + REPLAY_WINDOW_WORDS * 4 + CERTIFICATE_BYTES_MAX);
+  /** Of the rows, with their certificates. */
+  static rowsByteLength(capacity: number): number {
+    return capacity * (ROW_WORDS * 4 + CERTIFICATE_BYTES_MAX);
   }
 
-  constructor(buffer: ArrayBufferLike, byteOffset: number, capacity: number) {
+  /** Of the cells, with the replay windows. */
+  static cellsByteLength(capacity: number): number {
+    return capacity * (CELL_WORDS + REPLAY_WINDOW_WORDS) * 4;
+  }
+
+  constructor(rows: Region, cells: Region, capacity: number) {
     const rowBytes = capacity * ROW_WORDS * 4;
-    const windowBytes = capacity * REPLAY_WINDOW_WORDS * 4;
+    const cellBytes = capacity * CELL_WORDS * 4;
     this.capacity = capacity;
-    this.words = new Int32Array(buffer, byteOffset, capacity * ROW_WORDS);
-    this.windows = new Int32Array(buffer, byteOffset + rowBytes, capacity * REPLAY_WINDOW_WORDS);
-    this.#bytes = new Uint8Array(buffer, byteOffset, rowBytes);
-    this.#certificates = new Uint8Array(buffer, byteOffset + rowBytes + windowBytes, capacity * CERTIFICATE_BYTES_MAX);
+    this.cells = new Int32Array(cells.buffer, cells.byteOffset, capacity * CELL_WORDS);
+    this.windows = new Int32Array(cells.buffer, cells.byteOffset + cellBytes, capacity * REPLAY_WINDOW_WORDS);
+    this.#words = new Int32Array(rows.buffer, rows.byteOffset, capacity * ROW_WORDS);
+    this.#bytes = new Uint8Array(rows.buffer, rows.byteOffset, rowBytes);
+    this.#certificates = new Uint8Array(rows.buffer, rows.byteOffset + rowBytes, capacity * CERTIFICATE_BYTES_MAX);
   }
 
   // Read by every process.
 
   /** Even and not 0 while the row is live. Changes when the slot is reused. */
   generation(slot: number): number {
-    return Atomics.load(this.words, slot * ROW_WORDS + GENERATION);
+    return Atomics.load(this.#words, slot * ROW_WORDS + GENERATION);
   }
 
   isLive(slot: number): boolean {
@@ -106,19 +121,19 @@ export class TunnelTable {
   }
 
   localIndex(slot: number): number {
-    return this.words[slot * ROW_WORDS + LOCAL_INDEX] >>> 0;
+    return this.#words[slot * ROW_WORDS + LOCAL_INDEX] >>> 0;
   }
 
   remoteIndex(slot: number): number {
-    return this.words[slot * ROW_WORDS + REMOTE_INDEX] >>> 0;
+    return this.#words[slot * ROW_WORDS + REMOTE_INDEX] >>> 0;
   }
 
   cipher(slot: number): number {
-    return this.words[slot * ROW_WORDS + CIPHER];
+    return this.#words[slot * ROW_WORDS + CIPHER];
   }
 
   ordinal(slot: number): number {
-    return this.words[slot * ROW_WORDS + ORDINAL];
+    return this.#words[slot * ROW_WORDS + ORDINAL];
   }
 
   /** A copy; the caller wipes it after use. */
@@ -133,20 +148,20 @@ export class TunnelTable {
 
   /** A `Proof`: of which packets of the tunnel the primary wants to hear. */
   wantedProof(slot: number): number {
-    return Atomics.load(this.words, slot * ROW_WORDS + WANTED_PROOF);
+    return Atomics.load(this.#words, slot * ROW_WORDS + WANTED_PROOF);
   }
 
   certificateVersion(slot: number): 1 | 2 {
-    return this.words[slot * ROW_WORDS + CERTIFICATE_VERSION] === 2 ? 2 : 1;
+    return this.#words[slot * ROW_WORDS + CERTIFICATE_VERSION] === 2 ? 2 : 1;
   }
 
   copyCertificate(slot: number): Uint8Array {
     const start = slot * CERTIFICATE_BYTES_MAX;
-    return this.#certificates.slice(start, start + this.words[slot * ROW_WORDS + CERTIFICATE_BYTES]);
+    return this.#certificates.slice(start, start + this.#words[slot * ROW_WORDS + CERTIFICATE_BYTES]);
   }
 
   vpnAddressCount(slot: number): number {
-    return this.words[slot * ROW_WORDS + ADDRESS_COUNT];
+    return this.#words[slot * ROW_WORDS + ADDRESS_COUNT];
   }
 
   copyVpnAddress(slot: number, index: number): Uint8Array {
@@ -154,9 +169,9 @@ export class TunnelTable {
     return this.#bytes.slice(start, start + 16);
   }
 
-  /** Index into `words` of the tunnel's send counter, for `reserveCounters`. */
+  /** Index into `cells` of the tunnel's send counter, for `reserveCounters`. */
   counterCell(slot: number): number {
-    return slot * ROW_WORDS + SEND_COUNTER;
+    return slot * CELL_WORDS + SEND_COUNTER;
   }
 
   /** Index into `windows` of the tunnel's replay window. */
@@ -165,17 +180,17 @@ export class TunnelTable {
   }
 
   lastSentCounter(slot: number): number {
-    return lastReservedCounter(this.words, this.counterCell(slot));
+    return lastReservedCounter(this.cells, this.counterCell(slot));
   }
 
   /** Odd while the endpoint is being changed; a cached socket address is valid for one even value. */
   endpointGeneration(slot: number): number {
-    return Atomics.load(this.words, slot * ROW_WORDS + ENDPOINT_GENERATION);
+    return Atomics.load(this.#words, slot * ROW_WORDS + ENDPOINT_GENERATION);
   }
 
   /** 0 when the tunnel has no direct endpoint. Check `endpointGeneration` before and after. */
   endpointPort(slot: number): number {
-    return this.words[slot * ROW_WORDS + ENDPOINT_PORT];
+    return this.#words[slot * ROW_WORDS + ENDPOINT_PORT];
   }
 
   /** Copies the endpoint's 16-byte address into `target`. Check `endpointGeneration` before and after. */
@@ -190,16 +205,16 @@ export class TunnelTable {
 
   /** Marks inbound traffic. A plain read first: the line stays shared while the mark is set. */
   markIn(slot: number): void {
-    const word = slot * ROW_WORDS + TRAFFIC_IN;
-    if (this.words[word] === 0) {
-      Atomics.store(this.words, word, 1);
+    const word = slot * CELL_WORDS + TRAFFIC_IN;
+    if (this.cells[word] === 0) {
+      Atomics.store(this.cells, word, 1);
     }
   }
 
   markOut(slot: number): void {
-    const word = slot * ROW_WORDS + TRAFFIC_OUT;
-    if (this.words[word] === 0) {
-      Atomics.store(this.words, word, 1);
+    const word = slot * CELL_WORDS + TRAFFIC_OUT;
+    if (this.cells[word] === 0) {
+      Atomics.store(this.cells, word, 1);
     }
   }
 
@@ -207,23 +222,23 @@ export class TunnelTable {
 
   /** Traffic marks since the last call: bit 1 in, bit 2 out. */
   takeTraffic(slot: number): number {
-    const isIn = Atomics.exchange(this.words, slot * ROW_WORDS + TRAFFIC_IN, 0);
-    const isOut = Atomics.exchange(this.words, slot * ROW_WORDS + TRAFFIC_OUT, 0);
-    return isIn | (isOut << 1);
+    const isIn = Atomics.exchange(this.cells, slot * CELL_WORDS + TRAFFIC_IN, 0) !== 0;
+    const isOut = Atomics.exchange(this.cells, slot * CELL_WORDS + TRAFFIC_OUT, 0) !== 0;
+    return (isIn ? 1 : 0) | (isOut ? 2 : 0);
   }
 
-  /** Fills a free row and makes it live. The caller publishes the index and the host afterwards. */
-  write(slot: number, row: TunnelRow): void {
+  /**
+   * Fills a free row and makes it live under `generation`: even, not 0, and not yet used with this slot. The caller knows
+   * what is free, and publishes the index and the host afterwards. Throws when the certificate is too long.
+   */
+  write(slot: number, generation: number, row: TunnelRow): void {
     const base = slot * ROW_WORDS;
-    const words = this.words;
-    if (this.isLive(slot)) {
-      throw new Error(`tunnel slot ${slot} is in use`);
-    }
+    const cells = slot * CELL_WORDS;
+    const words = this.#words;
     if (row.certificate.length > CERTIFICATE_BYTES_MAX) {
       throw new RangeError(`a peer's certificate has ${row.certificate.length} bytes, over ${CERTIFICATE_BYTES_MAX}`);
     }
-    const free = Atomics.load(words, base + GENERATION);
-    Atomics.store(words, base + GENERATION, free | 1);
+    Atomics.store(words, base + GENERATION, generation - 1);
     this.#certificates.set(row.certificate, slot * CERTIFICATE_BYTES_MAX);
     words[base + LOCAL_INDEX] = row.localIndex;
     words[base + REMOTE_INDEX] = row.remoteIndex;
@@ -232,8 +247,8 @@ export class TunnelTable {
     words[base + CERTIFICATE_BYTES] = row.certificate.length;
     words[base + ORDINAL] = row.ordinal;
     words[base + WANTED_PROOF] = Proof.None;
-    words[base + TRAFFIC_IN] = 0;
-    words[base + TRAFFIC_OUT] = 0;
+    this.cells[cells + TRAFFIC_IN] = 0;
+    this.cells[cells + TRAFFIC_OUT] = 0;
     words[base + ENDPOINT_PORT] = 0;
     this.#bytes.set(row.sendKey, (base + SEND_KEY) * 4);
     this.#bytes.set(row.receiveKey, (base + RECEIVE_KEY) * 4);
@@ -242,29 +257,32 @@ export class TunnelTable {
     for (const [index, address] of addresses.entries()) {
       this.#bytes.set(address, (base + VPN_ADDRESSES) * 4 + index * 16);
     }
-    resetSendCounter(words, this.counterCell(slot), row.lastCounter);
+    resetSendCounter(this.cells, this.counterCell(slot), row.lastCounter);
     resetReplayWindow(this.windows, this.window(slot), row.lastCounter);
-    Atomics.store(words, base + GENERATION, (free | 1) + 1);
+    Atomics.store(words, base + GENERATION, generation);
   }
 
   /** None is wanted of a row that has been written; the contrary is to be said before its index is published. */
   wantProof(slot: number, proof: number): void {
-    Atomics.store(this.words, slot * ROW_WORDS + WANTED_PROOF, proof);
+    Atomics.store(this.#words, slot * ROW_WORDS + WANTED_PROOF, proof);
   }
 
   /** Changes the endpoint; port 0 (and any address) means none. */
   writeEndpoint(slot: number, address: Uint8Array, port: number): void {
     const base = slot * ROW_WORDS;
-    Atomics.add(this.words, base + ENDPOINT_GENERATION, 1);
-    this.words[base + ENDPOINT_PORT] = port;
+    Atomics.add(this.#words, base + ENDPOINT_GENERATION, 1);
+    this.#words[base + ENDPOINT_PORT] = port;
     this.#bytes.set(address, (base + ENDPOINT_ADDRESS) * 4);
-    Atomics.add(this.words, base + ENDPOINT_GENERATION, 1);
+    Atomics.add(this.#words, base + ENDPOINT_GENERATION, 1);
   }
 
-  /** Ends a row's life and wipes its keys. The slot may be written again only after every worker turned its loop. */
-  clear(slot: number): void {
+  /**
+   * Ends the life of a row written with `generation` and wipes its keys. The slot may be written again only after every
+   * worker turned its loop.
+   */
+  clear(slot: number, generation: number): void {
     const base = slot * ROW_WORDS;
-    Atomics.store(this.words, base + GENERATION, Atomics.load(this.words, base + GENERATION) | 1);
+    Atomics.store(this.#words, base + GENERATION, generation + 1);
     this.#bytes.fill(0, (base + SEND_KEY) * 4, (base + RECEIVE_KEY) * 4 + KEY_BYTES);
   }
 

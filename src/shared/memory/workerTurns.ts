@@ -8,35 +8,37 @@
  *
  * The word is also the worker's sign of life: an idle one makes an empty turn every BEAT_MS.
  */
+import type { Region } from './region.ts';
 
 /** How often a worker makes a turn at least. */
 export const BEAT_MS = 250;
 
-/** One cache line each. */
-const WORKER_WORDS = 16;
+/** One cache line. */
+const WORDS = 16;
 
 export class WorkerTurns {
-  readonly #words: Int32Array;
-  readonly #workers: number;
+  /** By worker; the first word counts. */
+  readonly #words: readonly Int32Array[];
 
-  static byteLength(workers: number): number {
-    return workers * WORKER_WORDS * 4;
+  /** Of one worker. */
+  static byteLength(): number {
+    return WORDS * 4;
   }
 
-  constructor(buffer: ArrayBufferLike, byteOffset: number, workers: number) {
-    this.#words = new Int32Array(buffer, byteOffset, workers * WORKER_WORDS);
-    this.#workers = workers;
+  /** One region per worker, each in memory that no other worker has. */
+  constructor(regions: readonly Region[]) {
+    this.#words = regions.map(({ buffer, byteOffset }) => new Int32Array(buffer, byteOffset, WORDS));
   }
 
   /** Worker only: the turn begins; rows read from here on are covered. */
   begin(worker: number): void {
-    Atomics.or(this.#words, worker * WORKER_WORDS, 1);
+    Atomics.or(this.#words[worker], 0, 1);
   }
 
   /** Worker only: nothing read in the turn is held any more. */
   end(worker: number): void {
-    const word = worker * WORKER_WORDS;
-    Atomics.store(this.#words, word, (Atomics.load(this.#words, word) | 1) + 1);
+    const words = this.#words[worker];
+    Atomics.store(words, 0, (Atomics.load(words, 0) | 1) + 1);
   }
 
   /** Worker only, outside of turns: an empty turn, which shows that the loop runs. */
@@ -46,7 +48,7 @@ export class WorkerTurns {
 
   /** The word as it stands: another number than before means that the worker, or its primary, was here. */
   turn(worker: number): number {
-    return Atomics.load(this.#words, worker * WORKER_WORDS);
+    return Atomics.load(this.#words[worker], 0);
   }
 
   /** Primary only, when a worker died: it holds nothing now. */
@@ -55,20 +57,10 @@ export class WorkerTurns {
   }
 
   snapshot(): Int32Array {
-    const turns = new Int32Array(this.#workers);
-    for (let worker = 0; worker < this.#workers; worker++) {
-      turns[worker] = Atomics.load(this.#words, worker * WORKER_WORDS);
-    }
-    return turns;
+    return Int32Array.from(this.#words, (words) => Atomics.load(words, 0));
   }
 
   hasPassed(snapshot: Int32Array): boolean {
-    for (let worker = 0; worker < this.#workers; worker++) {
-      const then = snapshot[worker];
-      if ((then & 1) === 1 && Atomics.load(this.#words, worker * WORKER_WORDS) === then) {
-        return false;
-      }
-    }
-    return true;
+    return snapshot.every((then, worker) => (then & 1) === 0 || Atomics.load(this.#words[worker], 0) !== then);
   }
 }

@@ -47,9 +47,9 @@ export function mapAgain(address: number, byteLength: number, target: number): b
 }
 
 /** Pages shared with every process that maps the same fd; returns their address. */
-export function sharedMapping(fd: number, byteLength: number): number {
+export function sharedMapping(fd: number, byteLength: number, isWritable: boolean): number {
   const address = check(
-    libc.mmap(0, byteLength, ReadWrite, MapShared, fd, 0),
+    libc.mmap(0, byteLength, isWritable ? ReadWrite : ReadOnly, MapShared, fd, 0),
     'mmap',
     `mapping ${byteLength} bytes of shared memory`,
   );
@@ -70,6 +70,7 @@ const StepBytes = 0x0200_0000;
 /** The largest page size of the supported architectures. */
 const Granule = 0x1_0000;
 
+const ReadOnly = 1;
 const ReadWrite = 3;
 const MapShared = 1;
 const MapAnonymous = 0x20;

@@ -1,9 +1,11 @@
 /**
- * Memory shared by the primary and its workers: one anonymous memfd, mapped by every process.
+ * Memory shared by the primary and its workers: anonymous memfds, mapped by those processes that are handed the fd.
  *
- * The primary creates it and hands the fd to each worker by stdio; the layout of what is inside belongs to
- * `shared/memory`. The size is sealed, so no process, not even a broken worker, can shrink the file under the others
- * (which would end them with SIGBUS). The mapping is left out of core dumps: session keys are in it.
+ * The primary creates one and hands the fd to workers by stdio; the layout of what is inside belongs to `shared/memory`.
+ * The size is sealed, so no process, not even a broken worker, can shrink the file under the others (which would end
+ * them with SIGBUS). What only the primary may write is sealed against every later writer (Linux 5.1): its own mapping
+ * stays, any other can only be read, and a write through it ends the writer with SIGSEGV. Mappings are left out of core
+ * dumps: session keys are in them.
  */
 import { check, Errno, lastErrno, libc, SysError, viewMemory } from './libc.ts';
 import { sharedMapping } from './mapping.ts';
@@ -11,32 +13,60 @@ import { sharedMapping } from './mapping.ts';
 export interface SharedMemory {
   /** Close-on-exec here; a child inherits it only where it is named in its stdio. */
   readonly fd: number;
+  readonly byteLength: number;
   /** A plain ArrayBuffer; Atomics on typed arrays over it are atomic across processes. Stays valid after fd is closed. */
   readonly buffer: ArrayBuffer;
   readonly address: number;
 }
 
-/** Creates zeroed memory of a fixed size. The name is only seen in /proc. Throws SysError. */
+/** Creates zeroed memory of a fixed size that every holder of the fd may write. The name is only seen in /proc. Throws SysError. */
 export function createSharedMemory(name: string, byteLength: number): SharedMemory {
+  return create(name, byteLength, SealSeal | SealShrink | SealGrow);
+}
+
+/**
+ * The same, but only the mapping that comes back can be written, by this process; `isSealed` says whether the kernel can
+ * do that, else it is as writable as any.
+ */
+export function createSealedMemory(name: string, byteLength: number): SharedMemory & { readonly isSealed: boolean } {
+  try {
+    return { ...create(name, byteLength, SealSeal | SealShrink | SealGrow | SealFutureWrite), isSealed: true };
+  } catch (error) {
+    if (error instanceof SysError && error.errno === Errno.EINVAL) {
+      return { ...createSharedMemory(name, byteLength), isSealed: false };
+    }
+    throw error;
+  }
+}
+
+/** Maps the whole of a memory that another process created. Throws SysError: EPERM when it is sealed against writing. */
+export function mapSharedMemory(fd: number): SharedMemory {
+  return map(fd, true);
+}
+
+/** The same for reading. A write to the buffer ends this process. */
+export function mapReadOnly(fd: number): SharedMemory {
+  return map(fd, false);
+}
+
+function create(name: string, byteLength: number, seals: number): SharedMemory {
   const fd = createMemfd(name);
   try {
     check(libc.ftruncate(fd, byteLength), 'ftruncate', `sizing shared memory to ${byteLength} bytes`);
-    check(libc.fcntl(fd, AddSeals, SealSeal | SealShrink | SealGrow), 'fcntl(F_ADD_SEALS)');
-    return mapSharedMemory(fd, byteLength);
+    // Mapped first: a seal against future writers spares the mappings that there are.
+    const memory = map(fd, true);
+    check(libc.fcntl(fd, AddSeals, seals), 'fcntl(F_ADD_SEALS)');
+    return memory;
   } catch (error) {
     libc.close(fd);
     throw error;
   }
 }
 
-/** Maps memory that another process created. Throws SysError, and RangeError when the file is not that large. */
-export function mapSharedMemory(fd: number, byteLength: number): SharedMemory {
-  const actual = check(libc.lseek(fd, 0, SeekEnd), 'lseek', 'reading the size of shared memory');
-  if (actual < byteLength) {
-    throw new RangeError(`shared memory has ${actual} bytes where ${byteLength} were expected`);
-  }
-  const address = sharedMapping(fd, byteLength);
-  return { fd, address, buffer: viewMemory(address, byteLength) };
+function map(fd: number, isWritable: boolean): SharedMemory {
+  const byteLength = check(libc.lseek(fd, 0, SeekEnd), 'lseek', 'reading the size of shared memory');
+  const address = sharedMapping(fd, byteLength, isWritable);
+  return { fd, byteLength, address, buffer: viewMemory(address, byteLength) };
 }
 
 /** Kernels from 6.3 on want to be told whether the file may be executed; older ones do not know the flag. */
@@ -60,4 +90,5 @@ const AddSeals = 1033;
 const SealSeal = 1;
 const SealShrink = 2;
 const SealGrow = 4;
+const SealFutureWrite = 16;
 const SeekEnd = 2;

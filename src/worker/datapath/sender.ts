@@ -36,7 +36,7 @@ export class Sender {
       return false;
     }
     const tunnels = this.#contexts.tunnels;
-    const isReserved = reserveCounters(tunnels.words, tunnels.counterCell(context.slot), count, this.#counter);
+    const isReserved = reserveCounters(tunnels.cells, tunnels.counterCell(context.slot), count, this.#counter);
     if (!isReserved) {
       this.#metrics[METRIC['drop.tx.exhausted']] += count;
     }

@@ -174,7 +174,7 @@ function perform(buffer: ArrayBufferLike, owner: number, task: Task): number {
 if (process.send === undefined) {
   await main();
 } else {
-  const memory = mapSharedMemory(memoryFd, ConntrackTable.byteLength(capacity));
+  const memory = mapSharedMemory(memoryFd);
   process.once('message', (message) => {
     const { owner, task } = message as { owner: number; task: Task };
     process.send?.(perform(memory.buffer, owner, task), () => process.exit(0));

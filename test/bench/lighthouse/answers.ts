@@ -28,9 +28,8 @@ import { signCertificate } from '../../../src/shared/cert/signing.ts';
 import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';
 import { endpointOf, parsePrefix } from '../../../src/shared/ip/address.ts';
 import { addressOfWords } from '../../../src/shared/ip/networkWords.ts';
-import { LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
-import { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
 import { LighthouseMessage } from '../../../src/shared/wire/lighthouseMessage.ts';
+import { lighthouseTable, workerTurns } from '../../support/memories.ts';
 import { TestNode, UNDERLAY_PORT, WEFT_MAIN } from '../../support/nodes.ts';
 import type { NodeFiles } from '../../support/pki.ts';
 import { memoryOf, runSeconds } from '../../support/procfs.ts';
@@ -114,8 +113,8 @@ async function measureMemory(hosts: number): Promise<Memory> {
 /** Resident bytes that the table and the primary's account of it take, with two reported endpoints a host. */
 function measureTable(hostCount: number): number {
   const before = process.memoryUsage().rss;
-  const table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(131_072)), 0, 131_072);
-  const hosts = new LighthouseHosts(table, new WorkerTurns(new SharedArrayBuffer(WorkerTurns.byteLength(1)), 0, 1));
+  const table = lighthouseTable(131_072);
+  const hosts = new LighthouseHosts(table, workerTurns(1));
   const message = new LighthouseMessage();
   for (let host = 0; host < hostCount; host++) {
     const [a0, a1, a2, a3] = [0, 0, 0xffff, 0x0a000000 + host];

@@ -22,7 +22,7 @@ import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';
 import { chooseProviders, providerFor } from '../../../src/shared/crypto/providers.ts';
 import { parsePrefix } from '../../../src/shared/ip/address.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
-import { initializeShared, sharedByteLength } from '../../../src/shared/memory/layout.ts';
+import { initializeShared } from '../../../src/shared/memory/layout.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { openUdpSockets } from '../../../src/shared/sys/udpSocket.ts';
 import { SOCKADDR_BYTES, SocketFamily, writeSocketAddress } from '../../../src/shared/tunnel/socketAddress.ts';
@@ -33,6 +33,7 @@ import { LighthouseMessage, LighthouseType } from '../../../src/shared/wire/ligh
 import { Sender } from '../../../src/worker/datapath/sender.ts';
 import { UdpPort } from '../../../src/worker/ports/udpPort.ts';
 import { ip } from '../../support/addresses.ts';
+import { privateMemories } from '../../support/memories.ts';
 
 export interface LoadPlan {
   readonly caCert: string;
@@ -83,7 +84,7 @@ class Load {
 
   constructor(plan: LoadPlan) {
     const capacities = { workers: 1, tunnels: plan.hosts, flows: 16, lighthouseHosts: 1 };
-    const tables = initializeShared(new SharedArrayBuffer(sharedByteLength(capacities)), capacities);
+    const tables = initializeShared(privateMemories(capacities), capacities);
     const providers = chooseProviders({ pinned: null, log: () => undefined });
     const arena = this.#arena;
     this.#plan = plan;

@@ -8,13 +8,13 @@ import { LighthouseHosts } from '../../../src/primary/lighthouseHosts.ts';
 import { addressFromBytes, endpointOf, type IpAddress, prefixOf } from '../../../src/shared/ip/address.ts';
 import { addressWords, networkWords } from '../../../src/shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC_NAMES } from '../../../src/shared/memory/lighthouseMetrics.ts';
-import { LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
-import { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
+import type { LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
 import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
 import { LighthouseMessage, LighthouseType } from '../../../src/shared/wire/lighthouseMessage.ts';
 import { EndpointFilter } from '../../../src/worker/datapath/endpointFilter.ts';
 import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseHandler } from '../../../src/worker/datapath/lighthouseHandler.ts';
 import type { LighthousePeer } from '../../../src/worker/datapath/lighthousePeer.ts';
+import { lighthouseTable, workerTurns } from '../../support/memories.ts';
 import { Random } from '../../support/random.ts';
 import { type Addr, type Peer, StraightforwardLighthouse, type V4, type V6 } from './straightforward.ts';
 
@@ -53,11 +53,11 @@ export class World {
 
   constructor(hostCount: number, version: 1 | 2, seed: number) {
     const capacity = Math.max(1024, Math.ceil(hostCount * 1.3));
-    const turns = new WorkerTurns(new SharedArrayBuffer(WorkerTurns.byteLength(1)), 0, 1);
+    const turns = workerTurns(1);
     this.hostCount = hostCount;
     this.version = version;
     this.#random = new Random(seed);
-    this.table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(capacity)), 0, capacity);
+    this.table = lighthouseTable(capacity);
     this.hosts = new LighthouseHosts(this.table, turns);
     const peers = this.peers;
     this.handler = new LighthouseHandler({

@@ -250,7 +250,7 @@ function crowdedFlows(table: ConntrackTable): readonly number[] {
 if (process.argv[2] === 'race' && process.send !== undefined) {
   process.once('message', (message) => {
     const task = message as RaceTask;
-    const racer = new Racer(mapSharedMemory(memoryFd, raceByteLength).buffer, task);
+    const racer = new Racer(mapSharedMemory(memoryFd).buffer, task);
     racer[task.task]();
     const { faults, operations, added, removed, busy, perhapsBusy, longestMs } = racer;
     const report: RaceReport = { faults, operations, added, removed, busy, perhapsBusy, longestMs };

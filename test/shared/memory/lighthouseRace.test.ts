@@ -2,9 +2,8 @@ import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { LighthouseHosts } from '../../../src/primary/lighthouseHosts.ts';
-import { LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
-import { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
 import { ep, ip } from '../../support/addresses.ts';
+import { lighthouseMemory, lighthouseTable, turnsMemory, workerTurns } from '../../support/memories.ts';
 import { Random } from '../../support/random.ts';
 import type { RaceCommand, RaceResult } from './lighthouseRace.worker.ts';
 
@@ -20,10 +19,10 @@ describe('shared/memory/lighthouseTable under three workers', function () {
   this.timeout(60_000);
 
   it('gives readers whole records while others write, from several threads at once', async () => {
-    const memory = new SharedArrayBuffer(LighthouseTable.byteLength(CAPACITY));
-    const turnsMemory = new SharedArrayBuffer(WorkerTurns.byteLength(WORKERS));
-    const table = new LighthouseTable(memory, 0, CAPACITY);
-    const hosts = new LighthouseHosts(table, new WorkerTurns(turnsMemory, 0, WORKERS));
+    const memory = lighthouseMemory(CAPACITY);
+    const turns = turnsMemory(WORKERS);
+    const table = lighthouseTable(CAPACITY, memory);
+    const hosts = new LighthouseHosts(table, workerTurns(WORKERS, turns));
     const stop = new Int32Array(new SharedArrayBuffer(4));
     for (let index = 0; index < 8; index++) {
       hosts.add([host(index), host(index + 100)], index, 2);
@@ -31,7 +30,7 @@ describe('shared/memory/lighthouseTable under three workers', function () {
     }
     const progress = [0, 1, 2].map(() => new Int32Array(new SharedArrayBuffer(8)));
     const workers = progress.map((counts, worker) =>
-      race({ memory, turnsMemory, capacity: CAPACITY, worker, stop, seed: worker + 1, progress: counts }),
+      race({ memory, turnsMemory: turns, capacity: CAPACITY, worker, stop, seed: worker + 1, progress: counts }),
     );
     let hasEnded = false;
     const end = (): void => {

@@ -5,8 +5,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { addressFromBytes, type Endpoint } from '../../../src/shared/ip/address.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
-import { LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
-import { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
 import { LighthouseDecoder } from '../../../src/shared/wire/lighthouseDecoder.ts';
 import { LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
 import {
@@ -15,6 +13,7 @@ import {
   LighthouseType,
   relaysOf,
 } from '../../../src/shared/wire/lighthouseMessage.ts';
+import { lighthouseTable, workerTurns } from '../../support/memories.ts';
 import { Random } from '../../support/random.ts';
 
 export interface RaceCommand {
@@ -37,8 +36,8 @@ export interface RaceResult {
 }
 
 const command = workerData as RaceCommand;
-const table = new LighthouseTable(command.memory, 0, command.capacity);
-const turns = new WorkerTurns(command.turnsMemory, 0, 3);
+const table = lighthouseTable(command.capacity, command.memory);
+const turns = workerTurns(3, command.turnsMemory);
 const random = new Random(command.seed);
 const bytes = new Uint8Array(LIGHTHOUSE_BYTES_MAX + 4);
 const view = new DataView(bytes.buffer);

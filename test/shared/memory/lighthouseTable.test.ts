@@ -5,8 +5,8 @@ import { addressFromBytes, type IpAddress } from '../../../src/shared/ip/address
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { hashOfAddress } from '../../../src/shared/memory/buckets.ts';
 import { LighthouseKeys } from '../../../src/shared/memory/lighthouseKeys.ts';
-import { LighthouseRead, LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
-import { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
+import { LighthouseRead, type LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
+import type { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
 import { LighthouseDecoder } from '../../../src/shared/wire/lighthouseDecoder.ts';
 import { LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
 import {
@@ -16,6 +16,7 @@ import {
   LighthouseType,
 } from '../../../src/shared/wire/lighthouseMessage.ts';
 import { ep, ip, texts } from '../../support/addresses.ts';
+import { lighthouseTable, workerTurns } from '../../support/memories.ts';
 import { Random } from '../../support/random.ts';
 
 const numbered = (index: number): IpAddress => addressFromBytes(Uint8Array.of(10, index >>> 16, index >>> 8, index));
@@ -27,8 +28,8 @@ interface Fixture {
 }
 
 function fixture(capacity: number): Fixture {
-  const table = new LighthouseTable(new SharedArrayBuffer(LighthouseTable.byteLength(capacity)), 0, capacity);
-  const turns = new WorkerTurns(new SharedArrayBuffer(WorkerTurns.byteLength(2)), 0, 2);
+  const table = lighthouseTable(capacity);
+  const turns = workerTurns(2);
   return { table, turns, hosts: new LighthouseHosts(table, turns) };
 }
 
@@ -243,18 +244,14 @@ function encode(table: LighthouseTable, row: number, address: IpAddress, bytes: 
 
 /** A worker that is killed in the middle of its write: its message's endpoints throw while the row is locked. */
 function dieInside(table: LighthouseTable, row: number, writer: number): void {
-  const xor = Atomics.xor;
-  let calls = 0;
-  Atomics.xor = ((array: Int32Array, index: number, value: number): number => {
-    const before = xor(array, index, value);
-    if (++calls === 1) {
-      throw new Error('killed');
-    }
-    return before;
-  }) as typeof Atomics.xor;
+  const exchange = Atomics.exchange;
+  Atomics.exchange = ((array: Int32Array, index: number, value: number): number => {
+    exchange(array, index, value);
+    throw new Error('killed');
+  }) as typeof Atomics.exchange;
   try {
     expect(() => report(table, row, ['192.0.2.7:7'], writer)).to.throw('killed');
   } finally {
-    Atomics.xor = xor;
+    Atomics.exchange = exchange;
   }
 }

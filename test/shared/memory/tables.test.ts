@@ -2,10 +2,10 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { HostTable } from '../../../src/shared/memory/hostTable.ts';
 import { IndexTable } from '../../../src/shared/memory/indexTable.ts';
-import { initializeShared, openShared, sharedByteLength } from '../../../src/shared/memory/layout.ts';
-import { type TunnelRow, TunnelTable } from '../../../src/shared/memory/tunnelTable.ts';
-import { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
+import { initializeShared, openShared } from '../../../src/shared/memory/layout.ts';
+import type { TunnelRow } from '../../../src/shared/memory/tunnelTable.ts';
 import { reserve } from '../../support/counters.ts';
+import { privateMemories, tunnelTable, workerTurns } from '../../support/memories.ts';
 import { Random } from '../../support/random.ts';
 
 describe('index table', () => {
@@ -107,10 +107,9 @@ describe('tunnel table', () => {
   };
 
   it('gives back what was written and wipes keys on removal', () => {
-    const buffer = new ArrayBuffer(TunnelTable.byteLength(4));
-    const table = new TunnelTable(buffer, 0, 4);
+    const { table, rows } = tunnelTable(4);
     expect(table.isLive(2)).to.equal(false);
-    table.write(2, row);
+    table.write(2, 2, row);
     expect(table.isLive(2)).to.equal(true);
     expect(table.localIndex(2)).to.equal(row.localIndex);
     expect(table.remoteIndex(2)).to.equal(row.remoteIndex);
@@ -122,20 +121,19 @@ describe('tunnel table', () => {
     expect(table.certificateVersion(2)).to.equal(2);
     expect(table.vpnAddressCount(2)).to.equal(2);
     expect(table.copyVpnAddress(2, 1)).to.deep.equal(row.vpnAddresses[1]);
-    expect(reserve(table.words, table.counterCell(2), 1)).to.equal(3);
-    expect(() => table.write(2, row)).to.throw('in use');
-    const generation = table.generation(2);
-    table.clear(2);
+    expect(reserve(table.cells, table.counterCell(2), 1)).to.equal(3);
+    expect(table.generation(2)).to.equal(2);
+    table.clear(2, 2);
     expect(table.isLive(2)).to.equal(false);
-    expect(new Uint8Array(buffer).includes(1, 2 * 96 * 4 + 32)).to.equal(false);
-    table.write(2, row);
-    expect(table.generation(2)).to.be.greaterThan(generation);
-    expect(reserve(table.words, table.counterCell(2), 1)).to.equal(3);
+    expect(new Uint8Array(rows).includes(1, 2 * 64 * 4 + 32)).to.equal(false);
+    table.write(2, 4, row);
+    expect(table.generation(2)).to.equal(4);
+    expect(reserve(table.cells, table.counterCell(2), 1)).to.equal(3);
   });
 
   it('keeps endpoint and traffic marks apart from neighbours', () => {
-    const table = new TunnelTable(new ArrayBuffer(TunnelTable.byteLength(3)), 0, 3);
-    table.write(1, row);
+    const { table } = tunnelTable(3);
+    table.write(1, 2, row);
     expect(table.endpointPort(1)).to.equal(0);
     const before = table.endpointGeneration(1);
     table.writeEndpoint(1, new Uint8Array(16).fill(3), 4242);
@@ -155,7 +153,7 @@ describe('tunnel table', () => {
 
 describe('worker turns', () => {
   it('lets a slot be reused once every busy worker has moved on', () => {
-    const turns = new WorkerTurns(new ArrayBuffer(WorkerTurns.byteLength(3)), 0, 3);
+    const turns = workerTurns(3);
     turns.begin(1);
     const snapshot = turns.snapshot();
     expect(turns.hasPassed(snapshot)).to.equal(false);
@@ -168,7 +166,7 @@ describe('worker turns', () => {
   });
 
   it('a dead worker holds nothing once the primary says so', () => {
-    const turns = new WorkerTurns(new ArrayBuffer(WorkerTurns.byteLength(1)), 0, 1);
+    const turns = workerTurns(1);
     turns.begin(0);
     const snapshot = turns.snapshot();
     turns.abandon(0);
@@ -179,10 +177,10 @@ describe('worker turns', () => {
 describe('layout', () => {
   it('opens what another process initialized, and refuses anything else', () => {
     const capacities = { workers: 2, tunnels: 8, flows: 64, lighthouseHosts: 8 };
-    const buffer = new ArrayBuffer(sharedByteLength(capacities));
-    expect(() => openShared(buffer, 0)).to.throw('layout version');
-    const tables = initializeShared(buffer, capacities);
-    const other = openShared(buffer, 1);
+    const memories = privateMemories(capacities);
+    expect(() => openShared(memories, 0)).to.throw('layout version');
+    const tables = initializeShared(memories, capacities);
+    const other = openShared(memories, 1);
     expect(other.capacities).to.deep.equal(capacities);
     tables.indexes.insert(0xabc, 5);
     expect(other.indexes.lookup(0xabc)).to.equal(5);

@@ -5,7 +5,7 @@ import type { Identity } from '../../../src/shared/cert/identity.ts';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';
 import { writeMapped } from '../../../src/shared/ip/address.ts';
-import { initializeShared, type SharedTables, sharedByteLength } from '../../../src/shared/memory/layout.ts';
+import { initializeShared, type SharedTables } from '../../../src/shared/memory/layout.ts';
 import { METRIC, type MetricName } from '../../../src/shared/memory/metrics.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { SocketFamily, writeSocketAddress } from '../../../src/shared/tunnel/socketAddress.ts';
@@ -14,6 +14,7 @@ import { MessageType, writeHeader } from '../../../src/shared/wire/header.ts';
 import { Strangers } from '../../../src/worker/datapath/strangers.ts';
 import { ip } from '../../support/addresses.ts';
 import { least } from '../../support/least.ts';
+import { privateMemories } from '../../support/memories.ts';
 import { Random } from '../../support/random.ts';
 import { TestAuthority } from '../../support/testAuthority.ts';
 
@@ -48,7 +49,7 @@ class Bench {
 
   constructor(family: SocketFamily = SocketFamily.Ipv4) {
     const capacities = { workers: 1, tunnels: 16, flows: 64, lighthouseHosts: 1 };
-    this.tables = initializeShared(new ArrayBuffer(sharedByteLength(capacities)), capacities);
+    this.tables = initializeShared(privateMemories(capacities), capacities);
     this.metrics = this.tables.metrics.column(1);
     this.#family = family;
     this.#source = this.#arena.allocate(32, 64);

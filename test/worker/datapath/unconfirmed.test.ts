@@ -88,7 +88,7 @@ describe('data path, a tunnel that is not confirmed', () => {
     right.inbound.release(1001, 1);
     expect(handled).to.deep.equal([]);
     right.tables.tunnels.wantProof(0, Proof.None);
-    right.tables.tunnels.clear(1);
+    right.tables.tunnels.clear(1, 2);
     right.inbound.release(1100, 1);
     expect(handled).to.deep.equal([10, 11, 12, 13].map((length) => [0, length]));
     send(0, 14, 1100);
