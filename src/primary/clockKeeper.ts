@@ -1,10 +1,12 @@
 /** Reads the machine's clocks every second and tells of standstills and of a wall clock that was set; `clockWatch.ts` decides. */
 import type { Logger } from '../shared/log/logger.ts';
 import { bootMs } from '../shared/sys/bootClock.ts';
+import type { Boundary } from './boundary.ts';
 import { CLOCK_LOOK_MS, ClockWatch } from './clockWatch.ts';
 
 export interface ClockKeeperOptions {
   readonly log: Logger;
+  readonly boundary: Boundary;
   /** The node did nothing for a while: its peers may have given it up. */
   readonly onStandstill: () => void;
   /** It is another time of day now, after a standstill or because the clock was set. */
@@ -22,7 +24,7 @@ export class ClockKeeper {
 
   start(): void {
     this.#look();
-    this.#timer = setInterval(() => this.#look(), CLOCK_LOOK_MS);
+    this.#timer = setInterval(() => this.#options.boundary.guard('timer', () => this.#look()), CLOCK_LOOK_MS);
   }
 
   close(): void {

@@ -3,6 +3,7 @@ import type { Logger } from '../shared/log/logger.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import type { WorkerTurns } from '../shared/memory/workerTurns.ts';
+import type { Boundary } from './boundary.ts';
 import { LOOK_MS, WorkerWatch } from './workerWatch.ts';
 
 /** The supervisor, as far as it is asked. */
@@ -19,19 +20,26 @@ export class HangGuard {
   /** The primary's column. */
   readonly #metrics: Float64Array;
   readonly #log: Logger;
+  readonly #boundary: Boundary;
   readonly #watch: WorkerWatch;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(processes: WatchedProcesses, { turns, metrics }: Pick<SharedTables, 'turns' | 'metrics'>, log: Logger) {
+  constructor(
+    processes: WatchedProcesses,
+    { turns, metrics }: Pick<SharedTables, 'turns' | 'metrics'>,
+    log: Logger,
+    boundary: Boundary,
+  ) {
     this.#processes = processes;
     this.#turns = turns;
     this.#metrics = metrics.column(0);
     this.#log = log;
+    this.#boundary = boundary;
     this.#watch = new WorkerWatch(processes.states.length);
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#timer = setInterval(() => this.#boundary.guard('timer', () => this.#look()), LOOK_MS);
   }
 
   close(): void {

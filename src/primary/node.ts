@@ -166,7 +166,7 @@ export class Node {
       broadcast: (message) => this.#supervisor.broadcast(message),
       boundary: this.boundary,
     });
-    this.#hangGuard = new HangGuard(this.#supervisor, tables, log);
+    this.#hangGuard = new HangGuard(this.#supervisor, tables, log, this.boundary);
     this.#clock = this.#clockKeeper();
     this.#device = tun === null ? null : new Device(tun.name, log);
     this.#expiry = new ExpiryReporter(log, this.boundary);
@@ -250,6 +250,7 @@ export class Node {
 
   #clockKeeper(): ClockKeeper {
     return new ClockKeeper({
+      boundary: this.boundary,
       log: this.#log,
       onStandstill: () =>
         this.#shell.act((now) => {

@@ -277,7 +277,7 @@ export class Supervisor {
     });
     member.timer = setTimeout(() => {
       member.timer = null;
-      this.#fork(worker);
+      this.#options.boundary.guard('worker', () => this.#fork(worker));
     }, delayMs);
   }
 }
