@@ -165,7 +165,7 @@ function openStrangers(
     workers: tables.firewallCounters.length,
     keyBytes: publicKeyBytes(parseCertificate(settings.certificate, settings.certificateVersion).curve),
   });
-  strangers.trust(Object.keys(settings.caNames));
+  strangers.trust(settings.caNames.keys());
   return strangers;
 }
 

@@ -133,7 +133,7 @@ export class QueueWorker {
     const { rejects, lighthouse, strangers } = this.#parts;
     this.#surroundings.log.configure(settings.log);
     rejects.reconfigure(rejectActions(settings));
-    strangers.trust(Object.keys(settings.caNames));
+    strangers.trust(settings.caNames.keys());
     if (settings.lighthouse !== null) {
       lighthouse?.applyFilter(endpointFilter(settings.lighthouse, settings));
     }

@@ -65,8 +65,8 @@ export class Strangers {
   }
 
   /** Whose certificates count from now on: fingerprints of CAs in hexadecimal. */
-  trust(issuers: readonly string[]): void {
-    const bytes = Buffer.from(issuers.join(''), 'hex');
+  trust(issuers: Iterable<string>): void {
+    const bytes = Buffer.from([...issuers].join(''), 'hex');
     this.#issuers = Int32Array.from({ length: bytes.length / 4 }, (_, word) => bytes.readInt32BE(word * 4));
   }
 
