@@ -144,6 +144,7 @@ describe('garbage into every entry of a node', function () {
       }
       await pair.left.program.waitForLine(/Configuration reloaded|Error occurred while reloading/, 30_000, mark);
     }
+    expect(pair.left.lines.filter((line) => line.includes('Debugger'))).to.deep.equal([]);
     writeFileSync(pair.left.configPath, good);
     const mark = pair.left.lines.length;
     pair.left.program.signal('SIGHUP');

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
+import { OVERLAY_DEVICE } from '../support/nodes.ts';
 import { LEFT, Pair, RIGHT } from '../support/pair.ts';
 import { childPids, udpPorts } from '../support/procfs.ts';
 import { StallWatch } from '../support/stalls.ts';
@@ -109,6 +110,24 @@ describe('signals', function () {
     await right.program.waitForLine(/Handshake message received.*left-renewed/, 15_000, mark);
     const { sent, received } = await pinging;
     expect(received).to.equal(sent);
+  });
+
+  it('SIGHUP that the machine refuses half way is told, and the next one does all of it', async () => {
+    const { lab, left, right } = pair;
+    const pids = left.allPids();
+    const link = async (state: string): Promise<void> => {
+      expect((await lab.run(left.namespace, ['ip', 'link', 'set', OVERLAY_DEVICE, state])).code).to.equal(0);
+    };
+    const mark = left.lines.length;
+    left.writeConfig({ tun: { mtu: 1280 } });
+    await link('down');
+    left.program.signal('SIGHUP');
+    await left.program.waitForLine(/The reload stopped half way/, 20_000, mark);
+    await link('up');
+    left.program.signal('SIGHUP');
+    await left.program.waitForLine(/Configuration reloaded.*tun\.mtu/, 20_000, mark);
+    await untilReachable(lab, right.namespace, LEFT);
+    expect(left.allPids()).to.deep.equal(pids);
   });
 
   it('SIGHUP names a changed key that needs a restart', async () => {

@@ -86,7 +86,10 @@ function watchSignals(node: Node, path: string, log: RootLogger, stopped: (exitC
   process.on('SIGUSR1', () => log.debug('Ignored signal', { signal: 'SIGUSR1' }));
 }
 
-/** Validates the whole configuration first; a fault leaves everything as it was. */
+/**
+ * Validates the whole configuration first; a fault leaves everything as it was. Throws when the machine refuses a step of
+ * what is valid: the steps before it are in force, and the next reload does them all again.
+ */
 function reload(node: Node, path: string, log: Logger): void {
   const loaded = load(path);
   if (loaded.usable === null) {
@@ -95,7 +98,12 @@ function reload(node: Node, path: string, log: Logger): void {
     return;
   }
   logWarnings(log, loaded.problems);
-  node.reload(loaded.usable.config, loaded.usable.identity);
+  try {
+    node.reload(loaded.usable.config, loaded.usable.identity);
+  } catch (error) {
+    log.error('The reload stopped half way; reload again when the reason is gone', { error });
+    throw error;
+  }
 }
 
 function load(path: string): Loaded {
