@@ -9,52 +9,25 @@
  * eighth byte (a P-256 key starts with a constant) spread them, and repetitions of one stay with one worker.
  * What is too short for that (a punch) goes to socket 0. The program may be attached without privilege.
  */
-
-/** struct sock_filter: code 2, jump if true 1, jump if false 1, operand 4. */
-export const BPF_INSTRUCTION_BYTES = 8;
+import { Bpf, encodeBpf } from './bpf.ts';
 
 /** The program for a group of `sockets` sockets: its result is the number of a socket in the order of their binding. */
 export function steeringProgram(sockets: number): Uint8Array {
   const labelOffset = 2;
   const indexOffset = 4;
   const keyOffset = 20;
-  return encode([
-    [LoadLength, 0, 0, 0],
-    [JumpIfGreaterOrEqual, 0, 9, indexOffset + 4],
-    [LoadHalfWord, 0, 0, labelOffset],
-    [JumpIfEqual, 0, 5, 0],
-    [LoadWord, 0, 0, indexOffset],
-    [JumpIfEqual, 0, 3, 0],
-    [LoadLength, 0, 0, 0],
-    [JumpIfGreaterOrEqual, 0, 3, keyOffset + 4],
-    [LoadWord, 0, 0, keyOffset],
-    [Modulo, 0, 0, sockets],
-    [ReturnAccumulator, 0, 0, 0],
-    [ReturnConstant, 0, 0, 0],
+  return encodeBpf([
+    [Bpf.LoadLength, 0, 0, 0],
+    [Bpf.JumpIfGreaterOrEqual, 0, 9, indexOffset + 4],
+    [Bpf.LoadHalfWord, 0, 0, labelOffset],
+    [Bpf.JumpIfEqual, 0, 5, 0],
+    [Bpf.LoadWord, 0, 0, indexOffset],
+    [Bpf.JumpIfEqual, 0, 3, 0],
+    [Bpf.LoadLength, 0, 0, 0],
+    [Bpf.JumpIfGreaterOrEqual, 0, 3, keyOffset + 4],
+    [Bpf.LoadWord, 0, 0, keyOffset],
+    [Bpf.Modulo, 0, 0, sockets],
+    [Bpf.ReturnAccumulator, 0, 0, 0],
+    [Bpf.ReturnConstant, 0, 0, 0],
   ]);
 }
-
-type Instruction = readonly [code: number, jumpIfTrue: number, jumpIfFalse: number, operand: number];
-
-function encode(instructions: readonly Instruction[]): Uint8Array {
-  const program = new Uint8Array(instructions.length * BPF_INSTRUCTION_BYTES);
-  const view = new DataView(program.buffer);
-  for (const [index, [code, jumpIfTrue, jumpIfFalse, operand]] of instructions.entries()) {
-    const offset = index * BPF_INSTRUCTION_BYTES;
-    view.setUint16(offset, code, true);
-    view.setUint8(offset + 2, jumpIfTrue);
-    view.setUint8(offset + 3, jumpIfFalse);
-    view.setUint32(offset + 4, operand, true);
-  }
-  return program;
-}
-
-// Opcodes of classic BPF (Linux `Documentation/networking/filter.rst`). Loads are big endian, as the network is.
-const LoadLength = 0x80;
-const LoadWord = 0x20;
-const LoadHalfWord = 0x28;
-const JumpIfEqual = 0x15;
-const JumpIfGreaterOrEqual = 0x35;
-const Modulo = 0x94;
-const ReturnConstant = 0x06;
-const ReturnAccumulator = 0x16;

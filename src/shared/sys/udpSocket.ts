@@ -8,9 +8,10 @@
  * `net/core/sock_reuseport.c`: a socket that got the option after its bind founds the group when the second one joins.)
  */
 import type { IpAddress } from '../ip/address.ts';
+import { BPF_INSTRUCTION_BYTES } from './bpf.ts';
 import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from './libc.ts';
 import { clearScratch, scratch } from './scratch.ts';
-import { BPF_INSTRUCTION_BYTES, steeringProgram } from './steering.ts';
+import { steeringProgram } from './steering.ts';
 
 export interface UdpRequest {
   /** An IPv4 address opens IPv4 sockets; an IPv6 one opens sockets that also speak IPv4 (mapped) where it is `::`. */
