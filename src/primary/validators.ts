@@ -2,7 +2,7 @@
  * What makes a configuration usable beyond its own files: the certificates it names. `weft check`, the start and a
  * reload apply the same checks, so a configuration that passes one passes all.
  */
-import { type Identity, IdentityError, loadIdentity } from '../shared/cert/identity.ts';
+import { accessWarning, type Identity, IdentityError, isInline, loadIdentity } from '../shared/cert/identity.ts';
 import type { Config } from '../shared/config/config.ts';
 import type { LoadedConfig } from '../shared/config/loader.ts';
 import { errorAt, type Problem, warningAt } from '../shared/config/problems.ts';
@@ -17,7 +17,7 @@ export interface Validated {
 
 /** Loads the identity; all problems at once. The private key stays in the result. */
 export function validate(config: Config, locate: Locate, unixSeconds: number): Validated {
-  const problems: Problem[] = [];
+  const problems: Problem[] = [...inlineKeyWarning(config, locate)];
   const place = locate(['pki']);
   let identity: Identity | null = null;
   try {
@@ -31,4 +31,14 @@ export function validate(config: Config, locate: Locate, unixSeconds: number): V
   }
   const hasErrors = problems.some((problem) => problem.severity === 'error');
   return { identity: hasErrors ? null : identity, problems };
+}
+
+/** A configuration with the private key in it is as secret as a key file. */
+function inlineKeyWarning(config: Config, locate: Locate): Problem[] {
+  if (!isInline(config.pki.key)) {
+    return [];
+  }
+  const place = locate(['pki', 'key']);
+  const warning = accessWarning(place.file);
+  return warning === null ? [] : [warningAt(place, 'pki.key', `it is in this file, and ${warning}`)];
 }

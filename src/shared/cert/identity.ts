@@ -251,14 +251,9 @@ class Loading {
   }
 
   #warnIfReadable(path: string): void {
-    try {
-      const mode = this.#files.mode(path);
-      if ((mode & 0o077) !== 0) {
-        const octal = (mode & 0o777).toString(8).padStart(4, '0');
-        this.warnings.push(`pki.key: others can access ${path} (mode ${octal}), run chmod 600 on it`);
-      }
-    } catch {
-      // Reading the file comes next and reports why it can not be.
+    const warning = accessWarning(path, this.#files.mode);
+    if (warning !== null) {
+      this.warnings.push(`pki.key: ${warning}`);
     }
   }
 
@@ -299,8 +294,21 @@ const systemFiles: PkiFiles = {
   mode: (path) => statSync(path).mode,
 };
 
-function isInline(source: string): boolean {
+/** Whether a setting holds PEM text itself instead of naming a file. */
+export function isInline(source: string): boolean {
   return source.includes('-----BEGIN');
+}
+
+/** Says that others than its owner can read or write a file with a private key in it, or null. */
+export function accessWarning(path: string, modeOf: (path: string) => number = systemFiles.mode): string | null {
+  try {
+    const mode = modeOf(path);
+    const octal = (mode & 0o777).toString(8).padStart(4, '0');
+    return (mode & 0o077) === 0 ? null : `others can access ${path} (mode ${octal}), run chmod 600 on it`;
+  } catch {
+    // Whoever reads the file reports why it can not be.
+    return null;
+  }
 }
 
 /** Base64 of 32 bytes or more, or several lines: a PEM block that lost its first line, but no path of a file. */
