@@ -3,7 +3,7 @@
  *
  * Pointers are `uintptr_t` and travel as Numbers: a user-space address fits 47 bits, and a Number costs 39 ns per call
  * where a BigInt costs 58 and a Buffer 69 (2-core x86-64, koffi 3.3, 2026). The variadic ones (`open`, `ioctl`, `fcntl`,
- * `prctl`, `mremap`) are declared with the arguments used here: on the 64-bit Linux ABIs that Node supports, integer
+ * `prctl`, `mremap`, `syscall`) are declared with the arguments used here: on the 64-bit Linux ABIs that Node supports, integer
  * arguments behind the `...` travel in the same registers. A function that fails returns -1 and `lastErrno()` says why; it must
  * be asked before anything else is called.
  */
@@ -145,6 +145,17 @@ export const libc = {
     'ulong',
     'ulong',
     'ulong',
+  ]),
+  getppid: declare<() => number>('getppid', 'int', []),
+  setrlimit: declare<(resource: number, limit: number) => number>('setrlimit', 'int', ['int', 'uintptr_t']),
+  capget: declare<(header: number, sets: number) => number>('capget', 'int', ['uintptr_t', 'uintptr_t']),
+  capset: declare<(header: number, sets: number) => number>('capset', 'int', ['uintptr_t', 'uintptr_t']),
+  /** For calls that the C library has no function for; three arguments are enough for those. */
+  syscall: declare<(number: number, one: number, two: number, three: number) => number>('syscall', 'long', [
+    'long',
+    'long',
+    'long',
+    'long',
   ]),
 } as const;
 
