@@ -13,7 +13,7 @@ import { errorText } from '../shared/log/errorText.ts';
 import { createLogger } from '../shared/log/logger.ts';
 import { RateLimit } from '../shared/log/rateLimit.ts';
 import { DnsCounters } from '../shared/memory/dnsCounters.ts';
-import { dropPrivileges, forbidDumps, nobodyIds } from '../shared/sys/privileges.ts';
+import { confine, confinementFromEnvironment } from '../shared/sys/privileges.ts';
 import { mapSharedMemory } from '../shared/sys/sharedMemory.ts';
 import { DnsAnswers } from './answers.ts';
 import { DnsServer } from './server.ts';
@@ -32,8 +32,6 @@ process.on('unhandledRejection', fail);
 // Handshakes and packets go first when there are fewer cores than work.
 setPriority(10);
 const counters = new DnsCounters(mapSharedMemory(DnsFd.Counters).buffer);
-forbidDumps();
-dropPrivileges(nobodyIds());
 const zone = new Zone();
 const lines = new LineSplitter((text) => {
   const line = decodeZoneLine(text);
@@ -46,6 +44,7 @@ process.stdin.setEncoding('utf8');
 process.stdin.on('data', (chunk) => lines.push(String(chunk)));
 process.stdin.once('end', () => process.exit(0));
 serve(process.argv[2] === '4' ? 'udp4' : 'udp6');
+confine(confinementFromEnvironment(), 'server');
 
 function serve(type: 'udp4' | 'udp6'): void {
   const udp = createSocket({ type });

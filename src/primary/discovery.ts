@@ -8,6 +8,7 @@ import { addressFromBytes, type IpAddress } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
 import type { Boundary } from './boundary.ts';
+import type { Launch } from './childLaunch.ts';
 import type { ControlPlane } from './control/controlPlane.ts';
 import { type Effect, Outbox } from './control/effects.ts';
 import type { Now } from './control/now.ts';
@@ -34,6 +35,8 @@ export interface DiscoveryParts {
   readonly port: number;
   readonly log: Logger;
   readonly boundary: Boundary;
+  /** Starts the DNS process of a lighthouse. */
+  readonly launch: Launch;
   /** Runs an event of the outside world as the control plane's: results of lookups, changed addresses. */
   readonly act: (event: (now: Now) => void) => void;
 }
@@ -68,7 +71,7 @@ export class Discovery implements ControlCompanion {
   #config: Config;
 
   constructor(parts: DiscoveryParts) {
-    const { config, identity, control, remotes, port, log, boundary } = parts;
+    const { config, identity, control, remotes, port, log, boundary, launch } = parts;
     this.#parts = parts;
     this.#config = config;
     this.#peers = new PeerDiscovery({
@@ -77,7 +80,7 @@ export class Discovery implements ControlCompanion {
       settings: peerDiscoverySettingsOf(config, identity, port),
     });
     this.#answers = new LighthouseAnswers(this.#outbox);
-    this.#names = new LighthouseNames(control, identity, log, boundary);
+    this.#names = new LighthouseNames(control, identity, log, boundary, launch);
   }
 
   /** On a lighthouse: what it knows, for the operator. */

@@ -8,6 +8,7 @@ import type { Config } from '../shared/config/config.ts';
 import type { IpAddress } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import type { Boundary } from './boundary.ts';
+import type { Launch } from './childLaunch.ts';
 import type { ControlPlane } from './control/controlPlane.ts';
 import { DnsService } from './dns/service.ts';
 
@@ -17,7 +18,7 @@ export class LighthouseNames {
   readonly #service: DnsService;
   #identity: Identity;
 
-  constructor(control: ControlPlane, identity: Identity, log: Logger, boundary: Boundary) {
+  constructor(control: ControlPlane, identity: Identity, log: Logger, boundary: Boundary, launch: Launch) {
     this.#control = control;
     this.#log = log;
     this.#identity = identity;
@@ -25,7 +26,7 @@ export class LighthouseNames {
       certificateJson: (address: IpAddress) => this.#certificateJson(address),
       ownAddresses: () => this.#ownAddresses(),
     };
-    this.#service = new DnsService(parts, log, boundary);
+    this.#service = new DnsService(parts, log, boundary, launch);
   }
 
   /** At start and after a reload: opens, moves or closes the server. Resolves when that is done; never rejects. */

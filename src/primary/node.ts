@@ -90,7 +90,7 @@ export class Node {
       pinned: config.crypto.provider as ProviderName | null,
       log: (level, message, fields) => log.log(level, message, fields),
     });
-    const resources = await openResources(config);
+    const resources = await openResources(config, log);
     if (!resources.areFactsSealed) {
       log.warn('This kernel (older than 5.1) lets a taken-over worker write the tables of tunnels, hosts and keys');
     }
@@ -146,6 +146,7 @@ export class Node {
       port: udp.port,
       log: this.#outsideLog,
       boundary: this.boundary,
+      launch: resources.launch,
       act: (event) => this.#shell.act(event),
     });
     this.#supervisor = this.#supervisorOf(options, resources);
@@ -262,10 +263,11 @@ export class Node {
   }
 
   #supervisorOf(options: NodeOptions, resources: Resources): Supervisor {
-    const { udp, channels, tables } = resources;
+    const { udp, channels, tables, launch } = resources;
     return new Supervisor({
       fds: udp.fds.map((_, worker) => resources.workerFds(worker)),
       channels,
+      launch,
       metrics: tables.metrics.column(0),
       log: options.log,
       heapMebibytes: heapMebibytes(options.config.tunnels.max),

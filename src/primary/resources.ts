@@ -5,10 +5,12 @@
 import { lookup } from 'node:dns/promises';
 import type { Config } from '../shared/config/config.ts';
 import { type IpAddress, parseAddress } from '../shared/ip/address.ts';
+import type { Logger } from '../shared/log/logger.ts';
 import type { Capacities, SharedTables } from '../shared/memory/layout.ts';
 import { Errno, libc } from '../shared/sys/libc.ts';
 import { openTunQueues, type TunQueues } from '../shared/sys/tun.ts';
 import { attachSteering, openUdpSockets, type UdpRequest, type UdpSockets } from '../shared/sys/udpSocket.ts';
+import { ChildLaunch } from './childLaunch.ts';
 import { orWhoHasIt, tunHolders, udpHolders } from './holders.ts';
 import { openNodeMemories } from './nodeMemories.ts';
 import type { WorkerFds } from './supervisor.ts';
@@ -24,15 +26,19 @@ export interface Resources {
   readonly tables: SharedTables;
   /** By worker. */
   readonly channels: readonly WorkerChannel[];
+  /** For every process that reads what strangers send. */
+  readonly launch: ChildLaunch;
   close(): void;
 }
 
 /** Throws SysError or Error with a remedy; nothing is left open then. */
-export async function openResources(config: Config): Promise<Resources> {
+export async function openResources(config: Config, log: Logger): Promise<Resources> {
   const host = await resolveHost(config.listen.host);
+  const launch = new ChildLaunch(log);
   const open: number[] = [];
   const channels: WorkerChannel[] = [];
   const close = (): void => {
+    launch.close();
     for (const fd of open.splice(0)) {
       libc.close(fd);
     }
@@ -75,6 +81,7 @@ export async function openResources(config: Config): Promise<Resources> {
       areFactsSealed: memories.areFactsSealed,
       tables: memories.tables,
       channels: [...channels],
+      launch,
       close,
     };
   } catch (error) {

@@ -13,6 +13,7 @@ import { errorText } from '../shared/log/errorText.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import type { Boundary } from './boundary.ts';
+import type { Launch } from './childLaunch.ts';
 import { Outbox } from './outbox.ts';
 import type { WorkerChannel } from './workerChannel.ts';
 import { offerToOomKiller } from './workerMemory.ts';
@@ -30,6 +31,7 @@ export interface SupervisorOptions {
   readonly fds: readonly WorkerFds[];
   /** One per worker; they stay the caller's to close, after `stop`. */
   readonly channels: readonly WorkerChannel[];
+  readonly launch: Launch;
   readonly log: Logger;
   /** Limit of a worker's heap. */
   readonly heapMebibytes: number;
@@ -173,7 +175,7 @@ export class Supervisor {
   }
 
   #fork(worker: number): void {
-    const { fds, channels, boundary, log, heapMebibytes, entry = workerEntry } = this.#options;
+    const { fds, channels, launch, boundary, log, heapMebibytes, entry = workerEntry } = this.#options;
     const member = this.#members[worker];
     const { tun, udp, memories } = fds[worker];
     const channel = channels[worker];
@@ -187,7 +189,7 @@ export class Supervisor {
     try {
       const inherited = [tun ?? ('ignore' as const), udp, ...memories, channel.memoryFd, channel.bellFd];
       const process = new WorkerProcess(
-        { entry, heapMebibytes, fds: inherited },
+        { entry, heapMebibytes, fds: inherited, launch },
         {
           onError: (error) => {
             member.lastReason ||= error.message;

@@ -10,6 +10,7 @@ import type { ChildProcess } from 'node:child_process';
 import cluster, { type Worker } from 'node:cluster';
 import { execArgv } from 'node:process';
 import type { ToWorker } from '../shared/ipc/messages.ts';
+import type { Launch } from './childLaunch.ts';
 
 export interface WorkerStart {
   /** The module to run. */
@@ -17,6 +18,7 @@ export interface WorkerStart {
   readonly heapMebibytes: number;
   /** From 4 on, in the order of `WorkerFd`. */
   readonly fds: readonly (number | 'ignore')[];
+  readonly launch: Launch;
 }
 
 export interface WorkerProcessEvents {
@@ -35,15 +37,16 @@ export class WorkerProcess {
   readonly #worker: Worker;
 
   /** Throws when the process cannot be started, or must not run. */
-  constructor({ entry, heapMebibytes, fds }: WorkerStart, events: WorkerProcessEvents) {
+  constructor({ entry, heapMebibytes, fds, launch }: WorkerStart, events: WorkerProcessEvents) {
     cluster.setupPrimary({
       exec: entry,
       args: [],
       execArgv: [...execArgv, `--max-old-space-size=${heapMebibytes}`],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
+      ...launch.identity,
     });
-    const worker = cluster.fork();
+    const worker = launch.launchConfined(() => cluster.fork(launch.environment));
     this.#worker = worker;
     worker.on('error', (error) => {
       if (worker.process.pid === undefined) {

@@ -7,7 +7,7 @@
 import { type ToWorker, WorkerFd, type WorkerSettings } from '../shared/ipc/messages.ts';
 import { errorText } from '../shared/log/errorText.ts';
 import { createLogger, type RootLogger } from '../shared/log/logger.ts';
-import { dropPrivileges, forbidDumps, nobodyIds } from '../shared/sys/privileges.ts';
+import { confine, confinementFromEnvironment } from '../shared/sys/privileges.ts';
 import { PrimaryLink } from './primaryLink.ts';
 import { QueueWorker } from './queueWorker.ts';
 
@@ -15,8 +15,8 @@ const primary = new PrimaryLink(WorkerFd.Channel, WorkerFd.Bell);
 let log: RootLogger | null = null;
 let running: QueueWorker | null = null;
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  // A signal to the whole process group is the primary's to act on.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'] as const) {
+  // A signal to the whole process group is the primary's to act on. SIGUSR1 would open Node's inspector.
   process.on(signal, () => undefined);
 }
 process.once('disconnect', () => process.exit(0));
@@ -52,8 +52,7 @@ function start(settings: WorkerSettings): void {
     sink: primary,
     onFault: fail,
   });
-  forbidDumps();
-  dropPrivileges(nobodyIds());
+  confine(confinementFromEnvironment(), 'worker');
   running.run();
   primary.ready();
 }

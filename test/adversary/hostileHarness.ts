@@ -6,6 +6,7 @@ import { WorkerChannel } from '../../src/primary/workerChannel.ts';
 import type { WorkerSettings } from '../../src/shared/ipc/messages.ts';
 import { METRIC, METRIC_NAMES, type MetricName } from '../../src/shared/memory/metrics.ts';
 import { boundaryOver, CollectingLog } from '../support/collectingLog.ts';
+import { UNCONFINED } from '../support/confinedChild.ts';
 
 export const HOSTILE_ENTRY: string = fileURLToPath(new URL('./hostileWorker.js', import.meta.url));
 
@@ -26,6 +27,7 @@ export class HostileHarness {
     this.supervisor = new Supervisor({
       fds: [{ tun: null, udp: this.#nullFd, memories: [this.#nullFd, this.#nullFd, this.#nullFd] }],
       channels: [this.#channel],
+      launch: UNCONFINED,
       log,
       metrics: this.#metrics,
       heapMebibytes: 256,

@@ -26,7 +26,7 @@ const TOP_COUNT = 25;
 
 /** Prints the profile of one run of `seconds`; profiles are kept in `directory` for a look with other tools. */
 export async function profile(candidate: NodeCandidate, seconds: number, directory: string): Promise<string> {
-  // Workers run as nobody and write there too.
+  // Workers run as a user of their own and write there too; weft leaves their system calls unfiltered under a profiler.
   chmodSync(directory, 0o777);
   const contest = await startContest({ ...candidate, command: profiledCommand(directory) });
   const pids = [...contest.clientPids(), ...contest.serverPids()];

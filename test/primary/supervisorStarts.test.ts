@@ -8,6 +8,7 @@ import { Supervisor } from '../../src/primary/supervisor.ts';
 import { WorkerChannel } from '../../src/primary/workerChannel.ts';
 import { createLogger } from '../../src/shared/log/logger.ts';
 import { METRIC_NAMES } from '../../src/shared/memory/metrics.ts';
+import { UNCONFINED } from '../support/confinedChild.ts';
 
 const STARTS = 3;
 
@@ -53,6 +54,7 @@ describe('starts of workers that fail', () => {
         fds: [{ tun: null, udp: 0, memories: [] }],
         channels: [channel],
         metrics: new Float64Array(METRIC_NAMES.length),
+        launch: UNCONFINED,
         log,
         heapMebibytes: 256,
         boundary: new Boundary({ log, onBroken: () => undefined }),

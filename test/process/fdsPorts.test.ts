@@ -1,7 +1,7 @@
 /**
  * A worker's device and socket survive the worker: the parent keeps its copies, the next child takes over.
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,7 @@ import { type IpAddress, type Prefix, parseAddress, parsePrefix } from '../../sr
 import { Netlink } from '../../src/shared/sys/netlink.ts';
 import { openTunQueues } from '../../src/shared/sys/tun.ts';
 import { attachSteering, openUdpSockets } from '../../src/shared/sys/udpSocket.ts';
+import { forkConfined } from '../support/confinedChild.ts';
 import { useNamespace } from '../support/namespace.ts';
 
 const ChildProgram = fileURLToPath(new URL('fdsPortsChild.js', import.meta.url));
@@ -33,7 +34,7 @@ describe('inherited device and socket (root)', function () {
     const client = createSocket('udp4');
 
     const first = start(tun.fds[0], udp.fds[1]);
-    expect(await message(first.child)).to.equal('ready 65534');
+    expect(await message(first.child)).to.equal(`ready ${first.uid}`);
     // Steered to socket 1 by the index, and into the device by its route.
     client.send(datagram(1), udp.port, '127.0.0.1');
     expect(await message(first.child)).to.equal('udp 16 1');
@@ -46,7 +47,7 @@ describe('inherited device and socket (root)', function () {
     client.send(datagram(3), udp.port, '127.0.0.1');
     client.send('to the overlay again', 7, '10.8.0.9');
     const second = start(tun.fds[0], udp.fds[1]);
-    expect(await message(second.child)).to.equal('ready 65534');
+    expect(await message(second.child)).to.equal(`ready ${second.uid}`);
     const two = [await message(second.child), await message(second.child)];
     expect(two).to.have.members(['udp 16 3', 'tun 48']);
     second.child.kill('SIGKILL');
@@ -66,6 +67,7 @@ function datagram(index: number): Uint8Array {
 }
 
 interface Started {
+  readonly uid: number;
   readonly child: ChildProcess;
   readonly exit: Promise<number | NodeJS.Signals | null>;
 }
@@ -73,7 +75,7 @@ interface Started {
 const queues = new WeakMap<ChildProcess, { messages: unknown[]; waiting: ((value: unknown) => void)[] }>();
 
 function start(tunFd: number, udpFd: number): Started {
-  const child = fork(ChildProgram, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc', tunFd, udpFd] });
+  const { child, user } = forkConfined(ChildProgram, [], [tunFd, udpFd]);
   const queue = { messages: [] as unknown[], waiting: [] as ((value: unknown) => void)[] };
   queues.set(child, queue);
   child.on('message', (value) => {
@@ -93,7 +95,7 @@ function start(tunFd: number, udpFd: number): Started {
       resolve(result);
     });
   });
-  return { child, exit };
+  return { child, exit, uid: user.uid };
 }
 
 /** The next message of the child, or how it ended. */

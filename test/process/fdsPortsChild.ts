@@ -1,7 +1,7 @@
-/** The child of fdsPorts.test.ts: drops its privileges and reports what it reads from its tun queue and its socket. */
+/** The child of fdsPorts.test.ts: confined like a worker, reports what it reads from its tun queue and its socket. */
 import { Arena } from '../../src/shared/sys/arena.ts';
 import { FdWatcher } from '../../src/shared/sys/poll.ts';
-import { dropPrivileges } from '../../src/shared/sys/privileges.ts';
+import { confine, confinementFromEnvironment } from '../../src/shared/sys/privileges.ts';
 import { SocketFamily } from '../../src/shared/tunnel/socketAddress.ts';
 import { TunPort } from '../../src/worker/ports/tunPort.ts';
 import { UdpPort } from '../../src/worker/ports/udpPort.ts';
@@ -9,10 +9,10 @@ import { UdpPort } from '../../src/worker/ports/udpPort.ts';
 const TunFd = 4;
 const UdpFd = 5;
 
-dropPrivileges({ uid: 65534, gid: 65534 });
 const arena = new Arena(8 << 20);
 const tun = new TunPort(arena, { fd: TunFd, vnetHeader: true });
 const udp = new UdpPort(arena, { fd: UdpFd, family: SocketFamily.Ipv4, batch: 16, offloads: true });
+confine(confinementFromEnvironment(), 'worker');
 
 process.send?.(`ready ${process.getuid?.()}`);
 

@@ -7,11 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { errorText } from '../../shared/log/errorText.ts';
 import type { Logger } from '../../shared/log/logger.ts';
 import type { Boundary } from '../boundary.ts';
+import type { Launch } from '../childLaunch.ts';
 import type { ZoneFeed } from './feed.ts';
 
 export interface DnsProcessOptions {
   readonly fds: { readonly udp: number; readonly tcp: number; readonly counters: number };
   readonly family: 4 | 6;
+  readonly launch: Launch;
   readonly feed: ZoneFeed;
   readonly log: Logger;
   readonly boundary: Boundary;
@@ -65,16 +67,19 @@ export class DnsProcess {
   }
 
   #start(): void {
-    const { fds, family, feed, boundary } = this.#options;
+    const { fds, family, launch, feed, boundary } = this.#options;
     this.#timer = null;
     this.#startedMs = performance.now();
     let child: ChildProcess;
     try {
-      child = spawn(process.execPath, [entry, String(family)], {
-        cwd: '/',
-        env: {},
-        stdio: ['pipe', 'inherit', 'inherit', fds.udp, fds.tcp, fds.counters],
-      });
+      child = launch.launchConfined(() =>
+        spawn(process.execPath, [entry, String(family)], {
+          cwd: '/',
+          env: launch.environment,
+          stdio: ['pipe', 'inherit', 'inherit', fds.udp, fds.tcp, fds.counters],
+          ...launch.identity,
+        }),
+      );
     } catch (error) {
       this.#onEnd(null, errorText(error));
       return;

@@ -11,6 +11,7 @@ import { DNS_COUNTER_BYTES, DNS_COUNTERS, DnsCounters } from '../../shared/memor
 import { openServiceSockets, type ServiceSockets } from '../../shared/sys/serviceSockets.ts';
 import { createSharedMemory } from '../../shared/sys/sharedMemory.ts';
 import type { Boundary } from '../boundary.ts';
+import type { Launch } from '../childLaunch.ts';
 import { ZoneFeed, type ZoneFeedParts } from './feed.ts';
 import { DnsProcess } from './process.ts';
 
@@ -31,6 +32,7 @@ export class DnsService {
   readonly #feed: ZoneFeed;
   readonly #log: Logger;
   readonly #boundary: Boundary;
+  readonly #launch: Launch;
   #running: Running | null = null;
   #settings: DnsSettings | null = null;
   /** Made when the server is first wanted, kept from then on. */
@@ -39,10 +41,11 @@ export class DnsService {
   /** Changes one after the other, however fast they are asked for. */
   #work: Promise<void> = Promise.resolve();
 
-  constructor(parts: ZoneFeedParts, log: Logger, boundary: Boundary) {
+  constructor(parts: ZoneFeedParts, log: Logger, boundary: Boundary, launch: Launch) {
     this.#feed = new ZoneFeed(parts);
     this.#log = log;
     this.#boundary = boundary;
+    this.#launch = launch;
   }
 
   /** The port that is answered on, or null. */
@@ -121,6 +124,7 @@ export class DnsService {
       const process = new DnsProcess({
         fds: { udp: sockets.udp, tcp: sockets.tcp, counters: this.#counterFd() },
         family: address.family,
+        launch: this.#launch,
         feed: this.#feed,
         log: this.#log,
         boundary: this.#boundary,

@@ -108,7 +108,7 @@ export const dataKeys = {
   ),
   'listen.routines': feeding(fixed(anyInteger, 1, 'Deprecated: use `routines`.')),
 
-  'tun.disabled': fixed(flag, false, 'No device: a lighthouse without privileges.'),
+  'tun.disabled': fixed(flag, false, 'No device: a lighthouse without CAP_NET_ADMIN.'),
   'tun.dev': fixed(device, '', 'Name of the device; empty lets the kernel choose.'),
   'tun.mtu': live(integer(68, 65535), 1300, 'MTU of the device.'),
   'tun.tx_queue': fixed(integer(0, INT_MAX), 500, 'Transmit queue length of the device, in packets.'),

@@ -1,66 +1,124 @@
 /**
- * Giving up privileges for good: a worker parses hostile packets and needs nothing but its inherited fds.
+ * Confining a process for good: what parses hostile bytes keeps its descriptors and loses everything else.
  *
- * Called once by the worker's entry before it reads the first packet. libc's set*id functions are used, not Node's,
- * because they change all threads of the process and let us set real, effective and saved ids at once.
+ * The primary decides once (`primary/childLaunch.ts`) and tells its child by the environment; the child loads what it
+ * needs (modules, libraries), calls `confine` and only then reads the first packet. libc's set*id functions are used, not
+ * Node's, because they change all threads and set real, effective and saved ids at once. What has been given up is read
+ * back from the kernel, thread by thread: a confinement that is not whole throws, and the caller must not go on.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { check, libc } from './libc.ts';
+import { clearScratch, scratch } from './scratch.ts';
+import { installFilter } from './seccomp.ts';
+import type { SandboxProfile } from './systemCallFilter.ts';
 
-export interface UserIds {
+export interface Confinement {
+  /** Never root, never the user of the parent. */
   readonly uid: number;
   readonly gid: number;
+  /** Process id of the parent, with which the child ends. */
+  readonly parent: number;
+  /** False where the kernel takes no filter of system calls. */
+  readonly hasFilter: boolean;
 }
 
-/** Ids of `nobody` from /etc/passwd, or 65534, which is nobody on every Linux and the kernel's overflow id. */
-export function nobodyIds(passwdPath: string = '/etc/passwd'): UserIds {
-  const ids = findUser(readPasswd(passwdPath), 'nobody');
-  return ids ?? { uid: 65534, gid: 65534 };
+const VARIABLE = 'WEFT_CONFINEMENT';
+
+/** The environment by which a child learns its confinement. */
+export function confinementEnvironment(confinement: Confinement): NodeJS.ProcessEnv {
+  const { uid, gid, parent, hasFilter } = confinement;
+  return { [VARIABLE]: [uid, gid, parent, hasFilter ? 1 : 0].join(':') };
+}
+
+/** What the parent decided. Throws in a process that was not started by `weft run`. */
+export function confinementFromEnvironment(environment: NodeJS.ProcessEnv = process.env): Confinement {
+  const match = /^(\d+):(\d+):(\d+):([01])$/.exec(environment[VARIABLE] ?? '');
+  if (match === null) {
+    throw new Error(`this process is started by weft run, never by hand (${VARIABLE} is missing)`);
+  }
+  const [uid, gid, parent, filter] = match.slice(1).map(Number);
+  return { uid, gid, parent, hasFilter: filter === 1 };
 }
 
 /**
- * Drops to `ids` (no supplementary groups) when root, and forbids gaining privileges by exec either way. Returns false
- * when the process was not root and so kept its user. Throws SysError when the kernel refuses, and Error when root
- * could still be regained: the caller must then not go on.
+ * Gives up user, groups, capabilities, dumps and all system calls but the profile's, on every thread. Ends with the
+ * parent from now on, also while stopped. Throws SysError or Error when any of it did not come about.
  */
-export function dropPrivileges(ids: UserIds): boolean {
+export function confine(confinement: Confinement, profile: SandboxProfile): void {
+  becomeUser(confinement);
+  forbidDumps();
+  endWithParent(confinement.parent);
   check(libc.prctl(SetNoNewPrivileges, 1, 0, 0, 0), 'prctl(PR_SET_NO_NEW_PRIVS)');
-  if (process.getuid?.() !== 0) {
-    return false;
-  }
-  check(libc.setgroups(0, 0), 'setgroups', 'dropping privileges');
-  check(libc.setresgid(ids.gid, ids.gid, ids.gid), 'setresgid', 'dropping privileges');
-  check(libc.setresuid(ids.uid, ids.uid, ids.uid), 'setresuid', 'dropping privileges');
-  if (ids.uid !== 0 && libc.setresuid(0, 0, 0) === 0) {
-    throw new Error('dropping privileges: the process could become root again');
-  }
-  return true;
-}
-
-/** Keeps the process from being core-dumped, and from being traced by others than root: its memory holds keys. */
-export function forbidDumps(): void {
-  check(libc.prctl(SetDumpable, 0, 0, 0, 0), 'prctl(PR_SET_DUMPABLE)');
-}
-
-function readPasswd(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-function findUser(passwd: string, name: string): UserIds | null {
-  for (const line of passwd.split('\n')) {
-    const fields = line.split(':');
-    const uid = Number(fields[2]);
-    const gid = Number(fields[3]);
-    if (fields[0] === name && Number.isInteger(uid) && Number.isInteger(gid) && uid > 0) {
-      return { uid, gid };
+  for (const thread of readdirSync('/proc/self/task')) {
+    const fault = statusFault(readFileSync(`/proc/self/task/${thread}/status`, 'latin1'), confinement);
+    if (fault !== null) {
+      throw new Error(`confining the process: thread ${thread} ${fault}`);
     }
   }
-  return null;
+  if (confinement.hasFilter) {
+    installFilter(profile);
+  }
 }
 
+/**
+ * Keeps the process from being core-dumped, and from being traced by others than root: its memory holds keys. To be
+ * called after a change of user, which sets the flag anew (to fs.suid_dumpable, with which root's dumps are written).
+ */
+export function forbidDumps(): void {
+  clearScratch(16);
+  check(libc.setrlimit(LimitCore, scratch.address), 'setrlimit(RLIMIT_CORE)');
+  check(libc.prctl(SetDumpable, 0, 0, 0, 0), 'prctl(PR_SET_DUMPABLE)');
+  if (libc.prctl(GetDumpable, 0, 0, 0, 0) !== 0) {
+    throw new Error('forbidding core dumps: the kernel did not take it');
+  }
+}
+
+/** What a thread still has that it should not, by its /proc/PID/task/TID/status; null when nothing. */
+export function statusFault(status: string, { uid, gid }: Pick<Confinement, 'uid' | 'gid'>): string | null {
+  const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)?.[1].trim() ?? '';
+  for (const [name, id] of [
+    ['Uid', uid],
+    ['Gid', gid],
+  ] as const) {
+    if (
+      field(name)
+        .split(/\s+/)
+        .some((each) => Number(each) !== id)
+    ) {
+      return `has ${name} ${field(name)}, not ${id}`;
+    }
+  }
+  if (field('Groups') !== '') {
+    return `is in groups ${field('Groups')}`;
+  }
+  const kept = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].find((name) => !/^0+$/.test(field(name)));
+  return kept === undefined ? null : `has capabilities: ${kept} ${field(kept)}`;
+}
+
+/** Changes from root; a process that was started as the user already only shows that it cannot become root. */
+function becomeUser({ uid, gid }: Confinement): void {
+  const doing = 'dropping privileges';
+  if (process.getuid?.() === 0) {
+    check(libc.setgroups(0, 0), 'setgroups', doing);
+    check(libc.setresgid(gid, gid, gid), 'setresgid', doing);
+    check(libc.setresuid(uid, uid, uid), 'setresuid', doing);
+  }
+  if (libc.setresuid(0, 0, 0) === 0) {
+    throw new Error(`${doing}: the process could become root again`);
+  }
+}
+
+/** After the change of user, which clears the wish. */
+function endWithParent(parent: number): void {
+  check(libc.prctl(SetParentDeathSignal, SignalKill, 0, 0, 0), 'prctl(PR_SET_PDEATHSIG)');
+  if (libc.getppid() !== parent) {
+    throw new Error('the primary has ended');
+  }
+}
+
+const SetParentDeathSignal = 1;
+const GetDumpable = 3;
 const SetDumpable = 4;
 const SetNoNewPrivileges = 38;
+const LimitCore = 4;
+const SignalKill = 9;

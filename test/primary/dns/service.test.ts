@@ -2,7 +2,8 @@
 import { connect } from 'node:net';
 import { expect } from 'chai';
 import { encode } from 'dns-packet';
-import { afterEach, beforeEach, describe, it } from 'mocha';
+import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import { ChildLaunch } from '../../../src/primary/childLaunch.ts';
 import { until } from '../../../src/primary/cli/demo/until.ts';
 import { DnsService, type DnsSettings } from '../../../src/primary/dns/service.ts';
 import { ip } from '../../support/addresses.ts';
@@ -15,12 +16,25 @@ describe('DNS service', function () {
   this.timeout(30_000);
   let log: CollectingLog;
   let service: DnsService;
+  let launch: ChildLaunch;
 
+  before(function () {
+    if (process.getuid?.() !== 0) {
+      console.log('      skipped: needs root to give the DNS process a user of its own');
+      this.skip();
+    }
+    launch = new ChildLaunch(new CollectingLog());
+  });
+  after(() => launch?.close());
   beforeEach(() => {
     log = new CollectingLog();
-    service = new DnsService({ certificateJson: () => null, ownAddresses: () => [] }, log, boundaryOver(log));
+    service = newService();
   });
   afterEach(() => service.close());
+
+  function newService(): DnsService {
+    return new DnsService({ certificateJson: () => null, ownAddresses: () => [] }, log, boundaryOver(log), launch);
+  }
 
   const query = (name: string) => encode({ type: 'query', id: 3, ...question(name, 'A') });
   const answersFor = async (name: string): Promise<number> =>
@@ -55,7 +69,7 @@ describe('DNS service', function () {
 
   it('takes another port in the place of one that is held', async () => {
     await service.apply(ON);
-    const other = new DnsService({ certificateJson: () => null, ownAddresses: () => [] }, log, boundaryOver(log));
+    const other = newService();
     await other.apply({ ...ON, port: service.port! });
     expect(other.port).to.equal(null);
     expect(log.lines.at(-1)?.fields['error']).to.match(/EADDRINUSE/);

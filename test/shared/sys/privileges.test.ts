@@ -1,32 +1,53 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { nobodyIds } from '../../../src/shared/sys/privileges.ts';
+import { confinementEnvironment, confinementFromEnvironment, statusFault } from '../../../src/shared/sys/privileges.ts';
 
-describe('nobodyIds', () => {
-  function idsWith(passwd: string): unknown {
-    const directory = mkdtempSync(join(tmpdir(), 'weft-'));
-    try {
-      const path = join(directory, 'passwd');
-      writeFileSync(path, passwd);
-      return nobodyIds(path);
-    } finally {
-      rmSync(directory, { recursive: true });
+const USER = { uid: 70_001, gid: 70_002 };
+
+describe('the confinement in the environment', () => {
+  it('arrives as it was sent', () => {
+    for (const hasFilter of [true, false]) {
+      const confinement = { ...USER, parent: 4711, hasFilter };
+      expect(confinementFromEnvironment(confinementEnvironment(confinement))).to.deep.equal(confinement);
     }
-  }
-
-  it('reads the ids of nobody', () => {
-    const passwd = 'root:x:0:0:root:/root:/bin/sh\nnobody:x:99:98:n:/:/sbin/nologin\n';
-    expect(idsWith(passwd)).to.deep.equal({ uid: 99, gid: 98 });
   });
 
-  it('never takes root or nonsense for nobody', () => {
-    const overflow = { uid: 65534, gid: 65534 };
-    expect(idsWith('nobody:x:0:0::/:\n')).to.deep.equal(overflow);
-    expect(idsWith('nobody:x:abc:1::/:\n')).to.deep.equal(overflow);
-    expect(idsWith('nobody\n')).to.deep.equal(overflow);
-    expect(nobodyIds('/does/not/exist')).to.deep.equal(overflow);
+  it('is missing in a process that somebody started by hand', () => {
+    for (const text of [undefined, '', '0', '1:2:3', '1:2:3:2', 'a:2:3:1', '1:2:3:1:1']) {
+      const environment = text === undefined ? {} : { WEFT_CONFINEMENT: text };
+      expect(() => confinementFromEnvironment(environment), text).to.throw(/never by hand/);
+    }
+  });
+});
+
+describe('statusFault', () => {
+  const lines = {
+    Name: 'node',
+    Uid: '70001\t70001\t70001\t70001',
+    Gid: '70002\t70002\t70002\t70002',
+    Groups: ' ',
+    CapInh: '0000000000000000',
+    CapPrm: '0000000000000000',
+    CapEff: '0000000000000000',
+    CapBnd: '000001ffffffffff',
+    CapAmb: '0000000000000000',
+  };
+  const faultOf = (changes: Partial<typeof lines>): string | null => {
+    const fields = Object.entries({ ...lines, ...changes });
+    return statusFault(fields.map(([name, value]) => `${name}:\t${value}\n`).join(''), USER);
+  };
+
+  it('finds nothing in a confined thread', () => {
+    expect(faultOf({})).to.equal(null);
+  });
+
+  it('names what was kept', () => {
+    expect(faultOf({ Uid: '70001\t70001\t0\t70001' })).to.match(/has Uid 70001\t70001\t0\t70001, not 70001/);
+    expect(faultOf({ Gid: '70002\t70002\t70002\t0' })).to.match(/has Gid/);
+    expect(faultOf({ Groups: '0 27 ' })).to.equal('is in groups 0 27');
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb']) {
+      expect(faultOf({ [set]: '0000000000001000' })).to.equal(`has capabilities: ${set} 0000000000001000`);
+    }
+    expect(statusFault('', USER)).to.match(/Uid/);
   });
 });
