@@ -59,7 +59,8 @@ export class ControlPlane {
 
   /** Monotonic milliseconds at which `onTimer` has something to do; null when nothing waits. */
   get nextMs(): number | null {
-    const times = [this.#handshakes.nextMs, this.#answers.nextMs, this.#checks.nextMs].filter((time) => time !== null);
+    const parts = [this.#handshakes, this.#answers, this.#checks, this.#recvErrors];
+    const times = parts.map(({ nextMs }) => nextMs).filter((time) => time !== null);
     return times.length === 0 ? null : Math.min(...times);
   }
 
@@ -71,6 +72,7 @@ export class ControlPlane {
   onTimer(now: Now): void {
     this.#handshakes.onTimer(now);
     this.#answers.onTimer(now);
+    this.#recvErrors.onTimer(now);
     this.#checks.onTimer(now);
   }
 

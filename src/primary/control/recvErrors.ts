@@ -17,6 +17,7 @@ import type { Handshakes } from './handshakes.ts';
 import type { Now } from './now.ts';
 import { tunnelFields } from './peerFields.ts';
 import { RecentKeys } from './recentKeys.ts';
+import { Timers } from './timers.ts';
 import type { Tunnel } from './tunnel.ts';
 import { Farewell, type Tunnels } from './tunnels.ts';
 
@@ -38,10 +39,25 @@ export class RecvErrors {
   /** Hosts that a handshake was lately begun with for a recv_error. */
   readonly #reconnected = new RecentKeys(RECONNECT_INTERVAL_MS, RECONNECTS_MAX);
 
+  /** Tunnels that are probed a second time, whether or not there is another recv_error. */
+  readonly #timers = new Timers<Tunnel>();
+
   constructor(context: Context, tunnels: Tunnels, handshakes: Handshakes) {
     this.#context = context;
     this.#tunnels = tunnels;
     this.#handshakes = handshakes;
+  }
+
+  get nextMs(): number | null {
+    return this.#timers.nextMs;
+  }
+
+  onTimer(now: Now): void {
+    for (let tunnel = this.#timers.takeDue(now.ms); tunnel !== null; tunnel = this.#timers.takeDue(now.ms)) {
+      if (this.#tunnels.hosts.has(tunnel) && this.#tunnels.isDoubtful(tunnel)) {
+        this.#probe(now, tunnel);
+      }
+    }
   }
 
   /** `remoteIndex` is the index that the sender does not know: the peer's own name for the tunnel. */
@@ -82,7 +98,10 @@ export class RecvErrors {
   #probe(now: Now, tunnel: Tunnel): void {
     const isFirst = !this.#tunnels.isDoubtful(tunnel);
     if (this.#tunnels.probe(now, tunnel)) {
-      tunnel.firstProbeMs = isFirst ? now.ms : tunnel.firstProbeMs;
+      if (isFirst) {
+        tunnel.firstProbeMs = now.ms;
+        this.#timers.schedule(now.ms + OLD_PEER_MS, tunnel);
+      }
       tunnel.probeCount++;
     }
   }

@@ -44,9 +44,9 @@ export class UnconfirmedTunnels {
   readonly #bySlot = new Map<number, Tunnel>();
   readonly #timers = new Timers<Entry>();
 
-  /** They take at most an eighth of the tunnel table. */
+  /** They take at most an eighth of the tunnel table, or what one host may have. */
   constructor(tunnelCapacity: number) {
-    this.#max = Math.min(UNCONFIRMED_MAX, Math.max(1, Math.floor(tunnelCapacity / 8)));
+    this.#max = Math.min(UNCONFIRMED_MAX, Math.max(UNCONFIRMED_PER_HOST_MAX, Math.floor(tunnelCapacity / 8)));
   }
 
   get size(): number {
