@@ -93,7 +93,7 @@ export function buildParts(settings: WorkerSettings, fds: WorkerFds, sink: PuntS
     : null;
   const contexts = openContexts(settings, arena, tables, family);
   const sender = new Sender(contexts, udp, metrics);
-  const punts = new Punts(arena, metrics, sink);
+  const punts = new Punts(arena, tables.tunnels.capacity, metrics, sink);
   const tuple = new PacketTuple();
   return {
     arena,

@@ -2,8 +2,9 @@
  * What this worker cannot decide alone, written during a turn of the loop into the ring to the primary, and shown to it
  * at the end of the turn.
  *
- * Everything that a stranger can provoke (handshakes, recv_errors) is limited per turn and per second; what is over the
- * limit, and what the ring has no room for, is dropped and counted, and the peers' retries cover it. The primary kills a
+ * What peers and packets can cause is limited (`puntQuotas.ts`); strangers have been limited before
+ * (`datapath/strangers.ts`). What is over a quota, and what the ring has no room for, is dropped and counted, and the
+ * peers' retries cover it. The primary kills a
  * worker that writes a frame out of form, so what is not fit for one is dropped here.
  */
 
@@ -13,10 +14,7 @@ import { METRIC } from '../shared/memory/metrics.ts';
 import type { Arena } from '../shared/sys/arena.ts';
 import { copySocketAddress, socketAddressPort } from '../shared/tunnel/socketAddress.ts';
 import type { TunnelContext } from '../shared/tunnel/tunnelContext.ts';
-
-/** Datagrams of strangers per turn, and per second. A handshake costs the primary about half a millisecond. */
-const STRANGERS_PER_TURN = 64;
-const STRANGERS_PER_SECOND = 1000;
+import { PuntQuotas } from './puntQuotas.ts';
 
 const NO_BODY = new Uint8Array(0);
 
@@ -32,11 +30,12 @@ export class Punts {
   readonly #metrics: Float64Array;
   readonly #address: Uint8Array = new Uint8Array(16);
   readonly #addressView: DataView = new DataView(this.#address.buffer);
-  #strangersInTurn = 0;
-  #strangersInSecond = 0;
-  #secondStartMs = 0;
+  readonly #quotas: PuntQuotas;
+  #nowMs = 0;
 
-  constructor(arena: Arena, metrics: Float64Array, sink: PuntSink) {
+  /** `tunnels` is the count of slots. */
+  constructor(arena: Arena, tunnels: number, metrics: Float64Array, sink: PuntSink) {
+    this.#quotas = new PuntQuotas(tunnels, metrics);
     this.#arena = arena;
     this.#metrics = metrics;
     this.#sink = sink;
@@ -44,11 +43,7 @@ export class Punts {
 
   /** To be called at the start of a turn, with the turn's monotonic time. */
   beginTurn(nowMs: number): void {
-    this.#strangersInTurn = 0;
-    if (nowMs - this.#secondStartMs >= 1000) {
-      this.#secondStartMs = nowMs;
-      this.#strangersInSecond = 0;
-    }
+    this.#nowMs = nowMs;
   }
 
   /** Shows the primary what was written; to be called at the end of a turn. */
@@ -59,14 +54,14 @@ export class Punts {
   /** A handshake datagram, header included, from the socket address at arena offset `source`. */
   handshake(offset: number, length: number, source: number): void {
     const port = this.#endpoint(source);
-    if (port !== 0 && this.#admitStranger()) {
+    if (port !== 0) {
       this.#write(FrameKind.Handshake, 0, 0, port, this.#address, offset, length);
     }
   }
 
   recvError(index: number, source: number): void {
     const port = this.#endpoint(source);
-    if (port !== 0 && this.#admitStranger()) {
+    if (port !== 0) {
       this.#write(FrameKind.RecvError, index, 0, port, this.#address, 0, 0);
     }
   }
@@ -80,20 +75,31 @@ export class Punts {
   }
 
   close(context: TunnelContext): void {
-    this.#write(FrameKind.Close, context.slot, context.generation, 0, NO_ADDRESS, 0, 0);
+    if (this.#quotas.close(context.slot, this.#nowMs)) {
+      this.#write(FrameKind.Close, context.slot, context.generation, 0, NO_ADDRESS, 0, 0);
+    }
   }
 
   lighthouse(context: TunnelContext, offset: number, length: number): void {
-    this.#write(FrameKind.Lighthouse, context.slot, context.generation, 0, NO_ADDRESS, offset, length);
+    if (this.#quotas.lighthouse(context.slot, this.#nowMs)) {
+      this.#write(FrameKind.Lighthouse, context.slot, context.generation, 0, NO_ADDRESS, offset, length);
+    }
   }
 
-  /** A lighthouse answer for a host without a tunnel, given as words: it is sent once there is one. */
-  lighthouseAnswer(a0: number, a1: number, a2: number, a3: number, offset: number, length: number): void {
-    this.#write(FrameKind.LighthouseAnswer, 0, 0, 0, this.#words(a0, a1, a2, a3), offset, length);
+  /**
+   * A lighthouse answer for a host without a tunnel, given as words: it is sent once there is one. `slot` is that of the
+   * peer whose request it answers.
+   */
+  lighthouseAnswer(slot: number, a0: number, a1: number, a2: number, a3: number, offset: number, length: number): void {
+    if (this.#quotas.lighthouseAnswer(slot, this.#nowMs)) {
+      this.#write(FrameKind.LighthouseAnswer, 0, 0, 0, this.#words(a0, a1, a2, a3), offset, length);
+    }
   }
 
   test(context: TunnelContext, offset: number, length: number): void {
-    this.#write(FrameKind.Test, context.slot, context.generation, 0, NO_ADDRESS, offset, length);
+    if (this.#quotas.test(context.slot, this.#nowMs)) {
+      this.#write(FrameKind.Test, context.slot, context.generation, 0, NO_ADDRESS, offset, length);
+    }
   }
 
   /** The router passed over a gateway that has no tunnel; as words. */
@@ -101,9 +107,16 @@ export class Punts {
     this.miss(this.#words(a0, a1, a2, a3));
   }
 
-  /** `address` is copied. */
-  miss(address: Uint8Array): void {
-    this.#write(FrameKind.Miss, 0, 0, 0, address, 0, 0);
+  /** A packet waits for a host (16 bytes, copied); false when the primary does not hear of it. */
+  miss(address: Uint8Array): boolean {
+    if (address !== this.#address) {
+      this.#address.set(address);
+    }
+    const view = this.#addressView;
+    return (
+      this.#quotas.miss(view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12), this.#nowMs) &&
+      this.#write(FrameKind.Miss, 0, 0, 0, this.#address, 0, 0)
+    );
   }
 
   /** The body lies in the arena. */
@@ -115,11 +128,13 @@ export class Punts {
     address: Uint8Array,
     offset: number,
     length: number,
-  ): void {
+  ): boolean {
     const source = length === 0 ? NO_BODY : this.#arena.bytes;
-    if (!this.#sink.frames.write(kind, indexOrSlot, generation, port, address, source, offset, length)) {
+    const isWritten = this.#sink.frames.write(kind, indexOrSlot, generation, port, address, source, offset, length);
+    if (!isWritten) {
       this.#metrics[LOST_METRICS[kind] ?? METRIC['drop.rx.punt_limit']]++;
     }
+    return isWritten;
   }
 
   /** Reads a socket address; returns its port. Nobody can be answered at port 0: such a datagram is dropped. */
@@ -139,16 +154,6 @@ export class Punts {
     view.setInt32(8, a2);
     view.setInt32(12, a3);
     return this.#address;
-  }
-
-  #admitStranger(): boolean {
-    if (this.#strangersInTurn >= STRANGERS_PER_TURN || this.#strangersInSecond >= STRANGERS_PER_SECOND) {
-      this.#metrics[METRIC['drop.rx.punt_limit']]++;
-      return false;
-    }
-    this.#strangersInTurn++;
-    this.#strangersInSecond++;
-    return true;
   }
 }
 

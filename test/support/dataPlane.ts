@@ -98,7 +98,7 @@ export class DataPlane {
       () => provider,
       SocketFamily.Ipv4,
     );
-    this.punts = new Punts(this.arena, this.metrics, this.#sink(capacities.tunnels));
+    this.punts = new Punts(this.arena, capacities.tunnels, this.metrics, this.#sink(capacities.tunnels));
     this.cache = new RoutineCache(options.routineCacheMs ?? 0);
     this.strangers = new Strangers({
       arena: this.arena,

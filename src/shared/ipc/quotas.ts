@@ -1,7 +1,7 @@
 /**
- * Token buckets by number, each one Number of a typed array: what one peer, one address or one kind may ask of the
+ * Token buckets by number, each one number of a typed array: what one peer, one address or one kind may ask of the
  * primary. A bucket holds the time at which it will be full again, so it starts full, costs no timer and no allocation.
- * Times are any monotonic milliseconds.
+ * Times are monotonic milliseconds, not before 0.
  */
 export class Quotas {
   readonly count: number;
@@ -12,7 +12,7 @@ export class Quotas {
   /** `count` buckets, each of `burst` tokens that come back at `perSecond`. */
   constructor(count: number, perSecond: number, burst: number) {
     this.count = count;
-    this.#fullAtMs = new Float64Array(count).fill(Number.NEGATIVE_INFINITY);
+    this.#fullAtMs = new Float64Array(count);
     this.#intervalMs = 1000 / perSecond;
     this.#allowanceMs = (burst - 1) * this.#intervalMs;
   }

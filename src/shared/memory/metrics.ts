@@ -89,6 +89,12 @@ const NODE_METRIC_NAMES = [
   'worker.protocol_faults',
   /** The primary had something to say to a worker that does not listen. */
   'worker.messages_lost',
+  /** A peer asked for more than its quota of a kind; or packets wait for a host that was reported just now. */
+  'punts.limited.test',
+  'punts.limited.close',
+  'punts.limited.lighthouse',
+  'punts.limited.lighthouse_answer',
+  'punts.limited.miss',
   /** The ring to the primary had no room, by what was to be said. */
   'punts.lost.handshake',
   'punts.lost.recv_error',

@@ -40,6 +40,8 @@ export class LighthouseRequests implements LighthousePeers, LighthouseSink {
   readonly #handler: LighthouseHandler;
   readonly #peers: (LighthousePeer | null)[];
   readonly #generations: Int32Array;
+  /** Of the peer whose message is being handled. */
+  #askingSlot = 0;
 
   constructor(parts: LighthouseRequestParts) {
     const { arena, tables, worker } = parts;
@@ -65,6 +67,7 @@ export class LighthouseRequests implements LighthousePeers, LighthouseSink {
   /** Handles the opened message at `offset`; false when it is for this node's own client and must be punted. */
   handle(context: TunnelContext, offset: number, length: number): boolean {
     const sender = this.#peerOf(context);
+    this.#askingSlot = context.slot;
     return (
       sender === null || this.#handler.handle(this.#arena.bytes, offset, length, sender) !== LighthouseVerdict.Punt
     );
@@ -89,7 +92,7 @@ export class LighthouseRequests implements LighthousePeers, LighthouseSink {
   notify(slot: number, a0: number, a1: number, a2: number, a3: number, offset: number, length: number): void {
     const context = this.#contexts.at(slot);
     if (context === null) {
-      this.#punts.lighthouseAnswer(a0, a1, a2, a3, offset, length);
+      this.#punts.lighthouseAnswer(this.#askingSlot, a0, a1, a2, a3, offset, length);
     } else {
       this.#sender.send(context, MessageType.Lighthouse, 0, 0, offset, length);
     }

@@ -209,10 +209,11 @@ export class Outbound {
     for (let segment = 0; segment < segments; segment++) {
       segmenter.next();
       const { isNew, isFull } = waiting.add(this.#host, arena.bytes, segmenter.offset, segmenter.length);
-      if (isNew) {
-        punts.miss(this.#host);
-      }
-      if (isFull) {
+      if (isFull || (isNew && !punts.miss(this.#host))) {
+        // Nobody would say that the tunnel of an unreported host is up: nothing waits for it, its next packet reports it.
+        if (isNew) {
+          waiting.take(this.#host);
+        }
         this.#metrics[METRIC['drop.tx.waiting_full']]++;
         this.#metrics[METRIC['hostinfo.cached_packets.dropped']]++;
       }
