@@ -89,6 +89,18 @@ describe('a worker or a primary that hangs', function () {
     await expectFlows();
   });
 
+  it('a primary that is killed takes a stopped worker with it, and the next one starts', async () => {
+    await startPair();
+    const { left } = pair;
+    const workers = left.workerPids().flatMap((pid) => markProcess(pid) ?? []);
+    process.kill(workers[0].pid, 'SIGSTOP');
+    left.program.signal('SIGKILL');
+    await until('the workers to end', () => !workers.some(isRunning));
+    await until('the device to vanish', async () => !(await left.hasDevice()));
+    await left.start();
+    await expectFlows();
+  });
+
   it('packets flow on while the primary stands still', async () => {
     await startPair();
     process.kill(pair.left.program.pid, 'SIGSTOP');
