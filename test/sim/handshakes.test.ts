@@ -234,12 +234,11 @@ describe('simulation: handshakes', () => {
     expect(TEST_NOT_BEFORE).to.be.below(1_740_000_000);
   });
 
-  it('survives garbage from strangers: nothing is thrown, nothing is kept, the log does not flood', () => {
+  it('survives garbage from strangers: nothing is thrown, nothing is kept', () => {
     const { world, a, b } = pair(11);
     world.ping(a, b);
     world.run(3);
     const request = requestsOf(world, a)[0];
-    const effectCount = b.effects.length;
     for (let round = 0; round < 2000; round++) {
       const bytes = world.random.bool() ? request.slice() : world.random.bytes(16 + world.random.below(300));
       bytes.set([0x10, 0], 0);
@@ -251,9 +250,7 @@ describe('simulation: handshakes', () => {
       }
       b.onDatagram(world.now, bytes, ep(`198.51.100.${world.random.below(256)}:5`));
     }
-    const logs = b.effects.slice(effectCount).filter((effect) => effect.kind === 'log');
-    expect(logs.length).to.be.below(1000);
-    expect(b.logs('Handshake refused').length).to.be.at.most(1);
+    expect(b.counted('handshakes.rejected.bad_certificate')).to.be.above(100);
     b.restart();
     world.run(5000);
     expect(texts(b)).to.deep.equal(['ping']);

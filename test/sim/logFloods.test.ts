@@ -75,6 +75,14 @@ describe('simulation: log lines that others cause', () => {
         b.onDatagram(world.now, firstMessage(world, b.identity, world.now.unixMs + n), ep('198.51.100.1:2000')),
     ],
     [
+      'altered first messages',
+      (world, a, b) => {
+        const packet = firstMessage(world, a.identity, world.now.unixMs);
+        packet[16 + world.random.below(packet.length - 16)] ^= 1 << world.random.below(8);
+        b.onDatagram(world.now, packet, ep('198.51.100.1:2000'));
+      },
+    ],
+    [
       'garbage of type handshake',
       (world, _a, b, n) =>
         b.onDatagram(world.now, packetOf(MessageType.Handshake, 0, 1, world.random.bytes(n)), ep('198.51.100.1:2000')),

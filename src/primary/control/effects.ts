@@ -6,7 +6,6 @@
 import type { HostPort } from '../../shared/config/config.ts';
 import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
 import type { MessageType } from '../../shared/wire/header.ts';
-import type { Now } from './now.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -67,7 +66,6 @@ export interface ResolveAnswer {
 
 export class Outbox {
   #effects: Effect[] = [];
-  readonly #limits = new Map<string, LogLimit>();
 
   push(effect: Effect): void {
     this.#effects.push(effect);
@@ -77,23 +75,9 @@ export class Outbox {
     this.#effects.push({ kind: 'count', metric, n });
   }
 
+  /** `message` is one of a fixed set of texts: how many lines of each are printed is the log's to limit (`LimitedLog`). */
   log(level: LogLevel, message: string, fields: LogFields = {}): void {
     this.#effects.push({ kind: 'log', level, message, fields });
-  }
-
-  /**
-   * For messages that a stranger's datagrams can provoke: at most one of each text per second; the next one says how
-   * many were `suppressed`. `message` must be one of a fixed set of texts, since each is remembered.
-   */
-  logLimited(now: Now, level: LogLevel, message: string, fields: LogFields = {}): void {
-    const limit = this.#limits.get(message);
-    if (limit !== undefined && now.ms < limit.untilMs) {
-      limit.suppressedCount++;
-      return;
-    }
-    const suppressed = limit?.suppressedCount ?? 0;
-    this.#limits.set(message, { untilMs: now.ms + LOG_INTERVAL_MS, suppressedCount: 0 });
-    this.log(level, message, suppressed === 0 ? fields : { ...fields, suppressed });
   }
 
   /** Hands over everything collected since the last call, in order. */
@@ -103,10 +87,3 @@ export class Outbox {
     return effects;
   }
 }
-
-interface LogLimit {
-  readonly untilMs: number;
-  suppressedCount: number;
-}
-
-const LOG_INTERVAL_MS = 1000;

@@ -50,7 +50,7 @@ export class HandshakeAnswers {
     const responder = Responder.read({ identity, cipher }, packet, unixSecondsOf(now));
     if ('fault' in responder) {
       outbox.count(`handshakes.rejected.${responder.fault}`);
-      outbox.logLimited(now, 'info', 'Handshake refused', { from: from.text, error: responder.detail });
+      outbox.log('info', 'Handshake refused', { from: from.text, error: responder.detail });
       return;
     }
     if (this.#isAcceptable(now, responder.peer, from)) {
@@ -92,17 +92,17 @@ export class HandshakeAnswers {
     const { unconfirmed } = this.#tunnels;
     for (let due = unconfirmed.takeDue(now.ms); due !== null; due = unconfirmed.takeDue(now.ms)) {
       if (due.isOver) {
-        this.#expire(now, due.tunnel);
+        this.#expire(due.tunnel);
       } else {
         this.#tunnels.test(due.tunnel, null);
       }
     }
   }
 
-  #expire(now: Now, tunnel: Tunnel): void {
+  #expire(tunnel: Tunnel): void {
     const { outbox } = this.#context;
     outbox.count('handshakes.unconfirmed_expired');
-    outbox.logLimited(now, 'info', tunnel.isInitiator ? UNUSED : UNPROVED, tunnelFields(tunnel));
+    outbox.log('info', tunnel.isInitiator ? UNUSED : UNPROVED, tunnelFields(tunnel));
     this.#tunnels.discard(tunnel, 'never confirmed');
   }
 
@@ -112,18 +112,18 @@ export class HandshakeAnswers {
     const fields = { ...peerFields(peer.certificate, from), initiatorIndex: peer.index };
     if (addresses.some((address) => this.#context.isOwnAddress(address))) {
       outbox.count('handshakes.rejected.own_address');
-      outbox.logLimited(now, 'error', 'Refusing to handshake with myself', fields);
+      outbox.log('error', 'Refusing to handshake with myself', fields);
       return false;
     }
     if (!remoteFilter.allowsAll(addresses, from.address)) {
       outbox.count('handshakes.rejected.remote_not_allowed');
-      outbox.logLimited(now, 'debug', 'lighthouse.remote_allow_list denied incoming handshake', fields);
+      outbox.log('debug', 'lighthouse.remote_allow_list denied incoming handshake', fields);
       return false;
     }
     const primary = this.#tunnels.hosts.primary(addresses[0]);
     if (primary !== null && !primary.isInitiator && primary.handshakeTimeNs >= peer.timeNs) {
       outbox.count('handshakes.rejected.too_old');
-      outbox.logLimited(now, 'info', 'Handshake too old', fields);
+      outbox.log('info', 'Handshake too old', fields);
       this.#tunnels.probe(now, primary);
       return false;
     }
@@ -142,14 +142,14 @@ export class HandshakeAnswers {
     if ('fault' in reply) {
       localIndexes.release(localIndex);
       outbox.count(`handshakes.rejected.${reply.fault}`);
-      outbox.logLimited(now, 'info', 'Handshake refused', { from: from.text, error: reply.detail });
+      outbox.log('info', 'Handshake refused', { from: from.text, error: reply.detail });
       return;
     }
     const answered = { requestDigest: digest, answer: reply.packet };
     outbox.push({ kind: 'sendDatagram', endpoint: from, bytes: reply.packet });
     if (this.#tunnels.admit(now, reply.completed, from, answered) !== null) {
       outbox.count('handshakes.answered');
-      outbox.logLimited(now, 'debug', 'Handshake message sent', {
+      outbox.log('debug', 'Handshake message sent', {
         ...peerFields(responder.peer.certificate, from),
         handshake: STAGE_2,
         cached: false,

@@ -143,11 +143,11 @@ export class Handshakes {
       outbox.count(`handshakes.rejected.${result.fault}`);
       const fields = { from: from.text, vpnAddrs: [pending.address.text], error: result.detail };
       if (result.fault === HandshakeFault.Unreadable) {
-        outbox.logLimited(now, 'debug', 'Handshake answer could not be read', fields);
+        outbox.log('debug', 'Handshake answer could not be read', fields);
       } else {
-        outbox.logLimited(now, 'warn', 'Handshake failed', fields);
+        outbox.log('warn', 'Handshake failed', fields);
       }
-    } else if (this.#isRightHost(now, pending, result, from)) {
+    } else if (this.#isRightHost(pending, result, from)) {
       this.#complete(now, pending, result, from);
     } else {
       initiator.machine.reopen();
@@ -162,16 +162,16 @@ export class Handshakes {
     }
   }
 
-  #isRightHost(now: Now, pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): boolean {
+  #isRightHost(pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): boolean {
     const { outbox } = this.#context;
     const addresses = handshake.peer.certificate.networks.map((network) => network.address);
     if (addresses.some((address) => this.#context.isOwnAddress(address))) {
       outbox.count('handshakes.rejected.own_address');
-      outbox.logLimited(now, 'error', 'Refusing to handshake with myself', handshakeFields(handshake, from));
+      outbox.log('error', 'Refusing to handshake with myself', handshakeFields(handshake, from));
       return false;
     }
     if (!addresses.some((address) => address.text === pending.address.text)) {
-      this.#refuseWrongHost(now, pending, handshake, from);
+      this.#refuseWrongHost(pending, handshake, from);
       return false;
     }
     return true;
@@ -193,11 +193,11 @@ export class Handshakes {
    * Somebody else lives at that endpoint, or was sent our message by somebody on the path: says goodbye, and asks the
    * other endpoints only, for as long as this handshake lasts.
    */
-  #refuseWrongHost(now: Now, pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): void {
+  #refuseWrongHost(pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): void {
     const { outbox, remotes, localIndexes } = this.#context;
     const fields = { ...handshakeFields(handshake, from), wanted: pending.address.text };
     outbox.count('handshakes.rejected.wrong_host');
-    outbox.logLimited(now, 'info', 'Incorrect host responded to handshake', fields);
+    outbox.log('info', 'Incorrect host responded to handshake', fields);
     remotes.block(pending.address, from);
     const { fingerprint } = handshake.peer.certificate;
     const isNew = !pending.strangers.has(fingerprint) && pending.strangers.size < STRANGERS_MAX;
@@ -250,7 +250,7 @@ export class Handshakes {
     if ('fault' in machine) {
       localIndexes.release(localIndex);
       outbox.count(`handshakes.rejected.${machine.fault}`);
-      outbox.logLimited(now, 'error', 'Unable to handshake with host because no certificate is available', {
+      outbox.log('error', 'Unable to handshake with host because no certificate is available', {
         vpnAddrs: [pending.address.text],
         error: machine.detail,
       });

@@ -70,7 +70,7 @@ export class RecvErrors {
     }
     if (tunnel.endpoint !== null && tunnel.endpoint.text !== from.text) {
       outbox.count('recv_errors.spoofed');
-      outbox.logLimited(now, 'info', 'Someone spoofing recv_errors?', { ...tunnelFields(tunnel), from: from.text });
+      outbox.log('info', 'Someone spoofing recv_errors?', { ...tunnelFields(tunnel), from: from.text });
       return;
     }
     this.#probe(now, tunnel);
@@ -115,7 +115,7 @@ export class RecvErrors {
     this.#reconnected.note(now.ms, vpnAddress.text);
     const fields = { ...tunnelFields(tunnel), from: from.text };
     this.#context.outbox.count('recv_errors.reconnected');
-    this.#context.outbox.logLimited(now, 'info', 'Peer may not know the tunnel any more, trying a new one', fields);
+    this.#context.outbox.log('info', 'Peer may not know the tunnel any more, trying a new one', fields);
     this.#handshakes.hurry(now, vpnAddress);
   }
 }

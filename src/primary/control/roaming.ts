@@ -30,12 +30,12 @@ export class Roaming {
     const fields = { ...tunnelFields(tunnel), newAddr: from.text };
     if (!remoteFilter.allowsAll(tunnel.vpnAddresses, from.address)) {
       outbox.count('tunnels.roam_not_allowed');
-      outbox.logLimited(now, 'debug', 'lighthouse.remote_allow_list denied roaming', fields);
+      outbox.log('debug', 'lighthouse.remote_allow_list denied roaming', fields);
       return;
     }
     if (tunnel.roamedFrom?.text === from.text && now.ms - tunnel.roamedMs < ROAM_BACK_MS) {
       outbox.count('tunnels.roam_suppressed');
-      outbox.logLimited(now, 'debug', 'Suppressing roam back to previous remote', fields);
+      outbox.log('debug', 'Suppressing roam back to previous remote', fields);
       return;
     }
     outbox.log('info', 'Host roamed to new udp ip/port.', fields);

@@ -230,7 +230,7 @@ export class Tunnels {
     if (slot < 0) {
       localIndexes.release(handshake.localIndex);
       outbox.count('tunnels.table_full');
-      outbox.logLimited(now, 'error', 'The tunnel table is full', { certName: handshake.peer.certificate.name });
+      outbox.log('error', 'The tunnel table is full', { certName: handshake.peer.certificate.name });
       return null;
     }
     const generation = store.generation(slot);

@@ -19,24 +19,6 @@ describe('outbox', () => {
     ]);
     expect(outbox.drain()).to.deep.equal([]);
   });
-
-  it('lets one limited message of a text through per second and says how many it held back', () => {
-    const outbox = new Outbox();
-    for (let ms = 0; ms < 2500; ms += 10) {
-      outbox.logLimited({ ms, unixMs: 0 }, 'debug', 'flood', { ms });
-      if (ms === 500) {
-        outbox.logLimited({ ms, unixMs: 0 }, 'debug', 'other');
-      }
-    }
-    expect(
-      outbox.drain().map((effect) => (effect.kind === 'log' ? [effect.message, effect.fields] : [])),
-    ).to.deep.equal([
-      ['flood', { ms: 0 }],
-      ['other', {}],
-      ['flood', { ms: 1000, suppressed: 99 }],
-      ['flood', { ms: 2000, suppressed: 99 }],
-    ]);
-  });
 });
 
 describe('local indexes', () => {
