@@ -197,13 +197,16 @@ export class ControlShell {
       this.#count('drop.tx.no_endpoint', 1);
       return;
     }
+    if (!underlay.placeBody(body)) {
+      this.#count('drop.tx.too_long', 1);
+      return;
+    }
     const counter = counterWords();
     if (!reserveCounters(tunnels.cells, tunnels.counterCell(slot), 1, counter)) {
       this.#count('messages.tx.exhausted', 1);
       return;
     }
     const source = underlay.buffer + HEADER_BYTES;
-    underlay.arena.bytes.set(body, source);
     const length = sealPacket(underlay.arena, context, type, subtype, 0, counter, source, body.length, underlay.buffer);
     const errno =
       endpoint === null ? underlay.sendTo(context.destination, length) : underlay.sendBuilt(endpoint, length);

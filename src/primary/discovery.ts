@@ -113,11 +113,6 @@ export class Discovery implements ControlCompanion {
     void this.#parts.boundary.guardAsync('dns', () => this.#names.apply(config, identity));
   }
 
-  /** A worker died: its half-written rows are freed. */
-  releaseWorker(worker: number): void {
-    this.#parts.hosts?.breakLocks(worker);
-  }
-
   async close(): Promise<void> {
     this.#watch?.close();
     await this.#names.close();

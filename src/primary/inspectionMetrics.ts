@@ -4,7 +4,7 @@
  */
 
 import { firewallCounterNames } from '../shared/firewall/firewallCounters.ts';
-import { METRIC, METRIC_NAMES } from '../shared/memory/metrics.ts';
+import { countOf, METRIC_NAMES } from '../shared/memory/metrics.ts';
 import { unixSecondsOf } from './control/now.ts';
 import { certificateTtlSeconds } from './expiry.ts';
 import type { NodeView } from './inspection.ts';
@@ -36,20 +36,16 @@ export function metricList(view: NodeView, firewall: FirewallInspection): Metric
 }
 
 function sharedCounters(view: NodeView): CounterValue[] {
-  const { metrics, capacities } = view.tables;
-  const columns = Array.from({ length: capacities.workers + 1 }, (_, column) => metrics.column(column));
-  return METRIC_NAMES.map((name) => ({
-    name,
-    total: metrics.total(name),
-    primary: columns[0][METRIC[name]],
-    workers: columns.slice(1).map((column) => column[METRIC[name]]),
-  }));
+  return METRIC_NAMES.map((name) => {
+    const [primary, ...workers] = view.tables.metrics.counts(name);
+    return { name, total: primary + sum(workers), primary, workers };
+  });
 }
 
 /** The first cell is no count but the rules version that the rule cells belong to: it is not shown. */
 function firewallCounters(view: NodeView): CounterValue[] {
   return firewallCounterNames.flatMap((name, cell) => {
-    const workers = view.tables.firewallCounters.map((column) => column[cell]);
+    const workers = view.tables.firewallCounters.map((column) => countOf(column[cell]));
     return cell === 0 ? [] : [{ name, total: sum(workers), primary: 0, workers }];
   });
 }

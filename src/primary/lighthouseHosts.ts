@@ -106,15 +106,6 @@ export class LighthouseHosts {
     this.#retired.push({ row, turns: this.#turns.snapshot() });
   }
 
-  /** A worker died: frees the rows that it was writing. Returns how many. Call before it is started again. */
-  breakLocks(worker: number): number {
-    let broken = 0;
-    for (let row = 0; row < this.#addresses.length; row++) {
-      broken += this.#table.breakLock(row, worker + 1) ? 1 : 0;
-    }
-    return broken;
-  }
-
   /** What is known of the host with this vpn address, whichever of its addresses it is; null when unknown. */
   find(vpnAddress: IpAddress): LighthouseHost | null {
     const [a0, a1, a2, a3] = addressWords([vpnAddress]);
@@ -145,7 +136,7 @@ export class LighthouseHosts {
   #decode(row: number, section: LighthouseSection): LighthouseMessage {
     const bytes = new Uint8Array(LIGHTHOUSE_BYTES_MAX);
     const start = beginDetails(bytes, 0, 0);
-    // A row that a dead worker left locked reads as empty until `breakLocks`.
+    // A row that a dead worker left half written reads as empty until its lock is broken.
     const end = Math.max(start, this.#table.copySection(row, section, bytes, start));
     const message = new LighthouseMessage();
     new LighthouseDecoder().decode(bytes, 0, finishMessage(bytes, 0, end), message);

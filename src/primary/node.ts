@@ -10,7 +10,7 @@ import { Cipher } from '../shared/crypto/aead.ts';
 import { chooseProviders, type ProviderChoice, type ProviderName, providerFor } from '../shared/crypto/providers.ts';
 import { FLOW_KEY_BYTES } from '../shared/ipc/messages.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
-import { ownerOf } from '../shared/memory/layout.ts';
+import { ownerOf, type SharedTables } from '../shared/memory/layout.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import { Arena } from '../shared/sys/arena.ts';
 import { socketMemory } from '../shared/sys/udpSocket.ts';
@@ -32,6 +32,7 @@ import { HangGuard } from './hangGuard.ts';
 import type { NodeView } from './inspection.ts';
 import { KeyCustody } from './keyCustody.ts';
 import { LimitedLog } from './limitedLog.ts';
+import { type LockKeeper, lockKeeperOf } from './lockKeeper.ts';
 import { remoteAllowListOf } from './peerDiscoverySettings.ts';
 import { applyReload, type ReloadTargets } from './reload.ts';
 import { openResources, type Resources } from './resources.ts';
@@ -68,6 +69,7 @@ export class Node {
   readonly #shell: ControlShell;
   readonly #supervisor: Supervisor;
   readonly #keeper: ConntrackKeeper;
+  readonly #locks: LockKeeper;
   readonly #hangGuard: HangGuard;
   readonly #clock: ClockKeeper;
   readonly #device: Device | null;
@@ -161,12 +163,8 @@ export class Node {
       log: this.#outsideLog,
       boundary: this.boundary,
     });
-    this.#keeper = new ConntrackKeeper({
-      conntrack: tables.conntrack,
-      tickMs: config.firewall.conntrack.routineCacheTimeoutMs,
-      broadcast: (message) => this.#supervisor.broadcast(message),
-      boundary: this.boundary,
-    });
+    this.#keeper = this.#conntrackKeeper(tables);
+    this.#locks = lockKeeperOf(tables, log, this.boundary);
     this.#hangGuard = new HangGuard(this.#supervisor, tables, log, this.boundary);
     this.#clock = this.#clockKeeper();
     this.#device = tun === null ? null : new Device(tun.name, log);
@@ -207,6 +205,7 @@ export class Node {
       () => this.#shell.act(() => this.#control.closeAll()),
       () => this.#shell.close(),
       () => this.#keeper.close(),
+      () => this.#locks.close(),
       () => this.#hangGuard.close(),
       () => this.#clock.close(),
       () => this.#expiry.close(),
@@ -240,6 +239,7 @@ export class Node {
       throw error;
     }
     this.#keeper.start();
+    this.#locks.start();
     this.#clock.start();
     this.#expiry.follow(this.#identity);
     this.#shell.act((now) => this.#discovery.start(now));
@@ -259,6 +259,19 @@ export class Node {
           this.#discovery.onStandstill(now);
         }),
       onNewTime: () => this.#expiry.follow(this.#identity),
+    });
+  }
+
+  #conntrackKeeper({ conntrack }: SharedTables): ConntrackKeeper {
+    return new ConntrackKeeper({
+      conntrack,
+      tickMs: this.#config.firewall.conntrack.routineCacheTimeoutMs,
+      timeoutMsMax: () => {
+        const { tcpTimeoutMs, udpTimeoutMs, defaultTimeoutMs } = this.#config.firewall.conntrack;
+        return Math.max(tcpTimeoutMs, udpTimeoutMs, defaultTimeoutMs);
+      },
+      broadcast: (message) => this.#supervisor.broadcast(message),
+      boundary: this.boundary,
     });
   }
 
@@ -301,8 +314,7 @@ export class Node {
   #release(worker: number): void {
     const { tables } = this.#resources;
     tables.turns.abandon(worker);
-    tables.conntrack.breakLocks(ownerOf(worker));
-    this.#discovery.releaseWorker(worker);
+    this.#locks.onDeath(ownerOf(worker));
     tables.metrics.column(0)[METRIC['worker.restarts']]++;
     this.#deaths[worker]++;
   }

@@ -2,18 +2,21 @@
  * The primary's own way onto the underlay: it sends on its copy of socket 0, one datagram a call.
  *
  * For handshakes, punches and the primary's sealed messages only; data never passes here. A datagram that cannot be
- * sent is counted, never retried: the state machine behind it has its own timers.
+ * sent is counted, never retried: the state machine behind it has its own timers. No call waits: the socket is shared
+ * with a worker, which may have made it blocking.
  */
 import type { Endpoint } from '../shared/ip/address.ts';
 import { writeMapped } from '../shared/ip/address.ts';
 import type { Arena } from '../shared/sys/arena.ts';
-import { lastErrno, libc } from '../shared/sys/libc.ts';
+import { Errno, lastErrno, libc, MESSAGE_DONT_WAIT } from '../shared/sys/libc.ts';
+import { SEAL_OVERHEAD_BYTES } from '../shared/tunnel/seal.ts';
 import {
   SOCKADDR_BYTES,
   type SocketFamily,
   socketAddressLength,
   writeSocketAddress,
 } from '../shared/tunnel/socketAddress.ts';
+import { HEADER_BYTES } from '../shared/wire/header.ts';
 
 /** The largest UDP payload over IPv4. */
 const PAYLOAD_BYTES_MAX = 65507;
@@ -37,8 +40,14 @@ export class Underlay {
 
   /** Sends a copy of `bytes`; returns 0 or an errno. */
   send(endpoint: Endpoint, bytes: Uint8Array): number {
-    this.arena.bytes.set(bytes, this.buffer);
-    return this.sendBuilt(endpoint, bytes.length);
+    return this.arena.copyIn(bytes, this.buffer, PAYLOAD_BYTES_MAX)
+      ? this.sendBuilt(endpoint, bytes.length)
+      : Errno.EMSGSIZE;
+  }
+
+  /** Puts a body where `sealPacket` finds it, behind a header at `buffer`; false when it is longer than any packet. */
+  placeBody(body: Uint8Array): boolean {
+    return this.arena.copyIn(body, this.buffer + HEADER_BYTES, PAYLOAD_BYTES_MAX - SEAL_OVERHEAD_BYTES);
   }
 
   /** Sends `length` bytes that the caller built at `buffer`; returns 0 or an errno. */
@@ -54,7 +63,7 @@ export class Underlay {
       this.#fd,
       address + this.buffer,
       length,
-      0,
+      MESSAGE_DONT_WAIT,
       address + destination,
       socketAddressLength(this.#family),
     );

@@ -56,8 +56,8 @@ export class InspectedNode implements NodeView {
     primary: (address: IpAddress): Tunnel | null =>
       this.#hosts.find(({ tunnel }) => tunnel.vpnAddresses.some(({ text }) => text === address.text))?.tunnel ?? null,
   };
-  readonly #memory = privateMemories(CAPACITIES);
-  readonly #rows: TunnelRows;
+  readonly memories = privateMemories(CAPACITIES);
+  readonly rows: TunnelRows;
   readonly #hosts: HostView[] = [];
   config: Config;
   rulesVersion = 1;
@@ -67,9 +67,9 @@ export class InspectedNode implements NodeView {
     const authority = new TestAuthority(1);
     this.identity = authority.identity('me', ['10.0.0.1/24']);
     this.config = configOf(tree);
-    this.tables = initializeShared(this.#memory, CAPACITIES);
+    this.tables = initializeShared(this.memories, CAPACITIES);
     this.tables.conntrack.initialize(99);
-    this.#rows = new TunnelRows(this.tables);
+    this.rows = new TunnelRows(this.tables);
     this.lighthouse = this.config.lighthouse.amLighthouse
       ? new LighthouseHosts(this.tables.lighthouse, this.tables.turns)
       : null;
@@ -89,14 +89,14 @@ export class InspectedNode implements NodeView {
       peer: { certificate: peer, ca: peer, timeNs: 0n, sendsCertificateVersion: true, index: localIndex + 1000 },
     } as const;
     const vpnAddresses = peer.networks.map(({ address }) => address);
-    const slot = this.#rows.publish({
+    const slot = this.rows.publish({
       ...handshake,
       certificate: peer,
       vpnAddresses,
       endpoint: ep(endpoint),
       isConfirmed: true,
     });
-    const generation = this.#rows.generation(slot);
+    const generation = this.rows.generation(slot);
     const created = { ...NOW, ms: NOW.ms - 61_000 };
     const tunnel = new Tunnel({ handshake, slot, generation, endpoint: ep(endpoint), answered: null, created });
     this.remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, ep(endpoint));
@@ -106,7 +106,7 @@ export class InspectedNode implements NodeView {
 
   /** Adds a flow as a worker would. */
   addFlow(spec: FlowSpec): void {
-    const { conntrack } = openShared(this.#memory, spec.worker ?? 0);
+    const { conntrack } = openShared(this.memories, spec.worker ?? 0);
     const tuple = tupleOf(spec);
     const now = monotonicSeconds(NOW.ms);
     const version = spec.rulesVersion ?? this.rulesVersion;

@@ -4,6 +4,7 @@
  * One column per worker in shared memory, written by that worker alone, so counting is a plain add to a double. The
  * first cell says which rules version the rule cells belong to; a worker clears them when it takes over new rules.
  */
+import { countOf } from '../memory/metrics.ts';
 import { Verdict } from './verdict.ts';
 
 export const FirewallCounter = {
@@ -79,5 +80,5 @@ export function ruleHits(
   const cell = firstRuleCell + (incoming ? index : inboundCount + index);
   return columns
     .filter((column) => column[FirewallCounter.RulesVersion] === version)
-    .reduce((sum, column) => sum + (column[cell] ?? 0), 0);
+    .reduce((sum, column) => sum + countOf(column[cell]), 0);
 }

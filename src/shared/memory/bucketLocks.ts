@@ -11,6 +11,8 @@ export class BucketLocks {
   /** Never written: sleeping is waiting for it in vain. */
   readonly #sleeper: Int32Array<SharedArrayBuffer> = new Int32Array(new SharedArrayBuffer(4));
   #stuck: number = -1;
+  /** So many more failures are not waited for. */
+  #hastyCount = 0;
 
   /** Locks are words of `words`, as is the counter `failures` of waits in vain. */
   constructor(words: Int32Array, owner: number, failures: number) {
@@ -21,7 +23,8 @@ export class BucketLocks {
 
   /**
    * Waits for the lock, first spinning, then sleeping, because the kernel may have stopped the holder in the middle.
-   * A lock that was waited for in vain (its holder died) is not waited for again until it is broken.
+   * A lock that was waited for in vain (its holder died) is not waited for again until it is broken, and the next ones
+   * that are held are not waited for either: if a hostile worker holds them all, the packets go on without.
    */
   take(lock: number): boolean {
     for (let attempt = 0; attempt < SPINS; attempt++) {
@@ -29,7 +32,9 @@ export class BucketLocks {
         return true;
       }
     }
-    if (lock !== this.#stuck) {
+    if (this.#hastyCount > 0) {
+      this.#hastyCount--;
+    } else if (lock !== this.#stuck) {
       for (let attempt = 0; attempt < SLEEPS; attempt++) {
         Atomics.wait(this.#sleeper, 0, 0, SLEEP_MS);
         if (this.tryTake(lock)) {
@@ -37,6 +42,7 @@ export class BucketLocks {
         }
       }
       this.#stuck = lock;
+      this.#hastyCount = HASTY_COUNT;
     }
     Atomics.add(this.#words, this.#failures, 1);
     return false;
@@ -58,7 +64,11 @@ export class BucketLocks {
     Atomics.store(this.#words, lock, 0);
   }
 
-  /** Frees the lock if `owner` holds it, a process that is dead for certain. */
+  holder(lock: number): number {
+    return Atomics.load(this.#words, lock);
+  }
+
+  /** Frees the lock if `owner` holds it. */
   breakOf(owner: number, lock: number): boolean {
     return Atomics.compareExchange(this.#words, lock, owner, 0) === owner;
   }
@@ -68,3 +78,5 @@ export class BucketLocks {
 const SPINS = 200;
 const SLEEPS = 500;
 const SLEEP_MS = 0.2;
+/** A turn of the loop is a few hundred packets, and should not wait more than once. */
+const HASTY_COUNT = 256;

@@ -40,6 +40,11 @@ export function holdsKey(words: Int32Array, row: number, tuple: PacketTuple, has
   return words[row + HASH] === hash && holdsFlow(words, row + KEY, tuple);
 }
 
+/** Whether a row is of a flow with this hash: even when it is being written, or garbage. */
+export function hasHash(words: Int32Array, row: number, hash: number): boolean {
+  return words[row + HASH] === hash;
+}
+
 export function writeKey(words: Int32Array, row: number, tuple: PacketTuple, hash: number): void {
   writeFlow(words, row + KEY, tuple);
   words[row + HASH] = hash;

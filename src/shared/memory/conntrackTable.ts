@@ -3,7 +3,7 @@
  *
  * Any worker inserts, finds, refreshes and deletes; the primary sweeps. Lookups take no lock. Changes take the lock of
  * one bucket, for a few hundred nanoseconds. A process may die at any instruction: a lock names its owner, so the
- * primary can break it (`breakLocks`) and a worker started with the same owner number takes it over; a row whose
+ * primary can break it (`lockAudit.ts`) and a worker started with the same owner number takes it over; a row whose
  * writing was cut short has an odd generation and no tag, so it counts as empty.
  *
  *     header   64 bytes: seed, evictions, lock time-outs
@@ -24,6 +24,7 @@ import { BucketLocks } from './bucketLocks.ts';
 import {
   EXPIRY,
   FlowRecord,
+  hasHash,
   holdsKey,
   MARK,
   ORIGIN,
@@ -236,25 +237,20 @@ export class ConntrackTable {
   }
 
   /**
-   * Deletes the expired flows of `bucketLimit` buckets from `fromBucket` on; returns the bucket to go on with (0 after
-   * the last). The primary's, in steps: the lookups do not depend on it, it only gives room back.
+   * Deletes the expired flows of `bucketLimit` buckets from `fromBucket` on, and rows that no honest worker leaves: those
+   * that would outlive `latestSeconds`, and those that no lookup finds. Returns the bucket to go on with (0 after the
+   * last). The primary's, in steps: the lookups do not depend on it, it only gives room back. It waits for no lock.
    */
-  sweep(nowSeconds: number, fromBucket: number, bucketLimit: number): number {
-    const words = this.#words;
+  sweep(nowSeconds: number, latestSeconds: number, fromBucket: number, bucketLimit: number): number {
     const end = Math.min(fromBucket + bucketLimit, this.bucketCount);
     for (let index = fromBucket; index < end; index++) {
       const bucket = bucketAt(index);
       for (let way = 0; way < WAYS; way++) {
-        const row = rowOf(bucket, way);
-        if (
-          words[bucket + TAGS + way] === 0 ||
-          words[row + EXPIRY] >= nowSeconds ||
-          !this.#locks.tryTake(bucket + LOCK)
-        ) {
+        if (!this.#isOver(bucket, way, nowSeconds, latestSeconds) || !this.#locks.tryTake(bucket + LOCK)) {
           continue;
         }
-        if (words[bucket + TAGS + way] !== 0 && words[row + EXPIRY] < nowSeconds) {
-          this.#clearRow(bucket, row);
+        if (this.#isOver(bucket, way, nowSeconds, latestSeconds)) {
+          this.#clearRow(bucket, rowOf(bucket, way));
         }
         this.#locks.release(bucket + LOCK);
       }
@@ -262,13 +258,19 @@ export class ConntrackTable {
     return end === this.bucketCount ? 0 : end;
   }
 
-  /** Frees every lock of a process that is dead for certain; returns how many. Call it before its successor starts. */
-  breakLocks(owner: number): number {
-    let broken = 0;
-    for (let index = 0; index < this.bucketCount; index++) {
-      broken += this.#locks.breakOf(owner, bucketAt(index) + LOCK) ? 1 : 0;
-    }
-    return broken;
+  /** One per bucket. */
+  get lockCount(): number {
+    return this.bucketCount;
+  }
+
+  /** Who holds a bucket's lock: an owner number, 0 for nobody, anything else for nobody that there is. */
+  lockHolder(bucket: number): number {
+    return this.#locks.holder(bucketAt(bucket) + LOCK);
+  }
+
+  /** Frees a bucket that `holder` left locked, for certain or as good as; false when it does not hold it. */
+  breakLock(bucket: number, holder: number): boolean {
+    return this.#locks.breakOf(holder, bucketAt(bucket) + LOCK);
   }
 
   /** Rows in use, expired ones not yet swept included. Walks the tags: for metrics, not for the packet path. */
@@ -315,6 +317,17 @@ export class ConntrackTable {
       }
     }
     return free < 0 ? rowToGive(words, rowOf(bucket, 0), WAYS, peer) : free;
+  }
+
+  #isOver(bucket: number, way: number, nowSeconds: number, latestSeconds: number): boolean {
+    const words = this.#words;
+    const row = rowOf(bucket, way);
+    const tag = words[bucket + TAGS + way];
+    if (tag === 0) {
+      return false;
+    }
+    const expiry = words[row + EXPIRY];
+    return expiry < nowSeconds || expiry > latestSeconds || !hasHash(words, row, tag);
   }
 
   /** Hides a row from new readers and makes its generation odd; returns that. A death in between leaves it empty. */

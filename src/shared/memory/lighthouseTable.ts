@@ -275,6 +275,11 @@ export class LighthouseTable {
     endWrite(this.#facts, base, generation);
   }
 
+  /** One per row. */
+  get lockCount(): number {
+    return this.capacity;
+  }
+
   /** Who holds a row's lock: a worker's number plus 1, 0 for nobody, anything else for nobody that there is. */
   lockHolder(row: number): number {
     return Atomics.load(this.#reports, row * REPORT_WORDS + LOCK);

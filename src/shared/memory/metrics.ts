@@ -83,6 +83,8 @@ const NODE_METRIC_NAMES = [
   /** An address of a peer that found the host table full: packets to it have no tunnel. */
   'hostmap.refused',
   'worker.restarts',
+  /** Locks of shared tables that nobody would have released. */
+  'memory.locks_broken',
   /** Workers that made no turn and were killed for it. */
   'workers.hung',
   /** A worker wrote what none may write, and was killed. */

@@ -10,6 +10,9 @@
  * Why it is exact: `half` only grows. If it reads the same before and after the add, then it had that value at the add,
  * and the true half-turn is that value or one more, which the parity decides. If it changed in between (once in 2^31
  * packets) the reservation is thrown away: unused counters do no harm, a counter used twice would.
+ *
+ * Every worker can write the cell, so a value that no tunnel can reach counts as exhausted, and a `half` that goes on
+ * changing is given up: the tunnel then sends nothing, and the control plane replaces it.
  */
 
 /**
@@ -40,7 +43,7 @@ export function resetSendCounter(words: Int32Array, cell: number, last: number):
  * Reserve only what is sent at once: released Nebula nodes accept the newest 1024 counters only.
  */
 export function reserveCounters(words: Int32Array, cell: number, count: number, first: CounterWords): boolean {
-  for (;;) {
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
     const half = Atomics.load(words, cell + HALF);
     const low = Atomics.add(words, cell + LOW, count);
     if (Atomics.load(words, cell + HALF) !== half) {
@@ -54,8 +57,9 @@ export function reserveCounters(words: Int32Array, cell: number, count: number, 
     first[0] = trueHalf >>> 1;
     first[1] = low;
     nextCounter(first);
-    return trueHalf * HALF_TURN + (low & 0x7fffffff) + 1 + count <= SEND_COUNTER_MAX;
+    return trueHalf >= 0 && trueHalf * HALF_TURN + (low & 0x7fffffff) + 1 + count <= SEND_COUNTER_MAX;
   }
+  return false;
 }
 
 /** Makes a counter the one that follows. */
@@ -67,10 +71,17 @@ export function nextCounter(counter: CounterWords): void {
   }
 }
 
-/** The last counter handed out: what `print-tunnel` shows and the re-handshake threshold is compared with. */
+/**
+ * The last counter handed out: what `print-tunnel` shows and the re-handshake threshold is compared with. The maximum when
+ * the cell holds what no tunnel can reach.
+ */
 export function lastReservedCounter(words: Int32Array, cell: number): number {
   const half = Atomics.load(words, cell + HALF);
   const low = Atomics.load(words, cell + LOW) >>> 0;
   const trueHalf = (half & 1) === low >>> 31 ? half : half + 1;
-  return trueHalf * HALF_TURN + (low & 0x7fffffff);
+  const last = trueHalf * HALF_TURN + (low & 0x7fffffff);
+  return last < 0 || last > SEND_COUNTER_MAX ? SEND_COUNTER_MAX : last;
 }
+
+/** `half` changes once in 2^31 packets. */
+const TRIES_MAX = 64;

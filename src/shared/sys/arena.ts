@@ -44,6 +44,18 @@ export class Arena implements PacketMemory {
     return offset;
   }
 
+  /**
+   * Copies bytes that come from elsewhere to an arena offset with room for `room` bytes; false, and nothing is copied,
+   * when they are more. A plain `bytes.set` would write on into what lies behind.
+   */
+  copyIn(source: Uint8Array, offset: number, room: number): boolean {
+    if (source.length > room) {
+      return false;
+    }
+    this.bytes.set(source, offset);
+    return true;
+  }
+
   /** Writes a pointer to arena offset `offset` at arena offset `field`. Runs per packet: no allocation. */
   writePointer(field: number, offset: number): void {
     const { view } = this;

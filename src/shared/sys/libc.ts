@@ -159,6 +159,9 @@ export const libc = {
   ]),
 } as const;
 
+/** For recvmmsg, sendmmsg and sendto: the call never waits, whatever the socket's own mode, which its sharers can change. */
+export const MESSAGE_DONT_WAIT = 0x40;
+
 /** errno of the libc call made just before. */
 export function lastErrno(): number {
   return koffi.errno();

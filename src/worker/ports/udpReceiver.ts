@@ -8,7 +8,7 @@
  * left the processor's cache before it is opened (docs/performance.md has the figures).
  */
 import type { Arena } from '../../shared/sys/arena.ts';
-import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
+import { Errno, lastErrno, libc, MESSAGE_DONT_WAIT } from '../../shared/sys/libc.ts';
 import { type SocketFamily, socketAddressLength } from '../../shared/tunnel/socketAddress.ts';
 import { CONTROL_BYTES, Messages } from './messages.ts';
 
@@ -135,6 +135,5 @@ const ATTEMPTS_MAX = 8;
 /** Four joined messages of the largest size. */
 const BYTES_AT_ONCE = 4 * GRO_BYTES;
 const WANTED_MIN = 8;
-const MESSAGE_DONT_WAIT = 0x40;
 const MESSAGE_TRUNCATED = 0x20;
 const UDP_GRO = 104;

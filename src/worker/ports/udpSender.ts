@@ -10,7 +10,7 @@
  * and one unreachable destination drops nothing but its own run. Nothing is allocated, thrown or logged per datagram.
  */
 import type { Arena } from '../../shared/sys/arena.ts';
-import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
+import { Errno, lastErrno, libc, MESSAGE_DONT_WAIT } from '../../shared/sys/libc.ts';
 import { type SocketFamily, socketAddressLength } from '../../shared/tunnel/socketAddress.ts';
 import { MESSAGE_BYTES, Messages } from './messages.ts';
 
@@ -302,5 +302,4 @@ const RUN_BYTES_MAX = 65_507;
 const SEGMENTS_MAX = 64;
 const SEGMENTS_MAX_OLD_KERNEL = 63;
 const RETRIES_MAX = 3;
-const MESSAGE_DONT_WAIT = 0x40;
 const UDP_SEGMENT = 103;

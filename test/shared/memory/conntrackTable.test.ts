@@ -3,6 +3,7 @@ import { describe, it } from 'mocha';
 import { hashTuple } from '../../../src/shared/firewall/tupleHash.ts';
 import { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
 import { ConntrackInsert, ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
+import { LockAudit } from '../../../src/shared/memory/lockAudit.ts';
 import { Random } from '../../support/random.ts';
 import { raceTuple } from './conntrackRace.ts';
 
@@ -136,13 +137,13 @@ describe('conntrack table', () => {
     let steps = 0;
     let from = 0;
     do {
-      from = table.sweep(21, from, 7);
+      from = table.sweep(21, 100, from, 7);
       steps++;
     } while (from !== 0);
     expect(steps).to.equal(Math.ceil(table.bucketCount / 7));
     expect(before - table.size()).to.equal(60);
     expect([...table.flows(21)]).to.have.length(40);
-    table.sweep(51, 0, table.bucketCount);
+    table.sweep(51, 100, 0, table.bucketCount);
     expect(table.size()).to.equal(0);
   });
 
@@ -181,8 +182,9 @@ describe('conntrack table', () => {
     const successor = new ConntrackTable(memory, 64, 64, 2);
     expect(successor.insert(tuple, hash, true, 1, 0, 10, 40, 1)).to.equal(ConntrackInsert.Added);
     expect(table.find(tuple, hash, 10)).to.equal(true);
-    expect(table.breakLocks(2)).to.equal(table.bucketCount - 1);
-    expect(table.breakLocks(2)).to.equal(0);
+    const audit = new LockAudit(table, 3);
+    expect(audit.lookAtAll(2)).to.equal(table.bucketCount - 1);
+    expect(audit.lookAtAll(2)).to.equal(0);
     expect(table.insert(...flow(table, 6), true, 1, 0, 10, 40, 1)).to.equal(ConntrackInsert.Added);
   });
 

@@ -74,4 +74,14 @@ describe('Arena', () => {
       expect(sum(offset, length)).to.equal(sumBytes(arena.view, offset, length));
     }
   });
+
+  it('copies what comes from elsewhere only where there is room', () => {
+    const arena = new Arena(4096);
+    const offset = arena.allocate(16);
+    const behind = arena.allocate(8);
+    expect(arena.copyIn(new Uint8Array(16).fill(7), offset, 16)).to.equal(true);
+    expect(arena.copyIn(new Uint8Array(17).fill(9), offset, 16)).to.equal(false);
+    expect(arena.copyIn(new Uint8Array(4_700_000), offset, 16)).to.equal(false);
+    expect([arena.bytes[offset + 15], arena.bytes[behind]]).to.deep.equal([7, 0]);
+  });
 });
