@@ -21,6 +21,11 @@ export type Act = (reach: Reach) => void;
 
 const HEAD_WORD = 0;
 
+/** Frames that a worker has shown since its start, in bytes; in the first lap of the ring. */
+export function writtenBytes(reach: Reach): number {
+  return Atomics.load(new Int32Array(reach.channel), HEAD_WORD) + RING_BYTES;
+}
+
 /** Appends bytes as if they were a frame, whatever they are, and shows them to the primary. */
 export function inject(reach: Reach, bytes: Uint8Array): void {
   const words = new Int32Array(reach.channel);
