@@ -47,7 +47,9 @@ serve(process.argv[2] === '4' ? 'udp4' : 'udp6');
 confine(confinementFromEnvironment(), 'server');
 
 function serve(type: 'udp4' | 'udp6'): void {
-  const udp = createSocket({ type });
+  const family = type === 'udp4' ? 4 : 6;
+  // Answers go to addresses: Node would ask the machine's resolver for what it takes for a name.
+  const udp = createSocket({ type, lookup: (host, _options, found) => found(null, host, family) });
   const tcp = createServer();
   new DnsServer({ udp, tcp, answers: new DnsAnswers(zone), counters, onFault });
   udp.bind({ fd: DnsFd.Udp });
