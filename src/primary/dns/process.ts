@@ -1,6 +1,6 @@
 /**
  * The life of the DNS process: started on sockets that are bound already, told what it answers, started again when it
- * dies, for as long as the service is on. Its death never concerns the node; nothing that it writes is read.
+ * dies or hangs, for as long as the service is on. Its death never concerns the node; nothing that it writes is read.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -17,9 +17,13 @@ export interface DnsProcessOptions {
   readonly feed: ZoneFeed;
   readonly log: Logger;
   readonly boundary: Boundary;
+  /** Another number than last time when the process has lived since. */
+  readonly beats: () => number;
   readonly onDeath: () => void;
 }
 
+/** Two looks in a row without a beat between them: it hangs. One may be the machine's, or the primary's, own standstill. */
+const LOOK_MS = 4_000;
 const YOUNG_MS = 10_000;
 const BACKOFF_MS_MIN = 100;
 const BACKOFF_MS_MAX = 10_000;
@@ -31,6 +35,7 @@ export class DnsProcess {
   readonly #options: DnsProcessOptions;
   #child: ChildProcess | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #watch: NodeJS.Timeout | null = null;
   #startedMs = 0;
   /** Deaths in a row, each soon after the start. */
   #youngDeaths = 0;
@@ -53,6 +58,7 @@ export class DnsProcess {
     if (this.#timer !== null) {
       clearTimeout(this.#timer);
     }
+    this.#endWatch();
     const child = this.#child;
     if (child === null) {
       return;
@@ -62,8 +68,11 @@ export class DnsProcess {
     });
     child.stdin?.destroy();
     const killer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
+    // One that may not be killed, and does not go, keeps nobody waiting.
+    const leaver = setTimeout(() => this.#onGone(), 2 * STOP_MS_MAX);
     await gone;
     clearTimeout(killer);
+    clearTimeout(leaver);
   }
 
   #start(): void {
@@ -85,22 +94,49 @@ export class DnsProcess {
       return;
     }
     this.#child = child;
-    child.once('error', (error) => boundary.guard('dns', () => this.#onEnd(child, error.message)));
+    child.on('error', (error) => {
+      // Without a process id it could not be started, and no exit follows.
+      if (child.pid === undefined) {
+        boundary.guard('dns', () => this.#onEnd(child, error.message));
+      }
+    });
     child.once('exit', (code, signal) => {
       boundary.guard('dns', () => this.#onEnd(child, signal === null ? `exit code ${code}` : `signal ${signal}`));
     });
     // A process that dies does not read; its exit says so.
     child.stdin?.on('error', () => undefined);
     feed.attach(child.stdin);
+    this.#watchOver(child);
   }
 
-  /** A process that could not be started ends with an error and without an exit. */
+  #watchOver(child: ChildProcess): void {
+    const { beats, log, boundary } = this.#options;
+    let last = beats();
+    let silentLooks = 0;
+    const look = (): void => {
+      silentLooks = beats() === last ? silentLooks + 1 : 0;
+      last = beats();
+      if (silentLooks === 2) {
+        log.error('DNS process hangs, killing it', { pid: child.pid });
+        child.kill('SIGKILL');
+      }
+    };
+    this.#watch = setInterval(() => boundary.guard('dns', look), LOOK_MS);
+  }
+
+  #endWatch(): void {
+    if (this.#watch !== null) {
+      clearInterval(this.#watch);
+    }
+  }
+
   #onEnd(child: ChildProcess | null, reason: string): void {
     if (this.#child !== child) {
       return;
     }
     const { feed, log, boundary, onDeath } = this.#options;
     this.#child = null;
+    this.#endWatch();
     feed.attach(null);
     this.#onGone();
     if (this.#isStopping) {

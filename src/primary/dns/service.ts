@@ -121,8 +121,10 @@ export class DnsService {
     const address = await addressOf(host);
     const sockets = openServiceSockets(address, port);
     try {
+      const counters = this.#countersMade();
       const process = new DnsProcess({
-        fds: { udp: sockets.udp, tcp: sockets.tcp, counters: this.#counterFd() },
+        fds: { udp: sockets.udp, tcp: sockets.tcp, counters: counters.fd },
+        beats: () => counters.values.beats,
         family: address.family,
         launch: this.#launch,
         feed: this.#feed,
@@ -139,12 +141,12 @@ export class DnsService {
     }
   }
 
-  #counterFd(): number {
+  #countersMade(): { readonly fd: number; readonly values: DnsCounters } {
     if (this.#counters === null) {
       const { fd, buffer } = createSharedMemory('weft-dns', DNS_COUNTER_BYTES);
       this.#counters = { fd, values: new DnsCounters(buffer) };
     }
-    return this.#counters.fd;
+    return this.#counters;
   }
 
   async #end(): Promise<void> {

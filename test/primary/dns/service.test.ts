@@ -92,6 +92,20 @@ describe('DNS service', function () {
     expect(log.texts.at(-1)).to.match(/DNS process died/);
   });
 
+  it('replaces a process that stands still', async () => {
+    await service.apply(ON);
+    service.add('four', [ip('10.0.0.9')]);
+    await until('the name', async () => (await answersFor('four')) === 1);
+    const { pid } = service;
+    process.kill(pid, 'SIGSTOP');
+    await until('another process', () => service.pid !== pid && service.pid !== 0);
+    await until('the name', async () => (await answersFor('four')) === 1);
+    expect(log.texts.slice(-2).map((line) => line.split(',')[0])).to.deep.equal([
+      'error DNS process hangs',
+      'error DNS process died',
+    ]);
+  });
+
   it('serves TCP on the same port', async () => {
     await service.apply(ON);
     const socket = connect(service.port!, '127.0.0.1');
