@@ -1,6 +1,7 @@
 /** A wall clock that somebody sets, forward and back, under a running node: no packet is lost, no host is shut out. */
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
+import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
 import { clockThatIsSet } from '../support/misbehaviour.ts';
 import { LEFT, Pair, RIGHT } from '../support/pair.ts';
@@ -30,6 +31,8 @@ describe('a wall clock that is set', function () {
       await pair.start();
       const { lab, left, right } = pair;
       await untilReachable(lab, left.namespace, RIGHT);
+      // The lines that tell of it come later than the packets.
+      await until('both to tell of the handshake', () => left.handshakes() > 0 && right.handshakes() > 0);
       const marks = [left.lines.length, right.lines.length];
       const pinging = ping(lab, left.namespace, RIGHT, { count: adversaryScale(100), intervalMs: 50 });
       left.program.signal('SIGUSR2');

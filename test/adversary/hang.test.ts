@@ -30,6 +30,8 @@ describe('a worker or a primary that hangs', function () {
     pair = new Pair({ left: { routines: ROUTINES, env }, right: { routines: ROUTINES } });
     await pair.start();
     await untilReachable(pair.lab, pair.left.namespace, RIGHT);
+    // The lines that tell of it come later than the packets.
+    await until('both to tell of the handshake', () => pair.left.handshakes() > 0 && pair.right.handshakes() > 0);
   }
 
   /** Every flow between the nodes works again, and through the same tunnel. */
