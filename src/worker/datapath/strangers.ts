@@ -60,8 +60,8 @@ export class Strangers {
     this.#parts = parts;
     this.#metrics = parts.metrics;
     this.#message = new FirstMessage(parts.keyBytes);
-    this.#all = new Quotas(KINDS, 1000 / parts.workers, 500);
-    this.#sources = new Quotas(SENDERS, 800 / parts.workers, 400);
+    this.#all = new Quotas(KINDS, 2000 / parts.workers, 500);
+    this.#sources = new Quotas(SENDERS, 1500 / parts.workers, 400);
   }
 
   /** Whose certificates count from now on: fingerprints of CAs in hexadecimal. */
