@@ -310,10 +310,11 @@ export class Node {
     });
   }
 
-  /** A worker died: nothing that it held in shared memory may stay held. */
+  /** A worker died: nothing that it held in shared memory may stay held, and its descriptors are its successor's. */
   #release(worker: number): void {
     const { tables } = this.#resources;
     tables.turns.abandon(worker);
+    this.#resources.restore(worker);
     this.#locks.onDeath(ownerOf(worker));
     tables.metrics.column(0)[METRIC['worker.restarts']]++;
     this.#deaths[worker]++;

@@ -7,7 +7,7 @@ import type { Config } from '../shared/config/config.ts';
 import { type IpAddress, parseAddress } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import type { Capacities, SharedTables } from '../shared/memory/layout.ts';
-import { Errno, libc } from '../shared/sys/libc.ts';
+import { Errno, keepNonBlocking, libc } from '../shared/sys/libc.ts';
 import { openTunQueues, type TunQueues } from '../shared/sys/tun.ts';
 import { attachSteering, openUdpSockets, type UdpRequest, type UdpSockets } from '../shared/sys/udpSocket.ts';
 import { ChildLaunch } from './childLaunch.ts';
@@ -21,6 +21,8 @@ export interface Resources {
   readonly tun: TunQueues | null;
   readonly udp: UdpSockets;
   workerFds(worker: number): WorkerFds;
+  /** Undoes what a dead worker may have done to its queue and socket: a read or a write of either never waits. */
+  restore(worker: number): void;
   /** False: the kernel cannot keep workers from writing what only the primary may write. */
   readonly areFactsSealed: boolean;
   readonly tables: SharedTables;
@@ -78,6 +80,11 @@ export async function openResources(config: Config, log: Logger): Promise<Resour
         udp: udp.fds[worker],
         memories: memories.fdsOf(worker),
       }),
+      restore: (worker) => {
+        for (const fd of [tun?.fds[worker] ?? [], udp.fds[worker]].flat()) {
+          keepNonBlocking(fd);
+        }
+      },
       areFactsSealed: memories.areFactsSealed,
       tables: memories.tables,
       channels: [...channels],

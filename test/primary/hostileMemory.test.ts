@@ -13,6 +13,7 @@ import { Random } from '../support/random.ts';
 const GARBAGE: Readonly<Record<string, (random: Random, index: number) => number>> = {
   zeros: () => 0,
   ones: () => -1,
+  'ones, but even': () => -2,
   'the largest number': () => 0x7fffffff,
   'the smallest number': () => -0x80000000,
   'small odd numbers': (_, index) => (index & 0xff) | 1,

@@ -175,6 +175,12 @@ export function check(result: number, call: string, doing: string = '', remedy: 
   return result;
 }
 
+/** Makes an open file non-blocking, for every process that shares it. Throws SysError. */
+export function keepNonBlocking(fd: number): void {
+  const flags = check(libc.fcntl(fd, GetStatusFlags, 0), 'fcntl(F_GETFL)');
+  check(libc.fcntl(fd, SetStatusFlags, flags | NonBlocking), 'fcntl(F_SETFL)');
+}
+
 /** The bytes at an address as an ArrayBuffer without copying. The mapping must stay for as long as the view is used. */
 export function viewMemory(address: number, byteLength: number): ArrayBuffer {
   return koffi.view(address, byteLength);
@@ -184,6 +190,10 @@ export function viewMemory(address: number, byteLength: number): ArrayBuffer {
 export function addressOf(buffer: ArrayBuffer): number {
   return Number(koffi.address(buffer));
 }
+
+const GetStatusFlags = 3;
+const SetStatusFlags = 4;
+const NonBlocking = 0o4000;
 
 function declare<F>(name: string, result: string, parameters: string[]): F {
   return library.func(name, result, parameters) as unknown as F;
