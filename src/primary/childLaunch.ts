@@ -17,6 +17,14 @@ import { confinementEnvironment } from '../shared/sys/privileges.ts';
 import { denyRings, filterObstacle } from '../shared/sys/seccomp.ts';
 import { chooseChildUser, type UserIds, userFacts } from './childUser.ts';
 
+/** Why a child is gone, in the words of the log. */
+export function endOfChild(code: number | null, signal: string | null): string {
+  if (signal === null) {
+    return `exit code ${code}`;
+  }
+  return signal === 'SIGSYS' ? 'signal SIGSYS, for a system call that its filter forbids' : `signal ${signal}`;
+}
+
 /** What a supervisor of children needs of it. */
 export interface Launch {
   /** For cluster.fork and child_process: what the child's environment has beside the primary's. */

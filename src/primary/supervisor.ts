@@ -13,7 +13,7 @@ import { errorText } from '../shared/log/errorText.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import type { Boundary } from './boundary.ts';
-import type { Launch } from './childLaunch.ts';
+import { endOfChild, type Launch } from './childLaunch.ts';
 import { Outbox } from './outbox.ts';
 import type { WorkerChannel } from './workerChannel.ts';
 import { offerToOomKiller } from './workerMemory.ts';
@@ -198,8 +198,7 @@ export class Supervisor {
             }
           },
           onExit: (code, signal) => {
-            const end = signal === null ? `exit code ${code}` : `signal ${signal}`;
-            boundary.guard('worker', () => this.#bury(worker, process, end));
+            boundary.guard('worker', () => this.#bury(worker, process, endOfChild(code, signal)));
           },
         },
       );

@@ -14,6 +14,7 @@ import { libc } from '../../src/shared/sys/libc.ts';
 import { openUdpSockets } from '../../src/shared/sys/udpSocket.ts';
 import { forkConfined } from '../support/confinedChild.ts';
 import { requireLab } from '../support/environment.ts';
+import { misbehaviour } from '../support/misbehaviour.ts';
 import { type NodeOptions, type TestNode, WEFT_MAIN } from '../support/nodes.ts';
 import { Pair, type PairOptions, RIGHT } from '../support/pair.ts';
 import { threadsOf } from '../support/threads.ts';
@@ -152,6 +153,20 @@ describe('a taken-over worker', function () {
     await until('the workers to end', () => !workers.some(isRunning));
   });
 
+  it('is killed and replaced when it connects to somewhere, and its flows return', async () => {
+    const { left, lab } = await startPair({ env: misbehaviour('connect') });
+    const [victim, other] = left.workerPids();
+    process.kill(victim, 'SIGUSR2');
+    await left.program.waitForLine(/Worker died.*signal SIGSYS, for a system call that its filter forbids/);
+    await until('a new worker', () => {
+      const pids = left.workerPids();
+      return pids.length === ROUTINES && !pids.includes(victim) && pids.every(isConfined);
+    });
+    expect(left.workerPids()).to.include(other);
+    await untilReachable(lab, left.namespace, RIGHT);
+    expectConfined(left, ROUTINES, 0);
+  });
+
   it('still logs, and opens no inspector', async () => {
     const { left, lab } = await startPair({
       config: { logging: { level: 'debug' }, firewall: { conntrack: { routine_cache_timeout: '100ms' } } },
@@ -220,6 +235,10 @@ describe('a taken-over worker', function () {
   });
 });
 
+function isConfined(pid: number): boolean {
+  return threadsOf(pid).every(({ filters }) => filters === 2);
+}
+
 /** Every thread of every worker; returns the user. */
 function expectConfined(node: TestNode, count: number, primaryUid: number): number {
   const workers = node.workerPids();
@@ -231,7 +250,7 @@ function expectConfined(node: TestNode, count: number, primaryUid: number): numb
       expect(thread.capabilities).to.deep.equal(NO_CAPABILITIES);
       expect(thread.groups).to.equal('');
       expect(thread.noNewPrivileges).to.equal(1);
-      expect(thread.seccomp).to.equal(2);
+      expect(thread.filters).to.equal(2);
       expect(thread.gids).to.deep.equal(thread.uids);
     }
     return threads.flatMap((thread) => thread.uids);

@@ -8,6 +8,8 @@ const SCRIPTS = {
   loop: 'for (;;) {}',
   /** Fills the heap in steps between which it turns its loop, and keeps everything. */
   heap: 'const kept = []; setInterval(() => kept.push(new Array(500_000).fill(1)), 5);',
+  /** Connects to somewhere, as whoever took a worker over might. */
+  connect: "import('node:net').then(({ connect }) => connect(80, '127.0.0.1'));",
 } as const;
 
 /** The environment of a node whose workers do this on SIGUSR2. */

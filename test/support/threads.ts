@@ -8,8 +8,8 @@ export interface ThreadStatus {
   /** Inheritable, permitted, effective, ambient. */
   readonly capabilities: readonly string[];
   readonly noNewPrivileges: number;
-  /** 2: a filter is in force. */
-  readonly seccomp: number;
+  /** Filters in force: the one that the primary's children inherit, and a child's own. */
+  readonly filters: number;
 }
 
 export function threadsOf(pid: number): ThreadStatus[] {
@@ -23,7 +23,8 @@ export function threadsOf(pid: number): ThreadStatus[] {
       groups: field('Groups'),
       capabilities: ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].map(field),
       noNewPrivileges: Number(field('NoNewPrivs')),
-      seccomp: Number(field('Seccomp')),
+      // Kernels before 5.9 tell only whether there is one.
+      filters: Number(field('Seccomp_filters') || field('Seccomp')),
     };
   });
 }

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { errorText } from '../../shared/log/errorText.ts';
 import type { Logger } from '../../shared/log/logger.ts';
 import type { Boundary } from '../boundary.ts';
-import type { Launch } from '../childLaunch.ts';
+import { endOfChild, type Launch } from '../childLaunch.ts';
 import type { ZoneFeed } from './feed.ts';
 
 export interface DnsProcessOptions {
@@ -101,7 +101,7 @@ export class DnsProcess {
       }
     });
     child.once('exit', (code, signal) => {
-      boundary.guard('dns', () => this.#onEnd(child, signal === null ? `exit code ${code}` : `signal ${signal}`));
+      boundary.guard('dns', () => this.#onEnd(child, endOfChild(code, signal)));
     });
     // A process that dies does not read; its exit says so.
     child.stdin?.on('error', () => undefined);
