@@ -1,13 +1,17 @@
 /**
  * Strangers who send first messages without end: garbage, and copies of what they have seen, altered or not, from one
  * port or many. A new host gets its tunnel while it lasts, and who has one loses no packet that the kernel delivered.
+ * And a certified peer that has the node decide about test requests without end: only its own go unanswered.
  */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { Lab } from '../../src/primary/cli/demo/lab.ts';
+import type { MetricName } from '../../src/shared/memory/metrics.ts';
 import { requireLab } from '../support/environment.ts';
 import type { FloodPlan } from '../support/floodProgram.ts';
+import type { HostilePeerPlan } from '../support/hostilePeerProgram.ts';
 import { TestNode, UNDERLAY_PORT } from '../support/nodes.ts';
 import { Pki } from '../support/pki.ts';
 import { ping, untilReachable } from '../support/traffic.ts';
@@ -15,6 +19,7 @@ import { WorkerMetrics } from '../support/workerMetrics.ts';
 import { adversaryScale } from './scale.ts';
 
 const PROGRAM = fileURLToPath(new URL('../support/floodProgram.js', import.meta.url));
+const HOSTILE_PEER = fileURLToPath(new URL('../support/hostilePeerProgram.js', import.meta.url));
 const SERVER = { underlay: '192.0.2.1', overlay: '10.86.0.1' };
 const SECONDS = adversaryScale(8);
 const PER_SECOND = 20_000;
@@ -102,4 +107,44 @@ describe('a flood of handshakes', function () {
       expect(server.lines.length - linesBefore, 'log lines').to.be.below(400);
     });
   }
+
+  it('of test requests from changing ports of a certified peer neither grows a worker nor harms another peer', async () => {
+    const requests = adversaryScale(200_000);
+    const plan: HostilePeerPlan = {
+      target: SERVER.underlay,
+      port: UNDERLAY_PORT,
+      files: pki.sign('hostile', '10.86.0.66/24'),
+      requests,
+      perSecond: 25_000,
+    };
+    const metrics = new WorkerMetrics(server.program.pid);
+    const sum = (name: MetricName): number => metrics.read(name).reduce((total, n) => total + n, 0);
+    const [before, limited] = [sum('messages.rx.test_request'), sum('punts.limited.test')];
+    const pids = server.allPids();
+    const residentBefore = pids.map(residentBytes);
+    const hostile = lab.start(stranger, [process.execPath, HOSTILE_PEER, JSON.stringify(plan)], { title: 'hostile' });
+    await hostile.waitForLine(/connected/);
+    const count = Math.floor((requests / plan.perSecond) * 1000) / PING_MS;
+    const [pings, tookMs] = await Promise.all([
+      ping(lab, peer.namespace, SERVER.overlay, { count, intervalMs: PING_MS }),
+      connect(),
+    ]);
+    await hostile.exited;
+    const seen = sum('messages.rx.test_request') - before;
+    const refused = sum('punts.limited.test') - limited;
+    metrics.close();
+    expect(seen, 'requests that workers saw').to.be.above(requests / 20);
+    expect(seen - refused, `of ${seen} that the primary was asked about`).to.be.below(2 * (20 + 10 * 60));
+    const grown = pids.map((pid, index) => residentBytes(pid) - residentBefore[index]);
+    expect(Math.max(...grown), 'bytes that a process has grown by').to.be.below(100 << 20);
+    expect(tookMs, `milliseconds, without a flood ${quietMs}`).to.be.below(quietMs * 4 + 1500);
+    expect(pings.sent - pings.received, `pings lost of ${pings.sent}`).to.be.at.most(
+      requests - seen > 100 ? pings.sent / 10 : 0,
+    );
+    expect(server.allPids(), 'the same processes').to.deep.equal(pids);
+  });
 });
+
+function residentBytes(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
