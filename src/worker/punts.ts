@@ -66,7 +66,7 @@ export class Punts {
     }
   }
 
-  /** An authentic packet came from `source`, which is not the tunnel's endpoint. */
+  /** An authentic packet came from `source`, which is not the tunnel's endpoint, or it proves an unconfirmed tunnel. */
   roam(context: TunnelContext, source: number): void {
     const port = this.#endpoint(source);
     if (port !== 0) {
