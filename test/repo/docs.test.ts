@@ -26,6 +26,14 @@ describe('documents', () => {
     expect(deadLinks(root, page)).to.have.length(2);
   });
 
+  it('have a test for every line of the security page', () => {
+    const page = documents.find(({ path }) => path === 'docs/security.md');
+    expect(page === undefined ? ['no page'] : unprovenLines(root, page)).to.deep.equal([]);
+    const line = '| a | b | [no such test](../test/repo/docs.test.ts) |';
+    expect(unprovenLines(root, { path: 'docs/security.md', text: line })).to.have.length(1);
+    expect(unprovenLines(root, { path: 'docs/security.md', text: '| a | b | nothing |' })).to.have.length(1);
+  });
+
   it('name only npm commands that package.json has', () => {
     for (const page of documents) {
       for (const match of page.text.matchAll(/\bnpm (?:run ([\w:-]+)|(test)\b)/g)) {
@@ -78,6 +86,22 @@ describe('documents', () => {
 
 function pages(root: string, paths: readonly string[]): SourceFile[] {
   return paths.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+}
+
+/** Rows of the page's tables without a link to a test whose file has the link's words in a title. */
+function unprovenLines(root: string, page: SourceFile): string[] {
+  const rows = page.text.split('\n').filter((line) => /^\|(?!-|.*shown by)/.test(line));
+  return rows.filter((row) => {
+    const links = [...row.matchAll(/\[([^\]]+)\]\(\.\.\/(test\/[^)]+\.test\.ts)\)/g)];
+    const isShown = ([, words, file]: RegExpMatchArray): boolean =>
+      existsSync(join(root, file)) &&
+      titlesOf(readFileSync(join(root, file), 'utf8')).some((title) => title.includes(words));
+    return links.length === 0 || !links.every(isShown);
+  });
+}
+
+function titlesOf(text: string): string[] {
+  return [...text.matchAll(/\b(?:describe|it)\(\s*(['"`])([\s\S]*?)\1,/g)].map((match) => match[2]);
 }
 
 function deadLinks(root: string, page: SourceFile): string[] {
