@@ -2,7 +2,6 @@
 
 import type { Rule } from '../firewall/rule.ts';
 import { parseRules } from '../firewall/ruleParser.ts';
-import { prefixContains } from '../ip/address.ts';
 import type { UnsafeRoute } from './config.ts';
 import { feeding, fixed, INT_MAX, live } from './keyRows.ts';
 import { plainOf } from './plain.ts';
@@ -44,7 +43,6 @@ const unsafeRoute: Shape<UnsafeRoute> = mapped(
 );
 
 function checkedRoute(entry: UnsafeRoute, spot: Spot): UnsafeRoute | undefined {
-  const inside = entry.via.filter(({ gateway: via }) => prefixContains(entry.route, via));
   const isShort = entry.mtu > 0 && entry.mtu < 500;
   if (isShort) {
     spot.error(`expected 0 or at least 500, found ${entry.mtu}`, 'mtu');
@@ -52,10 +50,7 @@ function checkedRoute(entry: UnsafeRoute, spot: Spot): UnsafeRoute | undefined {
   if (entry.via.length === 0) {
     spot.error('the list of gateways is empty', 'via');
   }
-  for (const { gateway: via } of inside) {
-    spot.error(`the gateway ${via.text} is inside the route ${entry.route.text} itself`, 'via');
-  }
-  return isShort || entry.via.length === 0 || inside.length > 0 ? undefined : entry;
+  return isShort || entry.via.length === 0 ? undefined : entry;
 }
 
 /** Lists of maps; the firewall's own reader makes rules of them, and its findings get their place here. */
