@@ -13,15 +13,16 @@ import { SocketFileError } from './socketFile.ts';
 /** Null when it is off. Throws SocketFileError. */
 export async function openApi(view: NodeView, log: Logger, boundary: Boundary): Promise<ApiServer | null> {
   const { api, tun } = view.config;
-  const path = api.socket;
-  if (path === null) {
+  if (api.socket === null) {
     return null;
   }
+  const defaultPath = defaultSocketPath(view.interfaceName ?? tun.dev);
+  const path = api.socket === '' ? defaultPath : api.socket;
   const server = new ApiServer({ path, routes: routesOf(view), boundary });
   try {
     await server.listen();
   } catch (error) {
-    if (!(error instanceof SocketFileError) || path !== defaultSocketPath(tun.dev)) {
+    if (!(error instanceof SocketFileError) || path !== defaultPath) {
       throw error;
     }
     log.warn('The node goes on without its local control socket', { reason: error.message });

@@ -6,6 +6,7 @@ import type { Config } from '../../shared/config/config.ts';
 import { formatDuration } from '../../shared/config/duration.ts';
 import { type LoadedConfig, loadConfig } from '../../shared/config/loader.ts';
 import { formatProblem, hasErrors, type Problem } from '../../shared/config/problems.ts';
+import { defaultSocketPath } from '../../shared/config/socketPath.ts';
 import { describeFlags, parseFlags, stringFlag } from './flags.ts';
 import { countText } from './table.ts';
 import type { Io } from './usage.ts';
@@ -90,7 +91,7 @@ function summary(path: string, files: readonly string[], config: Config): string
     ['outbound', `${countText(config.firewall.outbound.length, 'rule')}, else ${config.firewall.outboundAction}`],
     ['capacity', `${countText(config.tunnels.max, 'tunnel')}, ${countText(conntrack.maxConnections, 'flow')}`],
     ['logging', `${config.logging.level}, ${config.logging.format}`],
-    ['control', config.api.socket ?? 'off'],
+    ['control', config.api.socket === '' ? defaultSocketPath('<device>') : (config.api.socket ?? 'off')],
   ];
   return `${path}: usable\n${lines.map(([name, value]) => `  ${name.padEnd(12)}  ${value}\n`).join('')}`;
 }

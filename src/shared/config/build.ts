@@ -172,7 +172,9 @@ function levelOf(word: ValueOf<'logging.level'>): Level {
 
 function buildSocketPath(values: Values): string | null {
   const written = values.given('api.socket');
-  return written === null ? defaultSocketPath(values.of('tun.dev')) : written || null;
+  const device = values.of('tun.dev');
+  const isChosenByKernel = !values.of('tun.disabled') && (device === '' || device.includes('%'));
+  return written === null ? (isChosenByKernel ? '' : defaultSocketPath(device)) : written || null;
 }
 
 /** Nebula's spelling of the IPv6 wildcard address. */

@@ -164,6 +164,6 @@ export interface Config {
   readonly counters: { readonly tryPromote: number; readonly requeryEveryPackets: number };
   readonly firewall: FirewallConfig;
   readonly logging: LogSettings;
-  /** `socket` is null when the local control socket is off. */
+  /** `socket` is null when the local control socket is off, '' when its path follows the name that the device gets. */
   readonly api: { readonly socket: string | null };
 }

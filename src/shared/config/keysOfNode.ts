@@ -141,6 +141,6 @@ export const nodeKeys = {
   'api.socket': fixed(
     text,
     undefined,
-    'weft only. Path of the local control socket; empty is off. Default: `/run/weft/<tun.dev>.sock`, or `/run/weft/weft.sock` without `tun.dev`.',
+    'weft only. Path of the local control socket; empty is off. Default: `/run/weft/<device>.sock` by the name that the device has, `/run/weft/weft.sock` without a device.',
   ),
 };

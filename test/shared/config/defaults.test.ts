@@ -80,7 +80,7 @@ describe('typed configuration', () => {
         },
       },
       logging: { level: 'info', format: 'text', disableTimestamp: false },
-      api: { socket: '/run/weft/weft.sock' },
+      api: { socket: '' },
     });
   });
 
@@ -268,6 +268,11 @@ lighthouse:
     expect(config.listen.port).to.equal(0);
     expect(config.tun.mtu).to.equal(1300);
     expect(config.firewall.inbound).to.deep.equal([]);
+  });
+
+  it('puts the control socket where the device has its name from', () => {
+    expect(configOf('tun: {dev: "weft%d"}\n').api.socket, 'the kernel numbers it').to.equal('');
+    expect(configOf('tun: {disabled: true}\n').api.socket, 'no device').to.equal('/run/weft/weft.sock');
   });
 
   it('turns the control socket off and elsewhere', () => {
