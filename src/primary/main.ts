@@ -7,7 +7,7 @@
 
 import type { Adviser, Validator } from './cli/check.ts';
 import { boolFlag, type FlagSpecs, parseFlags, stringFlag } from './cli/flags.ts';
-import { type Io, usage } from './cli/usage.ts';
+import { commandHint, type Io, usage } from './cli/usage.ts';
 import { versionCommand } from './cli/version.ts';
 
 /** As nebula's own flags; `weft run` takes the same. */
@@ -28,6 +28,8 @@ async function main(argv: readonly string[]): Promise<number> {
       return run(rest);
     case 'check':
       return (await import('./cli/check.ts')).checkCommand(rest, io, [await loadValidator()], await loadAdviser());
+    case 'schema':
+      return (await import('./cli/schema.ts')).schemaCommand(rest, io);
     case 'version':
       return versionCommand(io);
     case 'cert':
@@ -65,7 +67,7 @@ async function main(argv: readonly string[]): Promise<number> {
       if (command.startsWith('-')) {
         return run(argv);
       }
-      io.stderr.write(`unknown command: ${command}\n\n${usage()}`);
+      io.stderr.write(`unknown command: ${command}${commandHint(command)}\n\n${usage()}`);
       return 2;
   }
 }

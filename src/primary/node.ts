@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { Identity } from '../shared/cert/identity.ts';
 import type { Config } from '../shared/config/config.ts';
 import { Cipher } from '../shared/crypto/aead.ts';
-import { chooseProviders, type ProviderChoice, type ProviderName, providerFor } from '../shared/crypto/providers.ts';
+import { chooseProviders, type ProviderChoice, providerFor } from '../shared/crypto/providers.ts';
 import { FLOW_KEY_BYTES } from '../shared/ipc/messages.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
 import { ownerOf, type SharedTables } from '../shared/memory/layout.ts';
@@ -89,7 +89,7 @@ export class Node {
   static async start(options: NodeOptions): Promise<Node> {
     const { config, log } = options;
     const providers = chooseProviders({
-      pinned: config.crypto.provider as ProviderName | null,
+      pinned: config.crypto.provider,
       log: (level, message, fields) => log.log(level, message, fields),
     });
     const resources = await openResources(config, log);

@@ -5,7 +5,8 @@
 import { parseCertificate } from '../shared/cert/parse.ts';
 import { Cipher } from '../shared/crypto/aead.ts';
 import { publicKeyBytes } from '../shared/crypto/dh.ts';
-import { loadProvider, type ProviderName } from '../shared/crypto/providers.ts';
+import type { ProviderName } from '../shared/crypto/providerNames.ts';
+import { loadProvider } from '../shared/crypto/providers.ts';
 import { OwnIdentity } from '../shared/firewall/identity.ts';
 import { ruleTable } from '../shared/firewall/ruleTable.ts';
 import { networkWords } from '../shared/ip/networkWords.ts';

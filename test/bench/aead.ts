@@ -5,7 +5,8 @@
  * alike. 16 bytes of associated data, as on the wire.
  */
 import { type AeadKey, Cipher } from '../../src/shared/crypto/aead.ts';
-import { providerNames, tryLoad } from '../../src/shared/crypto/providers.ts';
+import { providerNames } from '../../src/shared/crypto/providerNames.ts';
+import { tryLoad } from '../../src/shared/crypto/providers.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 
 const sizes = [64, 100, 576, 1300, 8900];

@@ -7,7 +7,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { ProviderName } from '../../src/shared/crypto/providers.ts';
+import type { ProviderName } from '../../src/shared/crypto/providerNames.ts';
 import { plainMemory, type SumFunction } from '../../src/shared/ip/packetMemory.ts';
 import { METRIC } from '../../src/shared/memory/metrics.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';

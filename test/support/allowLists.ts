@@ -21,7 +21,7 @@ export function localAllowList(list: PlainMap): LocalAllowList {
 
 function readAs<Value>(shape: Shape<Value>, list: PlainMap): Value {
   const problems: Problem[] = [];
-  const value = shape.read(new Spot(nodeOf(list), [], problems));
+  const value = shape.read(new Spot(nodeOf(list), [], { problems, faults: new Set() }, null));
   if (value === undefined) {
     throw new Error(problems.map(formatProblem).join('\n'));
   }

@@ -3,7 +3,8 @@
  * The doubles allocate nothing per packet, so that what a test measures is the data path's own.
  */
 import { Cipher } from '../../src/shared/crypto/aead.ts';
-import { type ProviderName, tryLoad } from '../../src/shared/crypto/providers.ts';
+import type { ProviderName } from '../../src/shared/crypto/providerNames.ts';
+import { tryLoad } from '../../src/shared/crypto/providers.ts';
 import { OwnIdentity } from '../../src/shared/firewall/identity.ts';
 import { addressFromBytes, parseAddress, writeMapped } from '../../src/shared/ip/address.ts';
 import { networkWords } from '../../src/shared/ip/networkWords.ts';

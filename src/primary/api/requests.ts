@@ -8,6 +8,7 @@ import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import { InspectionError } from '../inspection.ts';
 import type { Direction, FlowFilter, OtherRules } from '../inspectionFirewall.ts';
 import type { WhyRequest } from '../inspectionWhy.ts';
+import { diffBody, show, whyBody } from './bodies.ts';
 
 const LIMIT_DEFAULT = 1_000;
 const LIMIT_MAX = 100_000;
@@ -41,11 +42,7 @@ export function queryAddressOf(query: URLSearchParams): IpAddress {
 
 /** The firewall section of a configuration as data; every fault of its rules at once. */
 export function rulesOf(body: unknown): OtherRules {
-  const map = mapOf(body, ['inbound', 'outbound', 'defaultLocalCidrAny']);
-  const any = map.defaultLocalCidrAny ?? false;
-  if (typeof any !== 'boolean') {
-    throw new InspectionError(400, 'defaultLocalCidrAny: expected true or false');
-  }
+  const map = diffBody(body);
   const outbound = parseRules(map.outbound, false);
   const inbound = parseRules(map.inbound, true);
   const texts = (of: 'problems' | 'warnings'): readonly string[] => [
@@ -59,28 +56,20 @@ export function rulesOf(body: unknown): OtherRules {
   return {
     inbound: inbound.rules,
     outbound: outbound.rules,
-    defaultLocalCidrAny: any,
+    defaultLocalCidrAny: map.defaultLocalCidrAny === true,
     warnings: texts('warnings'),
   };
 }
 
 export function whyRequestOf(body: unknown): WhyRequest {
-  const names = ['source', 'destination', 'protocol', 'sourcePort', 'destinationPort', 'identifier', 'fragment', 'via'];
-  const map = mapOf(body, names);
+  const map = whyBody(body);
   const source = addressOf('source', map.source);
   const protocol = protocolNumber(textOf('protocol', map.protocol), source.family);
-  const identifier = portOf('identifier', map.identifier);
+  const identifier = numberOrNull(map.identifier);
   const isIcmp = protocol === IpProtocol.Icmp || protocol === IpProtocol.Icmpv6;
-  const [sourcePort, destinationPort] = [
-    portOf('sourcePort', map.sourcePort),
-    portOf('destinationPort', map.destinationPort),
-  ];
+  const [sourcePort, destinationPort] = [numberOrNull(map.sourcePort), numberOrNull(map.destinationPort)];
   if (isIcmp ? sourcePort !== null || destinationPort !== null : identifier !== null) {
     throw new InspectionError(400, 'ICMP has an identifier and no ports, everything else ports and no identifier');
-  }
-  const fragment = map.fragment ?? false;
-  if (typeof fragment !== 'boolean') {
-    throw new InspectionError(400, 'fragment: expected true or false');
   }
   return {
     source,
@@ -88,7 +77,7 @@ export function whyRequestOf(body: unknown): WhyRequest {
     protocol,
     sourcePort: isIcmp ? identifier : sourcePort,
     destinationPort: isIcmp ? identifier : destinationPort,
-    isFragment: fragment,
+    isFragment: map.fragment === true,
     via: map.via === undefined || map.via === null ? null : addressOf('via', map.via),
   };
 }
@@ -146,14 +135,8 @@ function addressOf(name: string, value: unknown): IpAddress {
   return address;
 }
 
-function portOf(name: string, value: unknown): number | null {
-  if (value === undefined || value === null) {
-    return null;
-  }
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 65_535) {
-    throw new InspectionError(400, `${name}: expected a number from 0 to 65535, not ${show(value)}`);
-  }
-  return value;
+function numberOrNull(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
 }
 
 function numberOf(name: string, text: string, min: number, max: number): number {
@@ -174,25 +157,9 @@ function textOf(name: string, value: unknown): string {
   return value;
 }
 
-function mapOf(body: unknown, names: readonly string[]): Readonly<Record<string, unknown>> {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    throw new InspectionError(400, `expected an object with ${names.join(', ')}`);
-  }
-  const unknown = Object.keys(body).filter((key) => !names.includes(key));
-  if (unknown.length > 0) {
-    throw new InspectionError(400, `unknown: ${unknown.map(show).join(', ')}; there are ${names.join(', ')}`);
-  }
-  return { ...body };
-}
-
 function allowOnly(query: URLSearchParams, names: readonly string[]): void {
   const unknown = [...query.keys()].filter((key) => !names.includes(key));
   if (unknown.length > 0) {
     throw new InspectionError(400, `unknown: ${unknown.map(show).join(', ')}; there are ${names.join(', ')}`);
   }
-}
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

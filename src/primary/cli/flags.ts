@@ -4,6 +4,7 @@
  * gets typed values back; the same value renders its usage. No output and no exit here: the caller decides.
  */
 import { formatDuration, parseDuration } from '../../shared/config/duration.ts';
+import { hintOf } from '../../shared/config/nearest.ts';
 
 /** One flag. `fallback` is its value when absent; durations are milliseconds. */
 export type FlagSpec =
@@ -79,7 +80,7 @@ export function parseFlags<Specs extends FlagSpecs>(specs: Specs, argv: readonly
     if (spec === undefined) {
       return name === 'h' || name === 'help'
         ? { kind: 'help' }
-        : { kind: 'error', message: `flag provided but not defined: -${name}` };
+        : { kind: 'error', message: `flag provided but not defined: -${name}${hintOf(name, Object.keys(specs), '-')}` };
     }
     let text: string | undefined = match[2];
     if (text === undefined && spec.kind === 'bool') {

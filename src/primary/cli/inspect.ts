@@ -2,6 +2,7 @@
  * The commands that ask a running node share their frame: flags before or behind the words, `-h`, the socket, `-json`,
  * and how a failure is told. Exit codes: 0 answered (and yes), 1 no answer (or no), 2 wrong use.
  */
+import { hintOf } from '../../shared/config/nearest.ts';
 import { ApiClient, ApiClientError, chooseSocket } from './apiClient.ts';
 import { boolFlag, describeFlags, type FlagSpecs, type FlagValues, parseFlags, stringFlag } from './flags.ts';
 import type { Io } from './usage.ts';
@@ -84,8 +85,18 @@ export function subcommandFault(word: string | undefined, calls: readonly string
     io.stdout.write(text);
     return 0;
   }
-  io.stderr.write(`${word === undefined ? 'a subcommand is missing' : `unknown subcommand: ${word}`}\n\n${text}`);
+  io.stderr.write(
+    `${word === undefined ? 'a subcommand is missing' : `unknown subcommand: ${word}${subcommandHint(word, calls)}`}\n\n${text}`,
+  );
   return 2;
+}
+
+/** `calls` are such as `weft firewall flows [-json]`. */
+function subcommandHint(word: string, calls: readonly string[]): string {
+  return hintOf(
+    word,
+    calls.map((call) => call.split(' ')[2]),
+  );
 }
 
 function usageText(command: CommandHelp): string {

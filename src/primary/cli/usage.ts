@@ -1,5 +1,7 @@
 /** The usage text of the program as a whole, and the streams that every command writes to. */
 
+import { hintOf } from '../../shared/config/nearest.ts';
+
 /** Where a command prints; tests pass their own. */
 export interface Io {
   readonly stdout: { write(text: string): unknown };
@@ -24,9 +26,18 @@ const COMMANDS: readonly CommandLine[] = [
   { call: 'lighthouse list|query ADDRESS', purpose: 'Show which hosts a running node knows, and where they are.' },
   { call: 'metrics [PREFIX]', purpose: 'Show the counters of a running node.' },
   { call: 'demo', purpose: 'Build two nodes in network namespaces, ping and measure them, clean up (needs root).' },
+  { call: 'schema', purpose: 'Print the JSON Schema of a configuration, for editors.' },
   { call: 'version', purpose: 'Print the version.' },
   { call: 'help', purpose: 'Print this text.' },
 ];
+
+/** The command that was probably meant, as the end of a complaint; empty when none is near. */
+export function commandHint(word: string): string {
+  return hintOf(
+    word,
+    COMMANDS.map(({ call }) => call.split(' ')[0]),
+  );
+}
 
 /** The text of `weft help`. */
 export function usage(): string {

@@ -34,6 +34,7 @@ const interfaceRules: Shape<LocalAllowRules['interfaces']> = mapped(mapOf(patter
 /** The list of own addresses, in which `interfaces` holds patterns. */
 export const localAllowList: Shape<LocalAllowRules> = {
   ...allowList,
+  schema: { ...allowList.schema, properties: { interfaces: interfaceRules.schema } },
   read: (spot) => {
     const { node } = spot;
     const patterns = node.kind === 'map' ? node.entries.get(INTERFACES) : undefined;

@@ -34,9 +34,6 @@ const CHECKS: readonly Check[] = [
 ];
 
 function checkRoutines({ routines }: Built, root: MapNode): readonly Problem[] {
-  if (routines.fault !== null) {
-    return [errorAt(placeOf(root, 'tun.routines'), 'tun.routines', routines.fault)];
-  }
   return routines.warnings.map(({ path, message, fields }) => warningAt(placeOf(root, path), path, message, fields));
 }
 

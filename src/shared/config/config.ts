@@ -5,6 +5,7 @@
  * is plain data that a structured clone keeps.
  * Names are the YAML keys in camel case, with `Ms` behind durations and `Bytes` behind sizes.
  */
+import type { ProviderName } from '../crypto/providerNames.ts';
 import type { Rule } from '../firewall/rule.ts';
 import type { Endpoint, IpAddress, Prefix } from '../ip/address.ts';
 import type { AllowRules, RemoteAllowRules } from '../ip/allowRules.ts';
@@ -145,7 +146,7 @@ export interface Config {
   };
   readonly cipher: 'aes' | 'chachapoly';
   /** `provider` is null when the fastest library is to be taken. */
-  readonly crypto: { readonly provider: string | null };
+  readonly crypto: { readonly provider: ProviderName | null };
   /** At least 1, at most 65536. */
   readonly routines: number;
   readonly listen: ListenConfig;

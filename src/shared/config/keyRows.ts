@@ -1,6 +1,6 @@
 /** A row of the key table, and how the parts of the table write one. */
 import type { Plain } from './plain.ts';
-import type { Shape } from './shapes.ts';
+import { firm, type Shape } from './shapes.ts';
 
 export interface Row<Value> {
   readonly shape: Shape<Value>;
@@ -34,7 +34,7 @@ export function fixed<Value>(shape: Shape<Value>, fallback: Plain | undefined, n
 
 /** A reloadable key without which the node cannot start. */
 export function required(shape: Shape<string>, note: string): Row<string> {
-  return { shape, fallback: undefined, isReloadable: true, note, isRequired: true, hasField: true };
+  return { shape: firm(shape), fallback: undefined, isReloadable: true, note, isRequired: true, hasField: true };
 }
 
 /** A key that only feeds another key's field. */

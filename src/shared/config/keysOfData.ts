@@ -1,9 +1,10 @@
 /** The keys of the data plane: sockets, queues, device, cipher and firewall. Rows of `keys.ts`. */
 
+import { providerNames } from '../crypto/providerNames.ts';
 import type { Rule } from '../firewall/rule.ts';
 import { parseRules } from '../firewall/ruleParser.ts';
 import type { UnsafeRoute } from './config.ts';
-import { feeding, fixed, INT_MAX, live } from './keyRows.ts';
+import { feeding, fixed, INT_MAX, live, U32_MAX } from './keyRows.ts';
 import { plainOf } from './plain.ts';
 import {
   address,
@@ -15,12 +16,13 @@ import {
   duration,
   flag,
   integer,
+  listenHost,
   name,
+  numberOrError,
   positiveDuration,
   prefix,
-  text,
 } from './scalars.ts';
-import { any, field, listOf, mapOf, mapped, objectOf, oneOrObjects, type Shape } from './shapes.ts';
+import { any, field, firm, listOf, mapOf, mapped, objectOf, oneOrObjects, otherwise, type Shape } from './shapes.ts';
 import type { Spot } from './spot.ts';
 
 const recvErrorMode = choiceOrFlag('always', 'never', 'always', 'never', 'private');
@@ -55,7 +57,7 @@ function checkedRoute(entry: UnsafeRoute, spot: Spot): UnsafeRoute | undefined {
 
 /** Lists of maps; the firewall's own reader makes rules of them, and its findings get their place here. */
 function rules(incoming: boolean): Shape<readonly Rule[]> {
-  return mapped(listOf(mapOf(name, any)), (_, spot) => {
+  return mapped(firm(listOf(mapOf(name, any))), (_, spot) => {
     const parsed = parseRules(plainOf(spot.node), incoming);
     for (const { index, message } of parsed.problems) {
       spot.error(message, ...(index === null ? [] : [index]));
@@ -68,9 +70,13 @@ function rules(incoming: boolean): Shape<readonly Rule[]> {
 }
 
 export const dataKeys = {
-  cipher: fixed(choice('aes', 'chachapoly'), 'aes', 'AES-256-GCM or ChaCha20-Poly1305; every node must use the same.'),
+  cipher: fixed(
+    firm(choice('aes', 'chachapoly')),
+    'aes',
+    'AES-256-GCM or ChaCha20-Poly1305; every node must use the same.',
+  ),
   'crypto.provider': fixed(
-    text,
+    firm(choice('', ...providerNames)),
     '',
     'weft only. Pins the AEAD library by name (`ipsec-mb`, `libgcrypt`, `node-evp`, `libcrypto`, `boringssl`, `node`); empty takes the fastest that is found. `ipsec-mb` offers AES only: ChaCha20 then goes to the fastest of the others.',
   ),
@@ -79,8 +85,8 @@ export const dataKeys = {
     undefined,
     'Workers, each with a tun queue and a UDP socket. Default: the larger of the two deprecated keys, which is 1 without them. Negative is 1; more than 65536 is 65536.',
   ),
-  'listen.host': fixed(name, '0.0.0.0', 'Address or name to bind; `::` takes IPv4 and IPv6.'),
-  'listen.port': fixed(integer(0, 65535), 0, 'UDP port; 0 lets the kernel choose.'),
+  'listen.host': fixed(listenHost, '0.0.0.0', 'Address or name to bind; `::` and empty text take IPv4 and IPv6.'),
+  'listen.port': fixed(numberOrError(0, 65535), 0, 'UDP port; 0 lets the kernel choose.'),
   'listen.batch': fixed(anyInteger, 64, 'Datagrams read by one system call at most; below 1 is 1, above 1024 is 1024.'),
   'listen.read_buffer': fixed(
     byteCount(INT_MAX),
@@ -94,24 +100,28 @@ export const dataKeys = {
     'Tell senders of unknown tunnels so: to all, none, or private addresses.',
   ),
   'listen.accept_recv_error': live(recvErrorMode, 'always', 'Whose such messages are heard.'),
-  'listen.so_mark': fixed(integer(0, INT_MAX), 0, 'Firewall mark of sent datagrams.'),
+  'listen.so_mark': fixed(integer(0, U32_MAX), 0, 'Firewall mark of sent datagrams.'),
   'listen.udp_offloads': fixed(flag, true, 'Use UDP segmentation and receive offload where the kernel has them.'),
   'listen.flow_labels': fixed(
-    flag,
+    firm(flag),
     true,
     'weft only. Label datagrams so that one tunnel is spread over several workers.',
   ),
   'listen.routines': feeding(fixed(anyInteger, 1, 'Deprecated: use `routines`.')),
 
   'tun.disabled': fixed(flag, false, 'No device: a lighthouse without CAP_NET_ADMIN.'),
-  'tun.dev': fixed(device, '', 'Name of the device; empty lets the kernel choose.'),
-  'tun.mtu': live(integer(68, 65535), 1300, 'MTU of the device.'),
+  'tun.dev': fixed(firm(device), '', 'Name of the device; empty lets the kernel choose.'),
+  'tun.mtu': live(numberOrError(68, 65535), 1300, 'MTU of the device.'),
   'tun.tx_queue': fixed(integer(0, INT_MAX), 500, 'Transmit queue length of the device, in packets.'),
   'tun.drop_local_broadcast': live(flag, false, 'Drop packets to the broadcast address of the own network.'),
   'tun.drop_multicast': live(flag, false, 'Drop packets to multicast addresses.'),
-  'tun.routes': live(listOf(route), [], 'Other MTUs inside the vpn network: list of `route` and `mtu` (500 or more).'),
+  'tun.routes': live(
+    firm(listOf(route)),
+    [],
+    'Other MTUs inside the vpn network: list of `route` and `mtu` (500 or more).',
+  ),
   'tun.unsafe_routes': live(
-    listOf(unsafeRoute),
+    firm(listOf(unsafeRoute)),
     [],
     'Networks behind other hosts: `route`, `via` (vpn address, or list of `gateway` and `weight`), and optionally `mtu` (0, or 500 or more), `metric`, `install`.',
   ),
@@ -123,7 +133,7 @@ export const dataKeys = {
   'firewall.inbound_action': live(action, 'drop', 'What happens to refused packets from peers.'),
   'firewall.outbound_action': live(action, 'drop', 'What happens to refused packets to peers.'),
   'firewall.default_local_cidr_any': live(
-    flag,
+    firm(flag),
     false,
     'Rules without `local_cidr` cover unsafe networks of this node too.',
   ),
@@ -136,7 +146,7 @@ export const dataKeys = {
     'Capacity of the flow table. Ignored by Nebula.',
   ),
   'firewall.conntrack.routine_cache_timeout': fixed(
-    duration,
+    otherwise(duration, 0, 'the cache is off'),
     undefined,
     "Life of each worker's own cache of flows; 0 is off. Default: off with one routine, 1s with more.",
   ),

@@ -17,7 +17,7 @@ import {
   secret,
   text,
 } from './scalars.ts';
-import { any, listOf, type Shape } from './shapes.ts';
+import { any, firm, listOf, listOfSound, type Shape } from './shapes.ts';
 
 export interface UnsupportedFeature {
   /** A key, or the section of several. */
@@ -30,7 +30,7 @@ export interface UnsupportedFeature {
 
 const NOT_YET = 'weft does not support this yet';
 const isTrue = (value: Plain): boolean => parseFlag(value) === true;
-const isGiven = (): boolean => true;
+const isGiven = (value: Plain): boolean => value !== '';
 const isFilled = (value: Plain): boolean => isList(value) && value.length > 0;
 
 export const unsupportedFeatures: readonly UnsupportedFeature[] = [
@@ -39,7 +39,7 @@ export const unsupportedFeatures: readonly UnsupportedFeature[] = [
     consequence: `${NOT_YET}: no statistics are sent or served`,
     isAsked: (value) => isMap(value) && !['', 'none'].includes(parseText(value.type)?.toLowerCase() ?? ''),
     keys: [
-      notYet('stats.type', choice('', 'none', 'graphite', 'prometheus'), ''),
+      notYet('stats.type', firm(choice('', 'none', 'graphite', 'prometheus')), ''),
       notYet('stats.interval', positiveDuration, undefined),
       notYet('stats.protocol', text, 'tcp'),
       notYet('stats.host', text, undefined),
@@ -67,7 +67,7 @@ export const unsupportedFeatures: readonly UnsupportedFeature[] = [
   },
   alone(notYet('relay.am_relay', flag, false), `${NOT_YET}: this node relays for nobody`, isTrue),
   alone(notYet('relay.use_relays', flag, true), `${NOT_YET}: peers are reached directly or not at all`, isTrue),
-  alone(notYet('relay.relays', listOf(address), []), `${NOT_YET}: no relay is told to peers or used`, isFilled),
+  alone(notYet('relay.relays', listOfSound(address), []), `${NOT_YET}: no relay is told to peers or used`, isFilled),
   alone(
     notYet('tun.use_system_route_table', flag, false),
     `${NOT_YET}: routes of the kernel are not followed; list them in tun.unsafe_routes`,

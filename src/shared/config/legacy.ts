@@ -14,7 +14,7 @@ export function modernize(root: MapNode): Modernized {
   const entries = new Map(root.entries);
   const problems: Problem[] = [];
   const punchy = entries.get('punchy');
-  if (punchy?.kind === 'scalar' && punchy.value !== null) {
+  if (punchy?.kind === 'scalar' && punchy.value !== null && punchy.value !== '') {
     problems.push(warningAt(punchy.place, 'punchy', 'a single value is the old form; write punchy.punch'));
     entries.set('punchy', mapOf(punchy, [['punch', punchy]]));
   }
@@ -27,7 +27,7 @@ export function modernize(root: MapNode): Modernized {
     entries.delete('punch_back');
   }
   const localRange = entries.get('local_range');
-  if (localRange?.kind === 'scalar' && localRange.value !== null) {
+  if (localRange?.kind === 'scalar' && localRange.value !== null && localRange.value !== '') {
     const message =
       'is the old name of preferred_ranges, which is a list; its network is used as the last of that list';
     problems.push(warningAt(localRange.place, 'local_range', message));

@@ -59,9 +59,9 @@ export function parseConfig(sources: readonly SourceFile[], name: string): Loade
   }
   const merged = mergeMaps(maps, whole);
   const { root, problems: oldForms } = modernize(merged.root);
-  const { values, problems: faults } = readTree(root);
-  const built = buildConfig(values);
   const plain = plainTree(root);
+  const { values, problems: faults } = readTree(root, plain);
+  const built = buildConfig(values);
   problems.push(...merged.problems, ...oldForms, ...faults);
   problems.push(...unknownKeyWarnings(root), ...unsupportedWarnings(root, plain));
   problems.push(...checkTogether(built, root, values));

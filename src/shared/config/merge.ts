@@ -1,8 +1,9 @@
 /**
  * Joins the files of a configuration directory exactly as Nebula does (Nebula protocol: config loading): files in sorted
  * order, a later scalar wins unless it is empty (false, 0, "" or null), maps are joined key by key, lists are
- * concatenated with the later file's entries first. A list against something else is an error. The one surprise of these
- * rules, a later `false` that does not undo an earlier `true`, is reported as a warning.
+ * concatenated with the later file's entries first. Of different kinds the later one wins by the same rule, but what comes
+ * after a list must be one. The surprises of these rules, a later `false` that does not undo an earlier `true` or a map
+ * that replaces a value, are reported as warnings.
  */
 import { errorAt, formatPath, type Place, type Problem, warningAt } from './problems.ts';
 import type { ConfigNode, MapNode, ScalarNode } from './yamlTree.ts';
@@ -47,9 +48,22 @@ function mergeValues(earlier: ConfigNode, later: ConfigNode, path: readonly stri
   if (earlier.kind === 'scalar' && later.kind === 'scalar') {
     return mergeScalars(earlier, later, path, problems);
   }
-  const message = `${kindName(later)} here, but ${kindName(earlier)} in ${earlier.place.file}:${earlier.place.line}; they cannot be merged`;
-  problems.push(errorAt(later.place, formatPath(path), message));
-  return later;
+  return mergeKinds(earlier, later, path, problems);
+}
+
+/** Different kinds: the later one takes the other's place, but nothing takes that of a list. */
+function mergeKinds(earlier: ConfigNode, later: ConfigNode, path: readonly string[], problems: Problem[]): ConfigNode {
+  const there = `${kindName(earlier)} in ${earlier.place.file}:${earlier.place.line}`;
+  if (earlier.kind === 'list') {
+    const message = `${kindName(later)} here, but ${there}; they cannot be merged`;
+    problems.push(errorAt(later.place, formatPath(path), message));
+    return later;
+  }
+  const [result, message] = isEmpty(later)
+    ? [earlier, `${kindName(later)} here that is empty, so ${there} stays in force; remove one of them`]
+    : [later, `${kindName(later)} here takes the place of ${there}; remove one of them`];
+  problems.push(warningAt(later.place, formatPath(path), message));
+  return result;
 }
 
 function mergeScalars(
@@ -58,7 +72,7 @@ function mergeScalars(
   path: readonly string[],
   problems: Problem[],
 ): ConfigNode {
-  if (later.value !== '' && later.value !== false && later.value !== 0) {
+  if (!isEmpty(later)) {
     return later;
   }
   if (earlier.value !== later.value) {
@@ -68,6 +82,17 @@ function mergeScalars(
     problems.push(warningAt(later.place, formatPath(path), message));
   }
   return earlier;
+}
+
+function isEmpty(node: ConfigNode): boolean {
+  switch (node.kind) {
+    case 'scalar':
+      return node.value === '' || node.value === false || node.value === 0;
+    case 'list':
+      return node.items.length === 0;
+    case 'map':
+      return node.entries.size === 0;
+  }
 }
 
 function isNull(node: ConfigNode): boolean {

@@ -1,4 +1,4 @@
-/** The word that was probably meant: what hints about unknown keys compare. */
+/** The word that was probably meant: what hints about unknown keys, commands and flags compare. */
 
 /** The candidate with the fewest edits, if they are few for a word of this length. */
 export function nearestOf(name: string, candidates: readonly string[]): string | null {
@@ -13,6 +13,12 @@ export function nearestOf(name: string, candidates: readonly string[]): string |
     }
   }
   return nearest;
+}
+
+/** The same as the end of a complaint; empty when none is near. `before` stands before the word. */
+export function hintOf(name: string, candidates: readonly string[], before: string = ''): string {
+  const nearest = nearestOf(name, candidates);
+  return nearest === null ? '' : `; did you mean ${before}${nearest}?`;
 }
 
 /** Without what people write differently. */

@@ -44,10 +44,16 @@ export function warningAt(
   return { severity: 'warning', place, path, message, expected: null, found: null, fields };
 }
 
-/** A value of the wrong type or outside its range. */
-export function mismatchAt(place: Place, path: string, expected: string, found: string): Problem {
-  const message = `expected ${expected}, found ${found}`;
-  return { severity: 'error', place, path, message, expected, found, fields: {} };
+/** A value of the wrong type or outside its range; a warning when `inForce` says what is in force instead. */
+export function mismatchAt(
+  place: Place,
+  path: string,
+  expected: string,
+  found: string,
+  inForce: string | null,
+): Problem {
+  const message = `expected ${expected}, found ${found}${inForce === null ? '' : `; ${inForce}`}`;
+  return { severity: inForce === null ? 'error' : 'warning', place, path, message, expected, found, fields: {} };
 }
 
 /** One line: `/etc/weft/config.yml:12: listen.port: expected …, found …`. */

@@ -1,12 +1,14 @@
 /**
  * Reads a merged tree by the key table: every value is checked and parsed, once, and all faults are reported with their
- * places. What depends on several keys is in `checks.ts`.
+ * places. A value that is refused where Nebula takes its default gives a warning and the default. What depends on several
+ * keys is in `checks.ts`.
  */
+import { structureFaults } from './configSchema.ts';
 import type { Key } from './keyRows.ts';
 import { type KeyPath, keys, sections, type ValueOf } from './keys.ts';
 import { nodeOf, type Plain, type PlainMap, plainOf } from './plain.ts';
-import { errorAt, type Problem } from './problems.ts';
-import { nodeAt, Spot } from './spot.ts';
+import { errorAt, hasErrors, type Problem } from './problems.ts';
+import { IGNORED, nodeAt, type Reading, Spot } from './spot.ts';
 import type { ConfigNode, MapNode } from './yamlTree.ts';
 
 /**
@@ -45,20 +47,23 @@ export interface ReadTree {
   readonly problems: readonly Problem[];
 }
 
-export function readTree(root: MapNode): ReadTree {
+/** `plain` is the same tree as `plainTree` gives it. */
+export function readTree(root: MapNode, plain: PlainMap): ReadTree {
   const problems: Problem[] = [];
+  const reading: Reading = { problems, faults: structureFaults(plain) };
   const given = new Map<string, unknown>();
-  const broken = [...sections].filter((section) => isNoMap(root, section, problems));
+  const broken = [...sections].filter((section) => isNoMap(root, section, reading) && FIRM_SECTIONS.has(section));
   const values = new Values(given, broken);
   for (const key of keys.values()) {
     const steps = key.path.split('.');
     const { node, rest } = nodeAt(root, steps);
     if (rest.length === 0 && !isNull(node)) {
-      const value = key.shape.read(new Spot(node, steps, problems));
-      if (value === undefined) {
-        broken.push(key.path);
-      } else {
+      const before = problems.length;
+      const value = key.shape.read(new Spot(node, steps, reading, defaultInForce(key)));
+      if (value !== undefined) {
         given.set(key.path, value);
+      } else if (hasErrors(problems.slice(before))) {
+        broken.push(key.path);
       }
     } else if (key.isRequired && !values.isBroken(key.path)) {
       problems.push(errorAt(node.place, key.path, `is missing; expected ${expectedRequired(key)}`));
@@ -73,13 +78,16 @@ export function plainTree(root: MapNode): PlainMap {
   return plainSection(root, '');
 }
 
-function isNoMap(root: MapNode, section: string, problems: Problem[]): boolean {
+/** Sections that decide on access as a whole; of any other the defaults are in force, as with Nebula. */
+const FIRM_SECTIONS: ReadonlySet<string> = new Set(['pki', 'firewall']);
+
+function isNoMap(root: MapNode, section: string, reading: Reading): boolean {
   const steps = section.split('.');
   const { node, rest } = nodeAt(root, steps);
   if (rest.length > 0 || node.kind === 'map' || isNull(node)) {
     return false;
   }
-  new Spot(node, steps, problems).mismatch('a map of settings');
+  new Spot(node, steps, reading, FIRM_SECTIONS.has(section) ? null : IGNORED).mismatch('a map of settings');
   return true;
 }
 
@@ -88,12 +96,25 @@ function isNull(node: ConfigNode): boolean {
   return node.kind === 'scalar' && node.value === null;
 }
 
+/** What follows from a value that a lenient shape refuses. */
+function defaultInForce({ fallback }: Key): string {
+  if (fallback === undefined) {
+    return IGNORED;
+  }
+  const text = typeof fallback === 'string' && fallback !== '' ? fallback : JSON.stringify(fallback);
+  return `the default ${text} is in force`;
+}
+
 function defaultOf(path: KeyPath): unknown {
   const key = keys.get(path);
   if (key === undefined || key.isRequired) {
     return '';
   }
-  return key.fallback === undefined ? null : key.shape.read(new Spot(nodeOf(key.fallback), [path], []));
+  return key.fallback === undefined ? null : key.shape.read(new Spot(nodeOf(key.fallback), [path], unreported(), null));
+}
+
+function unreported(): Reading {
+  return { problems: [], faults: new Set() };
 }
 
 function plainSection(section: MapNode, path: string): PlainMap {

@@ -13,8 +13,6 @@ export interface Routines {
     readonly message: string;
     readonly fields: Readonly<Record<string, string | number | boolean>>;
   }[];
-  /** Why the values cannot be used; null otherwise. */
-  readonly fault: string | null;
 }
 
 /** Null stands for an absent key. */
@@ -32,10 +30,10 @@ export function resolveRoutines(
     path = tunRoutines === null ? 'listen.routines' : 'tun.routines';
     requested = Math.max(tunRoutines ?? 1, listenRoutines ?? 1);
     if (requested < 1) {
-      const fault = 'no worker would run: both deprecated keys are below 1; set `routines` to 1 or more instead';
-      return { count: 1, warnings, fault };
-    }
-    if (requested !== 1) {
+      const message = 'no worker would run: both deprecated keys are below 1; one is started. Use `routines` instead';
+      warnings.push({ path, message, fields: { routines: 1 } });
+      requested = 1;
+    } else if (requested !== 1) {
       const message = 'Setting tun.routines and listen.routines is deprecated. Use `routines` instead';
       warnings.push({ path, message, fields: { routines: requested } });
     }
@@ -45,7 +43,7 @@ export function resolveRoutines(
     warnings.push({ path, message: 'Using multiple routines', fields });
     requested = ROUTINES_MAX;
   }
-  return { count: requested, warnings, fault: null };
+  return { count: requested, warnings };
 }
 
 /**

@@ -3,7 +3,7 @@
  * other versions of Nebula have such keys. Fields of maps inside lists are looked at where they are read (`shapes.ts`).
  */
 import { keys, sections } from './keys.ts';
-import { nearestOf, squeezed } from './nearest.ts';
+import { hintOf, squeezed } from './nearest.ts';
 import { type Problem, warningAt } from './problems.ts';
 import type { MapNode } from './yamlTree.ts';
 
@@ -46,8 +46,7 @@ function hintFor(section: string, name: string): string {
   if (elsewhere !== undefined && !isSibling) {
     return `; did you mean ${elsewhere}?`;
   }
-  const nearest = nearestOf(name, siblings);
-  return nearest === null ? '' : `; did you mean ${section === '' ? nearest : `${section}.${nearest}`}?`;
+  return hintOf(name, siblings, section === '' ? '' : `${section}.`);
 }
 
 function childNames(section: string): readonly string[] {

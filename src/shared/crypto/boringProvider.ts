@@ -9,8 +9,7 @@ import { arch } from 'node:os';
 import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
 import { AeadError, type AeadKey, Cipher, keyBytes, nonceBytes, tagBytes } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
-
-export const boringProviderName = 'boringssl';
+import { boringProviderName } from './providerNames.ts';
 
 export function loadBoringProvider(): LoadedProvider {
   return loadLibraryProvider(

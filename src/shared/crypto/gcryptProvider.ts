@@ -7,8 +7,7 @@
 import { type LibraryCall, type LibraryFunctions, readCString } from '../sys/library.ts';
 import { AeadError, type AeadKey, Cipher, keyBytes, nonceBytes, tagBytes } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
-
-export const gcryptProviderName = 'libgcrypt';
+import { gcryptProviderName } from './providerNames.ts';
 
 /** `names`: what the dynamic loader is asked for, in this order. */
 export function loadGcryptProvider(names: readonly string[] = ['libgcrypt.so.20']): LoadedProvider {

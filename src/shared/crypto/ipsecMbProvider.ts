@@ -15,8 +15,7 @@ import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
 import { Slab } from '../sys/slab.ts';
 import { AeadError, type AeadKey, Cipher, tagBytes } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
-
-export const ipsecMbProviderName = 'ipsec-mb';
+import { ipsecMbProviderName } from './providerNames.ts';
 
 /** Suffixes of the library's functions, best first, with the processor flags (/proc/cpuinfo) that each needs. */
 const VARIANTS = [

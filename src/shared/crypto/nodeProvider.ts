@@ -16,8 +16,7 @@ import {
   tagBytes,
   writeNonce,
 } from './aead.ts';
-
-export const nodeProviderName = 'node';
+import { nodeProviderName } from './providerNames.ts';
 
 export function createNodeProvider(): AeadProvider {
   return {

@@ -8,9 +8,8 @@
 import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
 import { AeadError, type AeadKey, Cipher, tagBytes } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
+import { opensslProviderNames } from './providerNames.ts';
 
-/** `node-evp`: the OpenSSL in the node binary. `libcrypto`: the system's own. */
-export const opensslProviderNames = { node: 'node-evp', system: 'libcrypto' } as const;
 export type OpensslProviderName = (typeof opensslProviderNames)[keyof typeof opensslProviderNames];
 
 export function loadOpensslProvider(name: OpensslProviderName): LoadedProvider {

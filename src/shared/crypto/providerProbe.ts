@@ -7,7 +7,8 @@ import { writeSync } from 'node:fs';
 import { errorText } from '../log/errorText.ts';
 import { Cipher } from './aead.ts';
 import { createNodeProvider } from './nodeProvider.ts';
-import { type ProviderName, type ProviderReport, providerNames, tryLoad } from './providers.ts';
+import { type ProviderName, providerNames } from './providerNames.ts';
+import { type ProviderReport, tryLoad } from './providers.ts';
 import { checkProvider, type Speed, timeProvider } from './trial.ts';
 
 for (const name of process.argv.slice(2)) {

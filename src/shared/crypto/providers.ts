@@ -8,24 +8,21 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type AeadProvider, Cipher } from './aead.ts';
-import { boringProviderName, loadBoringProvider } from './boringProvider.ts';
-import { gcryptProviderName, loadGcryptProvider } from './gcryptProvider.ts';
-import { ipsecMbProviderName, ipsecMbVariants, loadIpsecMbProvider, processorFlags } from './ipsecMbProvider.ts';
+import { loadBoringProvider } from './boringProvider.ts';
+import { loadGcryptProvider } from './gcryptProvider.ts';
+import { ipsecMbVariants, loadIpsecMbProvider, processorFlags } from './ipsecMbProvider.ts';
 import type { LoadedProvider } from './libraryProvider.ts';
-import { createNodeProvider, nodeProviderName } from './nodeProvider.ts';
-import { loadOpensslProvider, opensslProviderNames } from './opensslProvider.ts';
-import type { Speed } from './trial.ts';
-
-/** Values of `crypto.provider`, in the order in which they are tried. */
-export const providerNames = [
-  ipsecMbProviderName,
-  gcryptProviderName,
-  opensslProviderNames.node,
-  opensslProviderNames.system,
+import { createNodeProvider } from './nodeProvider.ts';
+import { loadOpensslProvider } from './opensslProvider.ts';
+import {
   boringProviderName,
+  gcryptProviderName,
+  ipsecMbProviderName,
   nodeProviderName,
-] as const;
-export type ProviderName = (typeof providerNames)[number];
+  type ProviderName,
+  providerNames,
+} from './providerNames.ts';
+import type { Speed } from './trial.ts';
 
 /** What the trial found about one candidate; one JSON line of the probe each. */
 export interface ProviderReport {

@@ -78,10 +78,10 @@ export function isMappedBytes(bytes: Uint8Array, offset: number): boolean {
   return bytes[offset + 10] === 0xff && bytes[offset + 11] === 0xff;
 }
 
-/** Parses `address/bits`; null when malformed or when bits exceed the family's width. */
+/** Parses `address/bits`; null when malformed, with a leading zero, or when bits exceed the family's width. */
 export function parsePrefix(text: string): Prefix | null {
   const slash = text.indexOf('/');
-  if (slash < 0 || !/^\d{1,3}$/.test(text.slice(slash + 1))) {
+  if (slash < 0 || !/^(?:0|[1-9]\d{0,2})$/.test(text.slice(slash + 1))) {
     return null;
   }
   const address = parseAddress(text.slice(0, slash));

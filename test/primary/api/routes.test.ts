@@ -171,7 +171,11 @@ describe('firewall inspection', () => {
     expect(less.cut.map(({ packet, reopens }) => [packet.LocalPort, reopens])).to.deep.equal([[443, true]]);
     expect(diff({ inbound: firewall.inbound.slice(1), outbound: [] }).cut[0].reopens).to.equal(false);
     expect(refusal(() => diff({ inbound: [{ port: 1 }] }))).to.match(/^400 the new rules are faulty/);
-    expect(refusal(() => diff([]))).to.match(/^400 /);
+    expect(refusal(() => diff([]))).to.equal('400 expected an object with inbound, outbound, defaultLocalCidrAny');
+    expect(refusal(() => diff({ inbound: 5 }))).to.equal('400 inbound: expected a list of rules, not 5');
+    expect(refusal(() => diff({ inbuond: [] }))).to.equal(
+      '400 unknown: "inbuond"; there are inbound, outbound, defaultLocalCidrAny',
+    );
   });
 });
 

@@ -80,13 +80,15 @@ describe('weft check', () => {
   });
 
   it('prints all problems of an unusable one, and no summary', () => {
-    const file = write(`${BASE}cipher: rot13\nroutines: many\n`);
+    const file = write(`${BASE}cipher: rot13\nlogging: {level: loud}\nroutines: many\n`);
     expect(check(['-config', file])).to.deep.equal({
       code: 1,
       stdout: '',
       stderr:
         `${file}:6: cipher: expected one of aes, chachapoly, found "rot13"\n` +
-        `${file}:7: routines: expected a whole number, found "many"\n${file}: not usable, 2 errors\n`,
+        `${file}:7: logging.level: expected one of trace, debug, info, warn, warning, error, fatal, panic, found "loud"\n` +
+        `${file}:8: warning: routines: expected a whole number, found "many"; it is ignored\n` +
+        `${file}: not usable, 2 errors\n`,
     });
   });
 

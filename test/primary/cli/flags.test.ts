@@ -75,6 +75,7 @@ describe('parseFlags', () => {
 
   it('says what is wrong', () => {
     expect(errorOf('-nope')).to.equal('flag provided but not defined: -nope');
+    expect(errorOf('-nmae')).to.equal('flag provided but not defined: -nmae; did you mean -name?');
     expect(errorOf('-constructor')).to.equal('flag provided but not defined: -constructor');
     expect(errorOf('-name')).to.equal('flag needs an argument: -name');
     expect(errorOf('---name')).to.equal('bad flag syntax: ---name');

@@ -35,7 +35,10 @@ describe('key table', () => {
     for (const key of keys.values()) {
       if (key.fallback !== undefined) {
         const problems: Problem[] = [];
-        expect(key.shape.read(new Spot(nodeOf(key.fallback), [key.path], problems)), key.path).to.not.equal(undefined);
+        expect(
+          key.shape.read(new Spot(nodeOf(key.fallback), [key.path], { problems, faults: new Set() }, null)),
+          key.path,
+        ).to.not.equal(undefined);
         expect(problems, key.path).to.deep.equal([]);
       }
     }

@@ -77,12 +77,27 @@ describe('merging files', () => {
 
   for (const [earlier, later, message] of [
     ['a: [1]', 'a: 1', '2.yml:1: a: a single value here, but a list in 1.yml:1; they cannot be merged'],
-    ['a: 1', 'a: [1]', '2.yml:1: a: a list here, but a single value in 1.yml:1; they cannot be merged'],
-    ['b: {a: {c: 1}}', 'b: {a: [1]}', '2.yml:1: b.a: a list here, but a map in 1.yml:1; they cannot be merged'],
-    ['a: {c: 1}', 'a: 1', '2.yml:1: a: a single value here, but a map in 1.yml:1; they cannot be merged'],
+    ['b: {a: [1]}', 'b: {a: {c: 1}}', '2.yml:1: b.a: a map here, but a list in 1.yml:1; they cannot be merged'],
   ]) {
     it(`refuses ${earlier} with ${later}`, () => {
       expect(merge(earlier, later).problems).to.deep.equal([message]);
+    });
+  }
+
+  const replaced = (later: string, earlier: string) =>
+    `2.yml:1: warning: a: ${later} here takes the place of ${earlier} in 1.yml:1; remove one of them`;
+  const kept = (later: string, earlier: string) =>
+    `2.yml:1: warning: a: ${later} here that is empty, so ${earlier} in 1.yml:1 stays in force; remove one of them`;
+  for (const [earlier, later, value, problem] of [
+    ['a: true', 'a: {c: 1}', { c: 1 }, replaced('a map', 'a single value')],
+    ['a: {c: 1}', 'a: true', true, replaced('a single value', 'a map')],
+    ['a: 1', 'a: [1]', [1], replaced('a list', 'a single value')],
+    ['a: {c: 1}', 'a: [1]', [1], replaced('a list', 'a map')],
+    ['a: {c: 1}', 'a: false', { c: 1 }, kept('a single value', 'a map')],
+    ['a: true', 'a: {}', true, kept('a map', 'a single value')],
+  ] as const) {
+    it(`lets the later of two kinds win, loudly, unless it is empty: ${earlier}, ${later}`, () => {
+      expect(merge(earlier, later)).to.deep.equal({ value: { a: value }, problems: [problem] });
     });
   }
 
@@ -103,8 +118,8 @@ describe('merging files', () => {
       { file: '3.yml', text: '\n\nlisten:\n  port: abc\npreferred_ranges: [x]\n' },
     ];
     expect(parseConfig(sources, 'dir').problems.map(formatProblem)).to.deep.equal([
-      '3.yml:4: listen.port: expected a whole number from 0 to 65535, found "abc"',
-      '3.yml:5: preferred_ranges[0]: expected a network as address/bits, such as 10.0.0.0/8 or fd00::/64, found "x"',
+      '3.yml:4: warning: listen.port: expected a whole number from 0 to 65535, found "abc"; the default 0 is in force',
+      '3.yml:5: warning: preferred_ranges[0]: expected a network as address/bits, such as 10.0.0.0/8 or fd00::/64, found "x"; it is ignored',
     ]);
   });
 });

@@ -31,7 +31,6 @@ describe('routines', () => {
     it(`routines ${routines}, tun.routines ${tun}, listen.routines ${listen} give ${count}`, () => {
       const result = resolveRoutines(routines, tun, listen);
       expect(result.count).to.equal(count);
-      expect(result.fault).to.equal(null);
       expect(result.warnings.map((warning) => warning.message)).to.deep.equal(message === null ? [] : [message]);
     });
   }
@@ -55,10 +54,12 @@ describe('routines', () => {
       [-1, 0],
       [-3, -2],
     ]) {
-      expect(resolveRoutines(null, tun, listen).fault).to.include('no worker would run');
+      const { count, warnings } = resolveRoutines(null, tun, listen);
+      expect(count).to.equal(1);
+      expect(warnings[0].message).to.include('no worker would run');
     }
     expect(complaints('tun: {routines: 0}\nlisten: {routines: 0}\n')).to.deep.equal([
-      '6: tun.routines: no worker would run: both deprecated keys are below 1; set `routines` to 1 or more instead',
+      '6: warning: tun.routines: no worker would run: both deprecated keys are below 1; one is started. Use `routines` instead',
     ]);
   });
 
@@ -71,10 +72,12 @@ describe('routines', () => {
     ['[2]', 'a list'],
     ['{a: 1}', 'a map'],
   ]) {
-    it(`refuses routines: ${text}`, () => {
-      expect(complaints(`routines: ${text}\n`)).to.deep.equal([`6: routines: expected a whole number, found ${found}`]);
+    it(`ignores routines: ${text}`, () => {
+      expect(complaints(`routines: ${text}\n`)).to.deep.equal([
+        `6: warning: routines: expected a whole number, found ${found}; it is ignored`,
+      ]);
       expect(complaints(`tun: {routines: ${text}}\n`)).to.deep.equal([
-        `6: tun.routines: expected a whole number, found ${found}`,
+        `6: warning: tun.routines: expected a whole number, found ${found}; the default 1 is in force`,
       ]);
     });
   }
@@ -115,9 +118,9 @@ describe('routine cache timeout', () => {
     ['soon', '"soon"'],
     ['1d', '"1d"'],
   ]) {
-    it(`refuses ${text}`, () => {
+    it(`is off for ${text}`, () => {
       expect(complaints(`firewall: {conntrack: {routine_cache_timeout: ${text}}}\n`)).to.deep.equal([
-        `6: firewall.conntrack.routine_cache_timeout: expected a duration with a unit, such as 10s, 1m30s or 250ms, and not negative, found ${found}`,
+        `6: warning: firewall.conntrack.routine_cache_timeout: expected a duration with a unit, such as 10s, 1m30s or 250ms, and not negative, found ${found}; the cache is off`,
       ]);
     });
   }

@@ -3,6 +3,7 @@ import { describe, it } from 'mocha';
 import {
   address,
   choice,
+  choiceOfAnyCase,
   choiceOrFlag,
   device,
   duration,
@@ -23,7 +24,7 @@ const FINGERPRINT = 'c99d4e650533b92061b09918e838a5a0a6aaee21eed1d12fd9376828659
 
 describe('scalars', () => {
   const cases: readonly (readonly [string, Scalar<unknown>, readonly unknown[], readonly unknown[]])[] = [
-    ['text', text, ['', 'a', 5], [true, null, ['a'], {}, undefined]],
+    ['text', text, ['', 'a', 5, true], [null, ['a'], {}, undefined]],
     ['text that is not empty', name, ['a', 0], ['', null]],
     [
       'integer',
@@ -53,12 +54,13 @@ describe('scalars', () => {
       ['192.0.2.1:4242', '[2001:db8::1]:1', 'vpn.example.com:0', 'localhost:65535'],
       ['192.0.2.1', ':4242', '2001:db8::1:1', '999.1.1.1:1', 'a b:1', 'a:65536', 'a:x', '[::g]:1', 4242],
     ],
-    ['choice', choice('info', 'warn'), ['info', 'WARN'], ['', 'debug', true, 1]],
+    ['choice', choice('info', 'warn', '1'), ['info', 'warn', 1], ['', 'WARN', 'debug', true, 2]],
+    ['choice of any case', choiceOfAnyCase('info', 'warn'), ['info', 'WARN', 'Warn'], ['', 'debug', true, 1]],
     [
       'choice or flag',
       choiceOrFlag('always', 'never', 'always', 'never'),
       ['always', 'never', true, false, 'yes', 'no', 0],
-      ['private', '', 2],
+      ['private', 'Always', '', 2],
     ],
     [
       'fingerprint',
@@ -69,10 +71,10 @@ describe('scalars', () => {
     [
       'device',
       device,
-      ['', 'weft1', 'tun%d', 'a'.repeat(15), 5],
-      ['a'.repeat(16), 'a/b', 'a b', '.', '..', 'ü'.repeat(8), true],
+      ['', 'weft1', 'tun%d', 'a'.repeat(15), 5, true],
+      ['a'.repeat(16), 'a/b', 'a b', '.', '..', 'ü'.repeat(8), null],
     ],
-    ['pattern', pattern, ['eth.*', 'docker\\d+', ''], ['(', '[a', 5]],
+    ['pattern', pattern, ['eth.*', 'docker\\d+', '', '(?i)ETH.*'], ['(', '[a', 'a(?i)b', 'a(?=b)', 5]],
   ];
   for (const [title, scalar, good, bad] of cases) {
     it(`${title}: accepts what it should and nothing else`, () => {

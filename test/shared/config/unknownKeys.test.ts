@@ -77,7 +77,7 @@ describe('unsupported keys', () => {
 
   it('still have types', () => {
     expect(complaints('sshd: {enabled: perhaps}\n')).to.deep.equal([
-      '6: sshd.enabled: expected true or false, found "perhaps"',
+      '6: warning: sshd.enabled: expected true or false, found "perhaps"; the default false is in force',
     ]);
   });
 });

@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { loadGcryptProvider } from '../../../src/shared/crypto/gcryptProvider.ts';
+import { providerNames } from '../../../src/shared/crypto/providerNames.ts';
 import {
   chooseFor,
   chooseProviders,
@@ -16,7 +17,6 @@ import {
   type ProviderReport,
   probeProviders,
   providerFor,
-  providerNames,
 } from '../../../src/shared/crypto/providers.ts';
 
 /** A trial that ends early counts against its candidate: here only one that hangs shall. */

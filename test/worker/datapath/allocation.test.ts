@@ -2,7 +2,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
-import { providerNames, tryLoad } from '../../../src/shared/crypto/providers.ts';
+import { providerNames } from '../../../src/shared/crypto/providerNames.ts';
+import { tryLoad } from '../../../src/shared/crypto/providers.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { Coalescer } from '../../../src/worker/datapath/coalesce.ts';
 import { Segmenter } from '../../../src/worker/datapath/segment.ts';

@@ -8,7 +8,7 @@
  */
 import { PerformanceObserver } from 'node:perf_hooks';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
-import type { ProviderName } from '../../../src/shared/crypto/providers.ts';
+import type { ProviderName } from '../../../src/shared/crypto/providerNames.ts';
 import { GsoType } from '../../../src/worker/ports/virtio.ts';
 import { ipv4, udp } from '../../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../../support/certificates.ts';

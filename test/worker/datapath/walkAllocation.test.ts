@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { nodeProviderName } from '../../../src/shared/crypto/nodeProvider.ts';
-import { providerNames, tryLoad } from '../../../src/shared/crypto/providers.ts';
+import { nodeProviderName, providerNames } from '../../../src/shared/crypto/providerNames.ts';
+import { tryLoad } from '../../../src/shared/crypto/providers.ts';
 import type { WalkMeasurement } from './walkAllocation.child.ts';
 
 const child = fileURLToPath(new URL('walkAllocation.child.js', import.meta.url));
