@@ -22,8 +22,8 @@ import type { ControlPlane } from './control/controlPlane.ts';
 import type { Effect } from './control/effects.ts';
 import { invariant } from './control/invariant.ts';
 import type { Now } from './control/now.ts';
-import { mappedBytes, type TunnelRows } from './tunnelRows.ts';
-import type { Underlay } from './underlay.ts';
+import type { Underlay } from './machine/underlay.ts';
+import { mappedBytes, type TunnelRows } from './tables/tunnelRows.ts';
 
 /** What has deadlines and effects of its own beside the control plane: discovery. */
 export interface ControlCompanion {

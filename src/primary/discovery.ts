@@ -2,13 +2,12 @@
  * How this node and its peers find each other: joins peer discovery, which does no I/O, to the machine (own addresses,
  * name resolution) and, on a lighthouse, to the table that its workers answer from and to the DNS server.
  */
-import type { Identity } from '../shared/cert/identity.ts';
-import type { Config } from '../shared/config/config.ts';
+
 import { addressFromBytes, type IpAddress } from '../shared/ip/address.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
 import type { Boundary } from './boundary.ts';
-import type { Launch } from './childLaunch.ts';
+import type { Config } from './config/config.ts';
 import type { ControlPlane } from './control/controlPlane.ts';
 import { type Effect, Outbox } from './control/effects.ts';
 import type { Now } from './control/now.ts';
@@ -16,13 +15,15 @@ import { PeerDiscovery } from './control/peerDiscovery.ts';
 import type { Remotes } from './control/remotes.ts';
 import type { TunnelStore } from './control/tunnelStore.ts';
 import type { ControlCompanion } from './controlShell.ts';
-import { DnsResolver } from './dnsResolver.ts';
-import { LighthouseAnswers } from './lighthouseAnswers.ts';
-import { LighthouseHosts } from './lighthouseHosts.ts';
-import { LighthouseNames } from './lighthouseNames.ts';
-import { LighthouseStore } from './lighthouseStore.ts';
-import { LocalAddressWatch } from './localAddressWatch.ts';
+import { LighthouseAnswers } from './lighthouse/answers.ts';
+import { LighthouseHosts } from './lighthouse/hosts.ts';
+import { LighthouseNames } from './lighthouse/names.ts';
+import { LighthouseStore } from './lighthouse/store.ts';
+import { DnsResolver } from './machine/dnsResolver.ts';
+import { LocalAddressWatch } from './machine/localAddressWatch.ts';
 import { peerDiscoverySettingsOf } from './peerDiscoverySettings.ts';
+import type { Identity } from './pki/identity.ts';
+import type { Launch } from './workers/childLaunch.ts';
 
 export interface DiscoveryParts {
   readonly config: Config;

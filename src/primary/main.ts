@@ -8,7 +8,7 @@
 import type { Adviser, Validator } from './cli/check.ts';
 import { boolFlag, type FlagSpecs, parseFlags, stringFlag } from './cli/flags.ts';
 import { commandHint, type Io, usage } from './cli/usage.ts';
-import { versionCommand } from './cli/version.ts';
+import { versionCommand } from './version.ts';
 
 /** As nebula's own flags; `weft run` takes the same. */
 const RUN_FLAGS = {

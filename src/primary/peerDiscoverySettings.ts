@@ -1,9 +1,10 @@
 /** What peer discovery needs of a configuration and an identity. */
-import type { Identity } from '../shared/cert/identity.ts';
-import type { Config } from '../shared/config/config.ts';
+
+import type { Config } from './config/config.ts';
 import { LocalAllowList, RemoteAllowList } from './control/allowList.ts';
 import { CalculatedRemotes } from './control/calculatedRemotes.ts';
 import type { PeerDiscoverySettings } from './control/peerDiscovery.ts';
+import type { Identity } from './pki/identity.ts';
 
 /** `lighthouse.remote_allow_list` and `remote_allow_ranges`, compiled. */
 export function remoteAllowListOf(config: Config): RemoteAllowList {

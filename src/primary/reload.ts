@@ -3,11 +3,12 @@
  * identities. Everything has been validated before; a step that cannot fail half way is the rule, and keys that need a
  * restart are named and keep their value.
  */
-import { changeFault, type Identity } from '../shared/cert/identity.ts';
-import type { Config } from '../shared/config/config.ts';
-import { fieldOf, fieldPath, reloadPlan, touches } from '../shared/config/difference.ts';
-import { keys } from '../shared/config/keys.ts';
+
 import type { RootLogger } from '../shared/log/logger.ts';
+import type { Config } from './config/config.ts';
+import { fieldOf, fieldPath, reloadPlan, touches } from './config/difference.ts';
+import { keys } from './config/keys.ts';
+import { changeFault, type Identity } from './pki/identity.ts';
 import { networkTexts } from './settings.ts';
 
 /** The parts of a node that take a new configuration while they run. */

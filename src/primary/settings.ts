@@ -2,13 +2,14 @@
  * What the parts of a node are told, derived from the configuration and the identity: pure functions, used at start and
  * again on reload, so that both give the same.
  */
-import type { Identity } from '../shared/cert/identity.ts';
-import type { Config, FirewallConfig } from '../shared/config/config.ts';
+
 import { Cipher } from '../shared/crypto/aead.ts';
 import type { Prefix } from '../shared/ip/address.ts';
 import type { FirewallSettings, WorkerSettings } from '../shared/ipc/messages.ts';
 import type { TunOffload } from '../shared/sys/tun.ts';
+import type { Config, FirewallConfig } from './config/config.ts';
 import type { ControlSettings } from './control/context.ts';
+import type { Identity } from './pki/identity.ts';
 
 export function cipherOf(config: Config): Cipher {
   return config.cipher === 'aes' ? Cipher.Aes256Gcm : Cipher.ChaCha20Poly1305;

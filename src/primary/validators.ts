@@ -2,10 +2,11 @@
  * What makes a configuration usable beyond its own files: the certificates it names. `weft check`, the start and a
  * reload apply the same checks, so a configuration that passes one passes all.
  */
-import { accessWarning, type Identity, IdentityError, isInline, loadIdentity } from '../shared/cert/identity.ts';
-import type { Config } from '../shared/config/config.ts';
-import type { LoadedConfig } from '../shared/config/loader.ts';
-import { errorAt, type Problem, warningAt } from '../shared/config/problems.ts';
+
+import type { Config } from './config/config.ts';
+import type { LoadedConfig } from './config/loader.ts';
+import { errorAt, type Problem, warningAt } from './config/problems.ts';
+import { accessWarning, type Identity, IdentityError, isInline, loadIdentity } from './pki/identity.ts';
 
 type Locate = LoadedConfig['locate'];
 

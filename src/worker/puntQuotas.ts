@@ -5,9 +5,10 @@
  * Strangers have theirs in `datapath/strangers.ts`, and a change of endpoint in the tunnel's context. What is refused is
  * counted by kind. One array per kind; nothing is allocated.
  */
-import { Quotas } from '../shared/ipc/quotas.ts';
+
 import { METRIC } from '../shared/memory/metrics.ts';
 import { addressHash } from './datapath/senderHash.ts';
+import { Quotas } from './quotas.ts';
 
 /** A power of two. */
 const HOSTS = 4096;

@@ -8,9 +8,9 @@ import type { ToWorker, WorkerSettings } from '../shared/ipc/messages.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
 import { Inbound } from './datapath/inbound.ts';
 import { Outbound } from './datapath/outbound.ts';
-import { Segmenter } from './datapath/segment.ts';
 import { Waiting } from './datapath/waiting.ts';
 import { Loop } from './loop.ts';
+import { Segmenter } from './offload/segment.ts';
 import {
   buildParts,
   buildRules,

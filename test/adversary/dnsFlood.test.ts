@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'mocha';
 import { ApiClient } from '../../src/primary/cli/apiClient.ts';
 import type { Program } from '../../src/primary/cli/demo/program.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
-import type { MetricList } from '../../src/primary/inspectionMetrics.ts';
+import type { MetricList } from '../../src/primary/inspection/metrics.ts';
 import { requireLab } from '../support/environment.ts';
 import { LEFT, Pair } from '../support/pair.ts';
 import { runSeconds } from '../support/procfs.ts';

@@ -1,8 +1,8 @@
 /** Supervisors whose workers are `hostileWorker.ts`, in the process of the test: the primary that is attacked is this one. */
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Supervisor } from '../../src/primary/supervisor.ts';
-import { WorkerChannel } from '../../src/primary/workerChannel.ts';
+import { Supervisor } from '../../src/primary/workers/supervisor.ts';
+import { WorkerChannel } from '../../src/primary/workers/workerChannel.ts';
 import type { WorkerSettings } from '../../src/shared/ipc/messages.ts';
 import { METRIC, METRIC_NAMES, type MetricName } from '../../src/shared/memory/metrics.ts';
 import { boundaryOver, CollectingLog } from '../support/collectingLog.ts';

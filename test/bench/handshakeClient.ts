@@ -14,12 +14,12 @@ import {
   type HandshakeFailure,
   Initiator,
 } from '../../src/primary/control/handshakeMachine.ts';
-import { CaPool } from '../../src/shared/cert/caPool.ts';
+import { CaPool } from '../../src/primary/pki/caPool.ts';
+import { parseFirstCertificate } from '../../src/primary/pki/certificateFile.ts';
+import type { Identity } from '../../src/primary/pki/identity.ts';
+import { parseKey } from '../../src/primary/pki/keyFile.ts';
+import { type SigningKey, signCertificate } from '../../src/primary/pki/signing.ts';
 import { type Certificate, Curve } from '../../src/shared/cert/certificate.ts';
-import { parseFirstCertificate } from '../../src/shared/cert/certificateFile.ts';
-import type { Identity } from '../../src/shared/cert/identity.ts';
-import { parseKey } from '../../src/shared/cert/keyFile.ts';
-import { type SigningKey, signCertificate } from '../../src/shared/cert/signing.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { parsePrefix } from '../../src/shared/ip/address.ts';

@@ -4,8 +4,8 @@
  */
 import { type PacketMemory, plainMemory } from '../../src/shared/ip/packetMemory.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
-import { Coalescer, type JoiningSink } from '../../src/worker/datapath/coalesce.ts';
-import { Segmenter } from '../../src/worker/datapath/segment.ts';
+import { Coalescer, type JoiningSink } from '../../src/worker/offload/coalesce.ts';
+import { Segmenter } from '../../src/worker/offload/segment.ts';
 import { GsoType, VirtioFlag } from '../../src/worker/ports/virtio.ts';
 import { buildPacket, cutPacket, transportStart } from '../support/innerPackets.ts';
 

@@ -4,7 +4,7 @@ import { afterEach, before, describe, it } from 'mocha';
 import { ApiClient } from '../../src/primary/cli/apiClient.ts';
 import { isRunning, markProcess } from '../../src/primary/cli/demo/processTable.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
-import type { MetricList } from '../../src/primary/inspectionMetrics.ts';
+import type { MetricList } from '../../src/primary/inspection/metrics.ts';
 import { requireLab } from '../support/environment.ts';
 import { faultyCore } from '../support/faultyCore.ts';
 import { LEFT, Pair } from '../support/pair.ts';

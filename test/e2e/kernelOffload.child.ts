@@ -7,8 +7,8 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { Arena } from '../../src/shared/sys/arena.ts';
 import { openTunQueues } from '../../src/shared/sys/tun.ts';
-import { Coalescer } from '../../src/worker/datapath/coalesce.ts';
-import { Segmenter } from '../../src/worker/datapath/segment.ts';
+import { Coalescer } from '../../src/worker/offload/coalesce.ts';
+import { Segmenter } from '../../src/worker/offload/segment.ts';
 import { TunPort } from '../../src/worker/ports/tunPort.ts';
 import { GsoType, VirtioFlag } from '../../src/worker/ports/virtio.ts';
 import {

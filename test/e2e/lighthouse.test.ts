@@ -6,8 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
-import type { LighthouseEntry, LighthouseList } from '../../src/primary/inspectionLighthouse.ts';
-import type { HostList } from '../../src/primary/inspectionStatus.ts';
+import type { LighthouseEntry, LighthouseList } from '../../src/primary/inspection/lighthouse.ts';
+import type { HostList } from '../../src/primary/inspection/status.ts';
 import { requireLab } from '../support/environment.ts';
 import {
   LIGHTHOUSE,

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { plainMemory } from '../../src/shared/ip/packetMemory.ts';
-import { Coalescer } from '../../src/worker/datapath/coalesce.ts';
+import { Coalescer } from '../../src/worker/offload/coalesce.ts';
 import { fuzzRuns, fuzzSeed, spoil } from '../support/fuzzing.ts';
 import { buildPacket, cutPacket, get16, put16, randomPlan } from '../support/innerPackets.ts';
 import { RecordingSink } from '../support/packetSinks.ts';

@@ -7,7 +7,7 @@ import { parseAddress } from '../../src/shared/ip/address.ts';
 import { LighthouseDecoder } from '../../src/shared/wire/lighthouseDecoder.ts';
 import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../src/shared/wire/lighthouseEncoder.ts';
 import { LighthouseMessage } from '../../src/shared/wire/lighthouseMessage.ts';
-import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseVerdict } from '../../src/worker/datapath/lighthouseHandler.ts';
+import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseVerdict } from '../../src/worker/lighthouse/lighthouseHandler.ts';
 import { World } from '../bench/lighthouse/world.ts';
 import { filledZone } from '../support/dnsZone.ts';
 import { Random } from '../support/random.ts';

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { plainMemory } from '../../src/shared/ip/packetMemory.ts';
-import { Segmenter, SegmentFault } from '../../src/worker/datapath/segment.ts';
+import { Segmenter, SegmentFault } from '../../src/worker/offload/segment.ts';
 import {
   GsoType,
   VIRTIO_HEADER_BYTES,

@@ -6,9 +6,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { CaPool } from '../../src/shared/cert/caPool.ts';
-import { loadIdentity } from '../../src/shared/cert/identity.ts';
-import { parseKey } from '../../src/shared/cert/keyFile.ts';
+import { CaPool } from '../../src/primary/pki/caPool.ts';
+import { loadIdentity } from '../../src/primary/pki/identity.ts';
+import { parseKey } from '../../src/primary/pki/keyFile.ts';
 import { CertTool } from '../support/certTool.ts';
 import { toHex } from '../support/hex.ts';
 

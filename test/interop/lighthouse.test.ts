@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
-import type { MetricList } from '../../src/primary/inspectionMetrics.ts';
+import type { MetricList } from '../../src/primary/inspection/metrics.ts';
 import { requireLab } from '../support/environment.ts';
 import { NatLab, overlayAddress, privateAddress, publicAddress } from '../support/natLab.ts';
 import { type NodeKind, type NodeOptions, type TestNode, WEFT_MAIN } from '../support/nodes.ts';

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import type { Config } from '../../src/primary/config/config.ts';
+import type { Identity } from '../../src/primary/pki/identity.ts';
 import { applyReload, type Reloaded, type ReloadTargets } from '../../src/primary/reload.ts';
-import type { Identity } from '../../src/shared/cert/identity.ts';
-import type { Config } from '../../src/shared/config/config.ts';
 import { createLogger } from '../../src/shared/log/logger.ts';
-import { configOf } from '../shared/config/support.ts';
 import { type IssueOptions, TestAuthority } from '../support/testAuthority.ts';
+import { configOf } from './config/support.ts';
 
 const authority = new TestAuthority(78);
 const NETWORKS = ['10.42.0.1/24', 'fd42::1/64'];

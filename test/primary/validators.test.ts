@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
+import { loadConfig } from '../../src/primary/config/loader.ts';
+import { formatProblem } from '../../src/primary/config/problems.ts';
 import { validate } from '../../src/primary/validators.ts';
-import { loadConfig } from '../../src/shared/config/loader.ts';
-import { formatProblem } from '../../src/shared/config/problems.ts';
 
 describe('a configuration with the private key in it', () => {
   let directory: string;

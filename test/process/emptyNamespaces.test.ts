@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { EmptyNamespaces } from '../../src/shared/sys/emptyNamespaces.ts';
+import { EmptyNamespaces } from '../../src/primary/machine/emptyNamespaces.ts';
 import { useNamespace } from '../support/namespace.ts';
 
-const MODULE = new URL('../../src/shared/sys/emptyNamespaces.js', import.meta.url).href;
+const MODULE = new URL('../../src/primary/machine/emptyNamespaces.js', import.meta.url).href;
 const here = (kind: string): string => readlinkSync(`/proc/thread-self/ns/${kind}`);
 const KINDS = ['net', 'ipc'];
 

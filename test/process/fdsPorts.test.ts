@@ -7,10 +7,10 @@ import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { Netlink } from '../../src/primary/machine/netlink.ts';
+import { attachSteering, openUdpSockets } from '../../src/primary/machine/udpSocket.ts';
 import { type IpAddress, type Prefix, parseAddress, parsePrefix } from '../../src/shared/ip/address.ts';
-import { Netlink } from '../../src/shared/sys/netlink.ts';
 import { openTunQueues } from '../../src/shared/sys/tun.ts';
-import { attachSteering, openUdpSockets } from '../../src/shared/sys/udpSocket.ts';
 import { forkConfined } from '../support/confinedChild.ts';
 import { useNamespace } from '../support/namespace.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { loadConfig } from '../../src/shared/config/loader.ts';
+import { loadConfig } from '../../src/primary/config/loader.ts';
 import { WEFT_MAIN } from '../support/nodes.ts';
 import { readTree, repositoryRoot, type SourceFile } from '../support/sourceTree.ts';
 

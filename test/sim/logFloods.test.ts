@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Initiator } from '../../src/primary/control/handshakeMachine.ts';
 import { LimitedLog } from '../../src/primary/limitedLog.ts';
-import type { Identity } from '../../src/shared/cert/identity.ts';
+import type { Identity } from '../../src/primary/pki/identity.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { generateKeyPair, PRIVATE_KEY_BYTES } from '../../src/shared/crypto/dh.ts';
 import { createLogger } from '../../src/shared/log/logger.ts';

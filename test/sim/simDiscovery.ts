@@ -9,7 +9,7 @@ import type { Now } from '../../src/primary/control/now.ts';
 import { PeerDiscovery } from '../../src/primary/control/peerDiscovery.ts';
 import { Timers } from '../../src/primary/control/timers.ts';
 import type { TunnelStore } from '../../src/primary/control/tunnelStore.ts';
-import { LighthouseStore } from '../../src/primary/lighthouseStore.ts';
+import { LighthouseStore } from '../../src/primary/lighthouse/store.ts';
 import { type Endpoint, endpointOf } from '../../src/shared/ip/address.ts';
 import { ip, target } from '../support/addresses.ts';
 import type { MemoryRow, MemoryTunnelStore } from '../support/memoryTunnelStore.ts';

@@ -3,8 +3,8 @@
  * simulated node's tunnels as `worker/datapath/lighthouseRequests.ts` joins them to a worker's.
  */
 import { Outbox } from '../../src/primary/control/effects.ts';
-import { LighthouseAnswers } from '../../src/primary/lighthouseAnswers.ts';
-import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
+import { LighthouseAnswers } from '../../src/primary/lighthouse/answers.ts';
+import { LighthouseHosts } from '../../src/primary/lighthouse/hosts.ts';
 import { addressOfWords } from '../../src/shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC_NAMES } from '../../src/shared/memory/lighthouseMetrics.ts';
 import { MessageType, Subtype } from '../../src/shared/wire/header.ts';
@@ -15,8 +15,8 @@ import {
   type LighthousePeers,
   type LighthouseSink,
   LighthouseVerdict,
-} from '../../src/worker/datapath/lighthouseHandler.ts';
-import { lighthousePeer } from '../../src/worker/datapath/lighthousePeer.ts';
+} from '../../src/worker/lighthouse/lighthouseHandler.ts';
+import { lighthousePeer } from '../../src/worker/lighthouse/lighthousePeer.ts';
 import { lighthouseTable, workerTurns } from '../support/memories.ts';
 import type { MemoryRow } from '../support/memoryTunnelStore.ts';
 import type { SimNode } from './simNode.ts';

@@ -8,7 +8,7 @@ import type { Effect } from '../../src/primary/control/effects.ts';
 import type { Now } from '../../src/primary/control/now.ts';
 import { Remotes } from '../../src/primary/control/remotes.ts';
 import { Traffic, type TunnelStore } from '../../src/primary/control/tunnelStore.ts';
-import type { Identity } from '../../src/shared/cert/identity.ts';
+import type { Identity } from '../../src/primary/pki/identity.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';
 import {

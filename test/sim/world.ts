@@ -4,7 +4,7 @@
  */
 import type { ControlSettings } from '../../src/primary/control/context.ts';
 import type { Now } from '../../src/primary/control/now.ts';
-import type { Identity } from '../../src/shared/cert/identity.ts';
+import type { Identity } from '../../src/primary/pki/identity.ts';
 import type { Endpoint } from '../../src/shared/ip/address.ts';
 import { ep } from '../support/addresses.ts';
 import { defaultSettings } from '../support/controlSettings.ts';

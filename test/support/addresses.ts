@@ -1,5 +1,5 @@
 /** Addresses and endpoints written short: parsed, or an error where a test has a slip of the pen; and back to text. */
-import type { HostPort } from '../../src/shared/config/config.ts';
+import type { HostPort } from '../../src/primary/config/config.ts';
 import {
   type Endpoint,
   type IpAddress,

@@ -1,10 +1,11 @@
 /** Allow lists written short, as they stand in a configuration: the rules of one, and lists compiled from such. */
+
+import { allowList, allowRanges, localAllowList as localShape } from '../../src/primary/config/allowLists.ts';
+import { nodeOf, type PlainMap } from '../../src/primary/config/plain.ts';
+import { formatProblem, type Problem } from '../../src/primary/config/problems.ts';
+import type { Shape } from '../../src/primary/config/shapes.ts';
+import { Spot } from '../../src/primary/config/spot.ts';
 import { LocalAllowList, RemoteAllowList } from '../../src/primary/control/allowList.ts';
-import { allowList, allowRanges, localAllowList as localShape } from '../../src/shared/config/allowLists.ts';
-import { nodeOf, type PlainMap } from '../../src/shared/config/plain.ts';
-import { formatProblem, type Problem } from '../../src/shared/config/problems.ts';
-import type { Shape } from '../../src/shared/config/shapes.ts';
-import { Spot } from '../../src/shared/config/spot.ts';
 import type { RemoteAllowRules } from '../../src/shared/ip/allowRules.ts';
 
 export function remoteAllowRules(list: PlainMap, ranges: PlainMap = {}): RemoteAllowRules {

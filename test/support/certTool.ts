@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import type { CertInput, CertIo } from '../../src/primary/cli/cert/io.ts';
 import { runCert } from '../../src/primary/cli/cert/main.ts';
+import { parseCertificates } from '../../src/primary/pki/certificateFile.ts';
 import type { Certificate } from '../../src/shared/cert/certificate.ts';
-import { parseCertificates } from '../../src/shared/cert/certificateFile.ts';
 
 export interface CertRun {
   readonly code: number;

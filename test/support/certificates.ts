@@ -1,7 +1,8 @@
 /** Certificates made in memory with keys from a seeded generator, for tests of everything that reads them. */
+
+import { type SigningKey, signCertificate } from '../../src/primary/pki/signing.ts';
 import { type Certificate, type CertificateFields, Curve } from '../../src/shared/cert/certificate.ts';
 import { CertificateError } from '../../src/shared/cert/certificateError.ts';
-import { type SigningKey, signCertificate } from '../../src/shared/cert/signing.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../src/shared/crypto/ed25519.ts';
 import type { Prefix } from '../../src/shared/ip/address.ts';

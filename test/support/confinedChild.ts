@@ -1,7 +1,7 @@
 /** Starts a program as the primary starts its workers; the program calls `confine` itself, as they do. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { ChildLaunch, type Launch } from '../../src/primary/childLaunch.ts';
-import type { UserIds } from '../../src/primary/childUser.ts';
+import { ChildLaunch, type Launch } from '../../src/primary/workers/childLaunch.ts';
+import type { UserIds } from '../../src/primary/workers/childUser.ts';
 import { createLogger } from '../../src/shared/log/logger.ts';
 
 /** Children as they would be without any of it, for tests that need no root or must not depend on it. */

@@ -14,9 +14,9 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { encode } from 'dns-packet';
+import { Netlink } from '../../src/primary/machine/netlink.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 import { check, libc } from '../../src/shared/sys/libc.ts';
-import { Netlink } from '../../src/shared/sys/netlink.ts';
 import { Random } from './random.ts';
 
 const [role, target, ...numbers] = process.argv.slice(2);

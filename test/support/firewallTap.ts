@@ -7,9 +7,9 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import type { Namespace } from '../../src/primary/cli/demo/lab.ts';
+import { Netlink } from '../../src/primary/machine/netlink.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 import { check, Errno, lastErrno, libc } from '../../src/shared/sys/libc.ts';
-import { Netlink } from '../../src/shared/sys/netlink.ts';
 import { joinNamespace } from './namespace.ts';
 
 const BUFFER_BYTES = 65_536;

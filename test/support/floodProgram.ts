@@ -9,8 +9,8 @@
 import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { Initiator } from '../../src/primary/control/handshakeMachine.ts';
-import { CaPool } from '../../src/shared/cert/caPool.ts';
-import { parseFirstCertificate } from '../../src/shared/cert/certificateFile.ts';
+import { CaPool } from '../../src/primary/pki/caPool.ts';
+import { parseFirstCertificate } from '../../src/primary/pki/certificateFile.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { HEADER_BYTES, MessageType, writeHeader } from '../../src/shared/wire/header.ts';

@@ -2,7 +2,7 @@
  * First messages as anybody can make them who has seen one: certificate and public key are copied out of it, everything
  * else is new. They name a peer and cannot be told from its own, until somebody has to use the keys.
  */
-import { decodeHandshakePayload, encodeHandshakePayload } from '../../src/shared/wire/handshakePayload.ts';
+import { decodeHandshakePayload, encodeHandshakePayload } from '../../src/primary/control/noise/handshakePayload.ts';
 import { HEADER_BYTES, headerRemoteIndex, headerType, MessageType } from '../../src/shared/wire/header.ts';
 import type { Random } from './random.ts';
 

@@ -2,23 +2,24 @@
  * A node as inspections see it, without processes: tables over plain memory, an identity and tunnels made here, a clock
  * that stands still. Own address 10.0.0.1/24; peers are added by a test.
  */
+
+import type { Config } from '../../src/primary/config/config.ts';
+import { parseConfig } from '../../src/primary/config/loader.ts';
+import { formatProblem } from '../../src/primary/config/problems.ts';
 import type { HostView } from '../../src/primary/control/controlPlane.ts';
 import type { PendingView } from '../../src/primary/control/pendingHandshake.ts';
 import { Remotes } from '../../src/primary/control/remotes.ts';
 import { Tunnel } from '../../src/primary/control/tunnel.ts';
-import type { NodeView } from '../../src/primary/inspection.ts';
-import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
-import { TunnelRows } from '../../src/primary/tunnelRows.ts';
+import type { NodeView } from '../../src/primary/inspection/nodeView.ts';
+import { LighthouseHosts } from '../../src/primary/lighthouse/hosts.ts';
+import type { SocketMemory } from '../../src/primary/machine/udpSocket.ts';
+import type { Identity } from '../../src/primary/pki/identity.ts';
+import { TunnelRows } from '../../src/primary/tables/tunnelRows.ts';
 import type { Certificate } from '../../src/shared/cert/certificate.ts';
-import type { Identity } from '../../src/shared/cert/identity.ts';
-import type { Config } from '../../src/shared/config/config.ts';
-import { parseConfig } from '../../src/shared/config/loader.ts';
-import { formatProblem } from '../../src/shared/config/problems.ts';
 import { hashTuple } from '../../src/shared/firewall/tupleHash.ts';
 import type { IpAddress } from '../../src/shared/ip/address.ts';
 import { initializeShared, openShared, type SharedTables } from '../../src/shared/memory/layout.ts';
 import { monotonicSeconds } from '../../src/shared/sys/clock.ts';
-import type { SocketMemory } from '../../src/shared/sys/udpSocket.ts';
 import { type CertificateSpec, certificate, type TupleSpec, tupleOf } from '../shared/firewall/certificates.ts';
 import { ep } from './addresses.ts';
 import { privateMemories } from './memories.ts';

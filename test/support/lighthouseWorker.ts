@@ -1,6 +1,6 @@
 /** A lighthouse's worker without a kernel: table, handler, and what it sent. What the handler's tests share. */
 import { expect } from 'chai';
-import { LighthouseHosts } from '../../src/primary/lighthouseHosts.ts';
+import { LighthouseHosts } from '../../src/primary/lighthouse/hosts.ts';
 import { parsePrefix } from '../../src/shared/ip/address.ts';
 import { addressWords, networkWords } from '../../src/shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC, LIGHTHOUSE_METRIC_NAMES } from '../../src/shared/memory/lighthouseMetrics.ts';
@@ -15,8 +15,8 @@ import {
   targetOf,
 } from '../../src/shared/wire/lighthouseMessage.ts';
 import { EndpointFilter, type EndpointRules } from '../../src/worker/datapath/endpointFilter.ts';
-import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseHandler } from '../../src/worker/datapath/lighthouseHandler.ts';
-import type { LighthousePeer } from '../../src/worker/datapath/lighthousePeer.ts';
+import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseHandler } from '../../src/worker/lighthouse/lighthouseHandler.ts';
+import type { LighthousePeer } from '../../src/worker/lighthouse/lighthousePeer.ts';
 import { ep, ip, texts } from './addresses.ts';
 import { lighthouseTable, workerTurns } from './memories.ts';
 

@@ -1,9 +1,9 @@
 /** A certificate authority for tests, made from a seed, and identities of nodes that it has signed: no files, no clock. */
-import { CaPool } from '../../src/shared/cert/caPool.ts';
+import { CaPool } from '../../src/primary/pki/caPool.ts';
+import type { Identity } from '../../src/primary/pki/identity.ts';
+import { type SigningKey, signCertificate } from '../../src/primary/pki/signing.ts';
 import { type Certificate, type CertificateFields, Curve } from '../../src/shared/cert/certificate.ts';
-import type { Identity } from '../../src/shared/cert/identity.ts';
 import { version1Certificate } from '../../src/shared/cert/parse.ts';
-import { type SigningKey, signCertificate } from '../../src/shared/cert/signing.ts';
 import { detailsVersion1 } from '../../src/shared/cert/version1.ts';
 import { type DhKeyPair, generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair, signEd25519 } from '../../src/shared/crypto/ed25519.ts';

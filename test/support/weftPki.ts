@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseCertificates } from '../../src/shared/cert/certificateFile.ts';
+import { parseCertificates } from '../../src/primary/pki/certificateFile.ts';
 import { WEFT_MAIN } from './nodes.ts';
 
 export interface WeftPkiOptions {

@@ -2,8 +2,8 @@
  * The structure of what is posted to the local API, by JSON Schema: which fields there are and of which kind. The values
  * are read in `requests.ts`. Every fault names the field and what was expected, as an InspectionError with status 400.
  */
-import { type JsonSchema, type StructureFault, structureCheck } from '../../shared/config/jsonSchema.ts';
-import { InspectionError } from '../inspection.ts';
+import { type JsonSchema, type StructureFault, structureCheck } from '../config/jsonSchema.ts';
+import { InspectionError } from '../inspection/nodeView.ts';
 
 /** Checks one kind of body; what comes back has no field beside those of the schema. */
 export type BodyCheck = (body: unknown) => Readonly<Record<string, unknown>>;

@@ -2,10 +2,11 @@
  * Starts a node's local API where the configuration wants it. An explicit `api.socket` that is not to be had refuses the
  * start; the default path is an offer: a node that cannot have it says so and goes on without.
  */
-import { defaultSocketPath } from '../../shared/config/socketPath.ts';
+
 import type { Logger } from '../../shared/log/logger.ts';
 import type { Boundary } from '../boundary.ts';
-import type { NodeView } from '../inspection.ts';
+import { defaultSocketPath } from '../config/socketPath.ts';
+import type { NodeView } from '../inspection/nodeView.ts';
 import { routesOf } from './routes.ts';
 import { ApiServer } from './server.ts';
 import { SocketFileError } from './socketFile.ts';

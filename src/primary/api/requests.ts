@@ -2,12 +2,13 @@
  * What callers of the local API may ask: query parameters and bodies, checked and typed. Every fault names the field
  * and what was expected, as an InspectionError with status 400.
  */
-import { findingText, parseRules } from '../../shared/firewall/ruleParser.ts';
+
 import { type IpAddress, type Prefix, parseAddress, parsePrefix, prefixOf } from '../../shared/ip/address.ts';
 import { IpProtocol } from '../../shared/ip/packetTuple.ts';
-import { InspectionError } from '../inspection.ts';
-import type { Direction, FlowFilter, OtherRules } from '../inspectionFirewall.ts';
-import type { WhyRequest } from '../inspectionWhy.ts';
+import { findingText, parseRules } from '../config/ruleParser.ts';
+import type { Direction, FlowFilter, OtherRules } from '../inspection/firewall.ts';
+import { InspectionError } from '../inspection/nodeView.ts';
+import type { WhyRequest } from '../inspection/why.ts';
 import { diffBody, show, whyBody } from './bodies.ts';
 
 const LIMIT_DEFAULT = 1_000;

@@ -1,10 +1,11 @@
 /** Every path of the local API and the inspection behind it; `docs/api.md` describes them. */
-import type { NodeView } from '../inspection.ts';
-import { FirewallInspection } from '../inspectionFirewall.ts';
-import { lighthouseList, lighthouseQuery } from '../inspectionLighthouse.ts';
-import { metricList } from '../inspectionMetrics.ts';
-import { hostList, nodeStatus } from '../inspectionStatus.ts';
-import { why } from '../inspectionWhy.ts';
+
+import { FirewallInspection } from '../inspection/firewall.ts';
+import { lighthouseList, lighthouseQuery } from '../inspection/lighthouse.ts';
+import { metricList } from '../inspection/metrics.ts';
+import type { NodeView } from '../inspection/nodeView.ts';
+import { hostList, nodeStatus } from '../inspection/status.ts';
+import { why } from '../inspection/why.ts';
 import { flowFilterOf, listLimitOf, queryAddressOf, rulesOf, whyRequestOf } from './requests.ts';
 import type { ApiRoute } from './server.ts';
 

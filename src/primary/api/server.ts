@@ -9,7 +9,7 @@ import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Boundary } from '../boundary.ts';
-import { InspectionError } from '../inspection.ts';
+import { InspectionError } from '../inspection/nodeView.ts';
 import { clearSocketPath, codeOf, SocketFileError } from './socketFile.ts';
 
 export interface ApiRequest {

@@ -6,8 +6,8 @@
 import { readdirSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { SOCKET_DIRECTORY } from '../../shared/config/socketPath.ts';
 import { codeOf } from '../api/socketFile.ts';
+import { SOCKET_DIRECTORY } from '../config/socketPath.ts';
 
 export class ApiClientError extends Error {
   /** Details, one line each. */

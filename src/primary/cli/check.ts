@@ -2,11 +2,11 @@
  * `weft check -config PATH`: prints every problem of a configuration, and a short summary when it can be used. Touches
  * neither device nor socket. Secrets are never printed: the summary names nothing of `pki`.
  */
-import type { Config } from '../../shared/config/config.ts';
-import { formatDuration } from '../../shared/config/duration.ts';
-import { type LoadedConfig, loadConfig } from '../../shared/config/loader.ts';
-import { formatProblem, hasErrors, type Problem } from '../../shared/config/problems.ts';
-import { defaultSocketPath } from '../../shared/config/socketPath.ts';
+import type { Config } from '../config/config.ts';
+import { formatDuration } from '../config/duration.ts';
+import { type LoadedConfig, loadConfig } from '../config/loader.ts';
+import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
+import { defaultSocketPath } from '../config/socketPath.ts';
 import { describeFlags, parseFlags, stringFlag } from './flags.ts';
 import { countText } from './table.ts';
 import type { Io } from './usage.ts';

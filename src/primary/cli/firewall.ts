@@ -1,8 +1,8 @@
 /** `weft firewall rules|flows|diff`: the firewall of a running node, and what other rules would do to its flows. */
 import { existsSync } from 'node:fs';
-import { loadConfig } from '../../shared/config/loader.ts';
-import { formatProblem } from '../../shared/config/problems.ts';
-import type { CutSummary, FlowList, RuleList, RulesDifference } from '../inspectionFirewall.ts';
+import { loadConfig } from '../config/loader.ts';
+import { formatProblem } from '../config/problems.ts';
+import type { CutSummary, FlowList, RuleList, RulesDifference } from '../inspection/firewall.ts';
 import { ApiClient, ApiClientError, chooseSocket } from './apiClient.ts';
 import { stringFlag, uintFlag } from './flags.ts';
 import { INSPECT_FLAGS, inspect, noWords, subcommandFault, UsageError } from './inspect.ts';

@@ -3,8 +3,8 @@
  * `-x=false`, `--` ends the flags, the last of repeated flags counts. Every subcommand declares its flags as a value and
  * gets typed values back; the same value renders its usage. No output and no exit here: the caller decides.
  */
-import { formatDuration, parseDuration } from '../../shared/config/duration.ts';
-import { hintOf } from '../../shared/config/nearest.ts';
+import { formatDuration, parseDuration } from '../config/duration.ts';
+import { hintOf } from '../config/nearest.ts';
 
 /** One flag. `fallback` is its value when absent; durations are milliseconds. */
 export type FlagSpec =

@@ -1,5 +1,5 @@
 /** `weft hosts`: the tunnels of a running node and the handshakes that wait for an answer. */
-import type { HostList } from '../inspectionStatus.ts';
+import type { HostList } from '../inspection/status.ts';
 import { INSPECT_FLAGS, inspect, noWords } from './inspect.ts';
 import { formatAge, formatTable } from './table.ts';
 import type { Io } from './usage.ts';

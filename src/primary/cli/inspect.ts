@@ -2,7 +2,7 @@
  * The commands that ask a running node share their frame: flags before or behind the words, `-h`, the socket, `-json`,
  * and how a failure is told. Exit codes: 0 answered (and yes), 1 no answer (or no), 2 wrong use.
  */
-import { hintOf } from '../../shared/config/nearest.ts';
+import { hintOf } from '../config/nearest.ts';
 import { ApiClient, ApiClientError, chooseSocket } from './apiClient.ts';
 import { boolFlag, describeFlags, type FlagSpecs, type FlagValues, parseFlags, stringFlag } from './flags.ts';
 import type { Io } from './usage.ts';

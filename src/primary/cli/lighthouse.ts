@@ -1,5 +1,5 @@
 /** `weft lighthouse list|query`: who is where, as a running node knows it. */
-import type { LighthouseEntry, LighthouseList } from '../inspectionLighthouse.ts';
+import type { LighthouseEntry, LighthouseList } from '../inspection/lighthouse.ts';
 import { uintFlag } from './flags.ts';
 import { INSPECT_FLAGS, inspect, noWords, subcommandFault, UsageError } from './inspect.ts';
 import { countText, formatTable } from './table.ts';

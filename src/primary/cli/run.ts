@@ -4,17 +4,18 @@
  * Above `Node.start` nothing touches the machine. Every reason not to start is one line on standard error and exit code
  * 1; a reload that finds a fault changes nothing and says why.
  */
-import type { Identity } from '../../shared/cert/identity.ts';
-import type { Config } from '../../shared/config/config.ts';
-import { loadConfig } from '../../shared/config/loader.ts';
-import { formatProblem, hasErrors, type Problem } from '../../shared/config/problems.ts';
+
 import { errorText } from '../../shared/log/errorText.ts';
 import { createLogger, type Logger, type RootLogger } from '../../shared/log/logger.ts';
 import { forbidDumps } from '../../shared/sys/privileges.ts';
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/loader.ts';
+import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
 import { Node } from '../node.ts';
+import type { Identity } from '../pki/identity.ts';
 import { validate } from '../validators.ts';
+import { weftVersion } from '../version.ts';
 import type { Io } from './usage.ts';
-import { weftVersion } from './version.ts';
 
 interface Loaded {
   /** null when a problem is an error. */

@@ -1,5 +1,5 @@
 /** `weft schema`: prints the JSON Schema of a configuration, with which an editor checks and completes a file. */
-import { configSchema } from '../../shared/config/configSchema.ts';
+import { configSchema } from '../config/configSchema.ts';
 import { parseFlags } from './flags.ts';
 import type { Io } from './usage.ts';
 

@@ -1,6 +1,6 @@
 /** `weft status` and `weft metrics`: how a running node is, and every number it keeps. */
-import type { MetricList } from '../inspectionMetrics.ts';
-import type { CertificateSummary, NodeStatus } from '../inspectionStatus.ts';
+import type { MetricList } from '../inspection/metrics.ts';
+import type { CertificateSummary, NodeStatus } from '../inspection/status.ts';
 import { boolFlag } from './flags.ts';
 import { INSPECT_FLAGS, inspect, noWords } from './inspect.ts';
 import { formatAge, formatFields, formatTable } from './table.ts';

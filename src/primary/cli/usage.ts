@@ -1,6 +1,6 @@
 /** The usage text of the program as a whole, and the streams that every command writes to. */
 
-import { hintOf } from '../../shared/config/nearest.ts';
+import { hintOf } from '../config/nearest.ts';
 
 /** Where a command prints; tests pass their own. */
 export interface Io {

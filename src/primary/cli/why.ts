@@ -1,6 +1,6 @@
 /** `weft why SRC DST PROTO [PORTS]`: what a running node would do with a packet, and why. */
-import type { Check, RuleExplanation } from '../../shared/firewall/explain.ts';
-import type { WhyAnswer } from '../inspectionWhy.ts';
+import type { Check, RuleExplanation } from '../inspection/explain.ts';
+import type { WhyAnswer } from '../inspection/why.ts';
 import { boolFlag, stringFlag } from './flags.ts';
 import { INSPECT_FLAGS, inspect, noWords, UsageError } from './inspect.ts';
 import { formatAge, formatFields } from './table.ts';

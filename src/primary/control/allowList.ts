@@ -6,10 +6,11 @@
  * change; a reload compiles new ones. Nothing here runs per packet: the data path punts a peer that roamed, and the
  * control plane asks here.
  */
-import type { LocalAllowRules } from '../../shared/config/config.ts';
+
 import type { IpAddress } from '../../shared/ip/address.ts';
 import type { AllowRules, RemoteAllowRules } from '../../shared/ip/allowRules.ts';
-import { PrefixTable } from '../../shared/ip/prefixTable.ts';
+import type { LocalAllowRules } from '../config/config.ts';
+import { PrefixTable } from './prefixTable.ts';
 
 class AllowList {
   readonly #verdicts: PrefixTable<boolean> = new PrefixTable();

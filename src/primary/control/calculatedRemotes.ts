@@ -3,9 +3,10 @@
  * host bits of the vpn address, a port. For networks where overlay and underlay are numbered alike, so that hosts find
  * each other before, or without, a lighthouse. (Nebula protocol: calculated_remotes.)
  */
-import type { CalculatedNetwork } from '../../shared/config/config.ts';
+
 import { addressFromBytes, type Endpoint, endpointOf, type IpAddress, type Prefix } from '../../shared/ip/address.ts';
-import { PrefixTable } from '../../shared/ip/prefixTable.ts';
+import type { CalculatedNetwork } from '../config/config.ts';
+import { PrefixTable } from './prefixTable.ts';
 
 export class CalculatedRemotes {
   readonly #remotes: PrefixTable<CalculatedNetwork['remotes']> = new PrefixTable();

@@ -3,9 +3,9 @@
  * two values that a reload replaces (identity, settings). Holds no state machine and decides nothing.
  */
 
-import type { Identity } from '../../shared/cert/identity.ts';
 import type { Cipher } from '../../shared/crypto/aead.ts';
 import { type IpAddress, type Prefix, prefixContains } from '../../shared/ip/address.ts';
+import type { Identity } from '../pki/identity.ts';
 import { Outbox } from './effects.ts';
 import { LocalIndexes } from './localIndexes.ts';
 import type { Now } from './now.ts';

@@ -8,7 +8,7 @@
  *   socket: handshake, error  ─┼─▶ ControlPlane.on… ────┼─▶ answers ─────┼─▶ tunnels ─▶ store, outbox
  *   clock:  onTimer ───────────┘                        └─▶ checks, roaming, recvErrors
  */
-import type { Identity } from '../../shared/cert/identity.ts';
+
 import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
 import {
   checkHeader,
@@ -19,6 +19,7 @@ import {
   headerType,
   MessageType,
 } from '../../shared/wire/header.ts';
+import type { Identity } from '../pki/identity.ts';
 import { Context, type ContextParts, type ControlSettings, type RemoteFilter } from './context.ts';
 import type { Effect } from './effects.ts';
 import { HandshakeAnswers } from './handshakeAnswers.ts';

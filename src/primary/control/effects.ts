@@ -3,9 +3,10 @@
  * and carries the effects out strictly in their order: `sendSealed` before `tunnelClosed` of the same slot is how a
  * close message still finds its key.
  */
-import type { HostPort } from '../../shared/config/config.ts';
+
 import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
 import type { MessageType } from '../../shared/wire/header.ts';
+import type { HostPort } from '../config/config.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, unknown>>;

@@ -7,22 +7,19 @@
  *
  * (Nebula protocol: handshake.) The header is not part of the transcript: what it says is for the caller to check.
  */
-import type { CaPool } from '../../shared/cert/caPool.ts';
+
 import type { Certificate, Curve } from '../../shared/cert/certificate.ts';
 import { CertificateError } from '../../shared/cert/certificateError.ts';
-import { handshakeForm } from '../../shared/cert/handshakeForm.ts';
-import type { Identity } from '../../shared/cert/identity.ts';
-import type { VerifiedCertificate } from '../../shared/cert/verifiedCertificates.ts';
 import type { Cipher } from '../../shared/crypto/aead.ts';
 import type { DhKeyPair } from '../../shared/crypto/dh.ts';
 import { CERTIFICATE_BYTES_MAX } from '../../shared/memory/tunnelTable.ts';
-import { HandshakeState } from '../../shared/noise/handshakeState.ts';
-import {
-  decodeHandshakePayload,
-  encodeHandshakePayload,
-  type HandshakePayload,
-} from '../../shared/wire/handshakePayload.ts';
 import { HEADER_BYTES, MessageType, Subtype, writeHeader } from '../../shared/wire/header.ts';
+import type { CaPool } from '../pki/caPool.ts';
+import { handshakeForm } from '../pki/handshakeForm.ts';
+import type { Identity } from '../pki/identity.ts';
+import type { VerifiedCertificate } from '../pki/verifiedCertificates.ts';
+import { decodeHandshakePayload, encodeHandshakePayload, type HandshakePayload } from './noise/handshakePayload.ts';
+import { HandshakeState } from './noise/handshakeState.ts';
 
 /** What one side brings along. The identity is a snapshot: a reload does not touch a handshake that is under way. */
 export interface HandshakeSetup {

@@ -9,8 +9,9 @@
  *   worker: lighthouse message ─▶ onMessage ──┼─▶ PeerDiscovery ┼─▶ connect, remotesChanged, test
  *   kernel: addresses, resolver: names ───────┘                 └─▶ sendSealed, punch, resolve
  */
-import type { HostPort, StaticHost } from '../../shared/config/config.ts';
+
 import { type Endpoint, endpointOf, type IpAddress, type Prefix } from '../../shared/ip/address.ts';
+import type { HostPort, StaticHost } from '../config/config.ts';
 import type { LocalAllowList, RemoteAllowList } from './allowList.ts';
 import type { CalculatedRemotes } from './calculatedRemotes.ts';
 import { type Effect, Outbox, type ResolveAnswer } from './effects.ts';

@@ -2,8 +2,9 @@
  * When a healthy tunnel is replaced by a new one, and whether a tunnel may take over as primary: decisions only.
  * (Nebula protocol: re-handshake, duplicate tunnels.) The new tunnel simply becomes primary; the old one drains.
  */
-import type { Identity } from '../../shared/cert/identity.ts';
+
 import { compareAddresses } from '../../shared/ip/address.ts';
+import type { Identity } from '../pki/identity.ts';
 import { certificateOf } from './handshakeMachine.ts';
 import type { Tunnel } from './tunnel.ts';
 

@@ -6,8 +6,9 @@
  * resolving takes its endpoints along. The lookups themselves are the shell's: requests go out as effects, answers come
  * back through `onResolved`.
  */
-import type { HostPort, StaticHost } from '../../shared/config/config.ts';
+
 import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
+import type { HostPort, StaticHost } from '../config/config.ts';
 import type { Outbox, ResolveAnswer } from './effects.ts';
 import type { Now } from './now.ts';
 import type { Remotes } from './remotes.ts';

@@ -12,7 +12,7 @@
  * one cache line of each; what of a long report does not fit goes to the row's tail, in a region that stays untouched,
  * so without memory, as long as reports are short.
  *
- * Keys and the life of rows are the primary's alone (`src/primary/lighthouseHosts.ts`): it publishes a row's keys after
+ * Keys and the life of rows are the primary's alone (`src/primary/lighthouse/hosts.ts`): it publishes a row's keys after
  * the row, removes them before, and gives a row away again only when no worker can still hold it (`workerTurns.ts`).
  */
 import {

@@ -1,7 +1,7 @@
 /**
  * Confining a process for good: what parses hostile bytes keeps its descriptors and loses everything else.
  *
- * The primary decides once (`primary/childLaunch.ts`) and tells its child by the environment; the child loads what it
+ * The primary decides once (`primary/workers/childLaunch.ts`) and tells its child by the environment; the child loads what it
  * needs (modules, libraries), calls `confine` and only then reads the first packet. libc's set*id functions are used, not
  * Node's, because they change all threads and set real, effective and saved ids at once. What has been given up is read
  * back from the kernel, thread by thread: a confinement that is not whole throws, and the caller must not go on.

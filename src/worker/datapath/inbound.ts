@@ -23,12 +23,12 @@ import {
   MessageType,
   Subtype,
 } from '../../shared/wire/header.ts';
+import { HeldMessages } from '../lighthouse/heldMessages.ts';
+import type { LighthouseRequests } from '../lighthouse/lighthouseRequests.ts';
 import type { DatagramSource } from '../ports/contracts.ts';
 import type { Punts } from '../punts.ts';
 import { EARLY_BYTES_MAX, EarlyPackets } from './earlyPackets.ts';
 import type { Firewall } from './firewall.ts';
-import { HeldMessages } from './heldMessages.ts';
-import type { LighthouseRequests } from './lighthouseRequests.ts';
 import type { Peers } from './peers.ts';
 import type { RecvErrors } from './recvErrors.ts';
 import type { Rejects } from './rejects.ts';

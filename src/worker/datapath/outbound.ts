@@ -11,6 +11,7 @@ import { METRIC } from '../../shared/memory/metrics.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 import { MessageType, Subtype } from '../../shared/wire/header.ts';
+import type { Segmenter } from '../offload/segment.ts';
 import type { PacketSource } from '../ports/contracts.ts';
 import type { Punts } from '../punts.ts';
 import type { Firewall } from './firewall.ts';
@@ -18,7 +19,6 @@ import type { FlowLabel } from './flowLabel.ts';
 import type { Peers } from './peers.ts';
 import type { Rejects } from './rejects.ts';
 import { Route, type Router } from './router.ts';
-import type { Segmenter } from './segment.ts';
 import type { Sender } from './sender.ts';
 import type { Waiting } from './waiting.ts';
 

@@ -14,13 +14,14 @@
  * with a tunnel is not kept out by strangers. Over the quota is dropped and counted; retries cover it.
  * Allocates nothing per datagram.
  */
-import { Quotas } from '../../shared/ipc/quotas.ts';
+
 import type { HostTable } from '../../shared/memory/hostTable.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { copySocketAddress, type SocketFamily } from '../../shared/tunnel/socketAddress.ts';
 import type { TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 import { headerCounterHigh, headerCounterLow, headerRemoteIndex } from '../../shared/wire/header.ts';
+import { Quotas } from '../quotas.ts';
 import { FirstMessage } from './firstMessage.ts';
 import { addressHash, sourceHash } from './senderHash.ts';
 

@@ -4,7 +4,7 @@
  * relays.
  */
 import Long from 'long';
-import { LighthouseHosts } from '../../../src/primary/lighthouseHosts.ts';
+import { LighthouseHosts } from '../../../src/primary/lighthouse/hosts.ts';
 import { addressFromBytes, endpointOf, type IpAddress, prefixOf } from '../../../src/shared/ip/address.ts';
 import { addressWords, networkWords } from '../../../src/shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC_NAMES } from '../../../src/shared/memory/lighthouseMetrics.ts';
@@ -12,8 +12,8 @@ import type { LighthouseTable } from '../../../src/shared/memory/lighthouseTable
 import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
 import { LighthouseMessage, LighthouseType } from '../../../src/shared/wire/lighthouseMessage.ts';
 import { EndpointFilter } from '../../../src/worker/datapath/endpointFilter.ts';
-import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseHandler } from '../../../src/worker/datapath/lighthouseHandler.ts';
-import type { LighthousePeer } from '../../../src/worker/datapath/lighthousePeer.ts';
+import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseHandler } from '../../../src/worker/lighthouse/lighthouseHandler.ts';
+import type { LighthousePeer } from '../../../src/worker/lighthouse/lighthousePeer.ts';
 import { lighthouseTable, workerTurns } from '../../support/memories.ts';
 import { Random } from '../../support/random.ts';
 import { type Addr, type Peer, StraightforwardLighthouse, type V4, type V6 } from './straightforward.ts';

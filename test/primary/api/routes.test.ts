@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { routesOf } from '../../../src/primary/api/routes.ts';
-import { InspectionError } from '../../../src/primary/inspection.ts';
-import type { FlowList, RuleList, RulesDifference } from '../../../src/primary/inspectionFirewall.ts';
-import type { LighthouseEntry, LighthouseList } from '../../../src/primary/inspectionLighthouse.ts';
-import type { MetricList } from '../../../src/primary/inspectionMetrics.ts';
-import type { HostList, NodeStatus } from '../../../src/primary/inspectionStatus.ts';
-import type { WhyAnswer } from '../../../src/primary/inspectionWhy.ts';
+import type { FlowList, RuleList, RulesDifference } from '../../../src/primary/inspection/firewall.ts';
+import type { LighthouseEntry, LighthouseList } from '../../../src/primary/inspection/lighthouse.ts';
+import type { MetricList } from '../../../src/primary/inspection/metrics.ts';
+import { InspectionError } from '../../../src/primary/inspection/nodeView.ts';
+import type { HostList, NodeStatus } from '../../../src/primary/inspection/status.ts';
+import type { WhyAnswer } from '../../../src/primary/inspection/why.ts';
 import { firstRuleCell } from '../../../src/shared/firewall/firewallCounters.ts';
 import { METRIC } from '../../../src/shared/memory/metrics.ts';
 import { ep, ip } from '../../support/addresses.ts';

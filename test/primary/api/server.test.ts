@@ -10,7 +10,7 @@ import { openApi } from '../../../src/primary/api/open.ts';
 import { type ApiRoute, ApiServer } from '../../../src/primary/api/server.ts';
 import { SocketFileError } from '../../../src/primary/api/socketFile.ts';
 import { until } from '../../../src/primary/cli/demo/until.ts';
-import { InspectionError } from '../../../src/primary/inspection.ts';
+import { InspectionError } from '../../../src/primary/inspection/nodeView.ts';
 import { boundaryOver, CollectingLog } from '../../support/collectingLog.ts';
 import { InspectedNode } from '../../support/inspectedNode.ts';
 

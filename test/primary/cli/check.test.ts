@@ -5,9 +5,9 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { type Adviser, checkCommand, type Validator } from '../../../src/primary/cli/check.ts';
 import { usage } from '../../../src/primary/cli/usage.ts';
-import { versionCommand, weftVersion } from '../../../src/primary/cli/version.ts';
-import { errorAt, warningAt } from '../../../src/shared/config/problems.ts';
-import { BASE } from '../../shared/config/support.ts';
+import { errorAt, warningAt } from '../../../src/primary/config/problems.ts';
+import { versionCommand, weftVersion } from '../../../src/primary/version.ts';
+import { BASE } from '../config/support.ts';
 
 interface Outcome {
   readonly code: number;

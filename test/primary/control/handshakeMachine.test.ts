@@ -8,8 +8,8 @@ import {
   Initiator,
   Responder,
 } from '../../../src/primary/control/handshakeMachine.ts';
-import { CaPool } from '../../../src/shared/cert/caPool.ts';
-import type { Identity } from '../../../src/shared/cert/identity.ts';
+import { CaPool } from '../../../src/primary/pki/caPool.ts';
+import type { Identity } from '../../../src/primary/pki/identity.ts';
 import { parseCertificate } from '../../../src/shared/cert/parse.ts';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';

@@ -1,11 +1,11 @@
 /** Sign, parse, verify: what holds for every certificate, whatever is in it. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { CaPool } from '../../../src/shared/cert/caPool.ts';
+import { CaPool } from '../../../src/primary/pki/caPool.ts';
+import { formatCertificate, parseFirstCertificate } from '../../../src/primary/pki/certificateFile.ts';
+import { handshakeForm, parseHandshakeCertificate } from '../../../src/primary/pki/handshakeForm.ts';
 import { type Certificate, type CertificateFields, Curve } from '../../../src/shared/cert/certificate.ts';
 import { CertificateError } from '../../../src/shared/cert/certificateError.ts';
-import { formatCertificate, parseFirstCertificate } from '../../../src/shared/cert/certificateFile.ts';
-import { handshakeForm, parseHandshakeCertificate } from '../../../src/shared/cert/handshakeForm.ts';
 import { parseCertificate } from '../../../src/shared/cert/parse.ts';
 import { twinSignature } from '../../../src/shared/crypto/p256.ts';
 import { addressFromBytes, type Prefix, prefixOf } from '../../../src/shared/ip/address.ts';

@@ -1,10 +1,11 @@
 /** Certificates that other implementations made, byte for byte. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { CaPool } from '../../../src/shared/cert/caPool.ts';
+import { CaPool } from '../../../src/primary/pki/caPool.ts';
+import { formatCertificate, parseCertificates } from '../../../src/primary/pki/certificateFile.ts';
+import { handshakeForm, parseHandshakeCertificate } from '../../../src/primary/pki/handshakeForm.ts';
+import { signCertificate } from '../../../src/primary/pki/signing.ts';
 import { type CertificateFields, Curve } from '../../../src/shared/cert/certificate.ts';
-import { formatCertificate, parseCertificates } from '../../../src/shared/cert/certificateFile.ts';
-import { handshakeForm, parseHandshakeCertificate } from '../../../src/shared/cert/handshakeForm.ts';
 import {
   parseCertificate,
   signedBytes,
@@ -12,7 +13,6 @@ import {
   version1Certificate,
   version2Certificate,
 } from '../../../src/shared/cert/parse.ts';
-import { signCertificate } from '../../../src/shared/cert/signing.ts';
 import { detailsVersion1 } from '../../../src/shared/cert/version1.ts';
 import { detailsVersion2, signedBytesVersion2 } from '../../../src/shared/cert/version2.ts';
 import { publicKeyOf } from '../../../src/shared/crypto/dh.ts';

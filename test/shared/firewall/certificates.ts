@@ -1,8 +1,9 @@
 /** Certificates, identities and tuples for firewall tests. */
+
+import { findingText, parseRules } from '../../../src/primary/config/ruleParser.ts';
+import { setTupleAddresses } from '../../../src/primary/inspection/packetText.ts';
 import type { Certificate } from '../../../src/shared/cert/certificate.ts';
 import { OwnIdentity, PeerIdentity } from '../../../src/shared/firewall/identity.ts';
-import { setTupleAddresses } from '../../../src/shared/firewall/packetText.ts';
-import { findingText, parseRules } from '../../../src/shared/firewall/ruleParser.ts';
 import { type RuleTable, ruleTable } from '../../../src/shared/firewall/ruleTable.ts';
 import { addressFromBytes, parsePrefix } from '../../../src/shared/ip/address.ts';
 import { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';

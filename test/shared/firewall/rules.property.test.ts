@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { explain } from '../../../src/shared/firewall/explain.ts';
+import { explain } from '../../../src/primary/inspection/explain.ts';
 import { Verdict } from '../../../src/shared/firewall/verdict.ts';
 import { Random } from '../../support/random.ts';
 import { type CertificateSpec, ownIdentity, peerIdentity, rulesOf, type TupleSpec, tupleOf } from './certificates.ts';

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { PrefixTable } from '../../../src/primary/control/prefixTable.ts';
 import {
   addressFromBytes,
   compareAddresses,
@@ -11,7 +12,6 @@ import {
   splitHostPort,
   writeMapped,
 } from '../../../src/shared/ip/address.ts';
-import { PrefixTable } from '../../../src/shared/ip/prefixTable.ts';
 import { Random } from '../../support/random.ts';
 
 describe('addresses', () => {

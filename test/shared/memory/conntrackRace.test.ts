@@ -4,10 +4,10 @@ import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { LockAudit } from '../../../src/primary/tables/lockAudit.ts';
 import { hashTuple } from '../../../src/shared/firewall/tupleHash.ts';
 import { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
 import { ConntrackInsert, ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
-import { LockAudit } from '../../../src/shared/memory/lockAudit.ts';
 import { createSharedMemory, type SharedMemory } from '../../../src/shared/sys/sharedMemory.ts';
 import { Random } from '../../support/random.ts';
 import {

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { LockAudit } from '../../../src/primary/tables/lockAudit.ts';
 import { hashTuple } from '../../../src/shared/firewall/tupleHash.ts';
 import { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
 import { ConntrackInsert, ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
-import { LockAudit } from '../../../src/shared/memory/lockAudit.ts';
 import { Random } from '../../support/random.ts';
 import { raceTuple } from './conntrackRace.ts';
 

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { LighthouseHosts } from '../../../src/primary/lighthouseHosts.ts';
+import { LighthouseHosts } from '../../../src/primary/lighthouse/hosts.ts';
 import { ep, ip } from '../../support/addresses.ts';
 import { lighthouseMemory, lighthouseTable, turnsMemory, workerTurns } from '../../support/memories.ts';
 import { Random } from '../../support/random.ts';

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { LighthouseHosts } from '../../../src/primary/lighthouseHosts.ts';
+import { LighthouseHosts } from '../../../src/primary/lighthouse/hosts.ts';
+import { LockAudit } from '../../../src/primary/tables/lockAudit.ts';
 import { addressFromBytes, type IpAddress } from '../../../src/shared/ip/address.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { hashOfAddress } from '../../../src/shared/memory/buckets.ts';
 import { LighthouseKeys } from '../../../src/shared/memory/lighthouseKeys.ts';
 import { LighthouseRead, type LighthouseTable } from '../../../src/shared/memory/lighthouseTable.ts';
-import { LockAudit } from '../../../src/shared/memory/lockAudit.ts';
 import type { WorkerTurns } from '../../../src/shared/memory/workerTurns.ts';
 import { LighthouseDecoder } from '../../../src/shared/wire/lighthouseDecoder.ts';
 import { LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { openUdpSockets } from '../../../src/primary/machine/udpSocket.ts';
 import { keepNonBlocking, libc } from '../../../src/shared/sys/libc.ts';
-import { openUdpSockets } from '../../../src/shared/sys/udpSocket.ts';
 import { ip } from '../../support/addresses.ts';
 
 const GET_FLAGS = 3;

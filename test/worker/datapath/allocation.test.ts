@@ -5,8 +5,8 @@ import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { providerNames } from '../../../src/shared/crypto/providerNames.ts';
 import { tryLoad } from '../../../src/shared/crypto/providers.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
-import { Coalescer } from '../../../src/worker/datapath/coalesce.ts';
-import { Segmenter } from '../../../src/worker/datapath/segment.ts';
+import { Coalescer } from '../../../src/worker/offload/coalesce.ts';
+import { Segmenter } from '../../../src/worker/offload/segment.ts';
 import { buildPacket, cutPacket } from '../../support/innerPackets.ts';
 import { least } from '../../support/least.ts';
 

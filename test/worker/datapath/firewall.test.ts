@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { cutFlows } from '../../../src/primary/inspection/reloadDiff.ts';
 import { FirewallCounter, firewallCounterCells, ruleHits } from '../../../src/shared/firewall/firewallCounters.ts';
 import type { OwnIdentity, PeerIdentity } from '../../../src/shared/firewall/identity.ts';
-import { cutFlows } from '../../../src/shared/firewall/reloadDiff.ts';
 import type { RuleTable } from '../../../src/shared/firewall/ruleTable.ts';
 import { Verdict } from '../../../src/shared/firewall/verdict.ts';
 import type { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';

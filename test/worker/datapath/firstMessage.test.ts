@@ -1,14 +1,14 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Initiator } from '../../../src/primary/control/handshakeMachine.ts';
+import { decodeHandshakePayload } from '../../../src/primary/control/noise/handshakePayload.ts';
+import { parseHandshakeCertificate } from '../../../src/primary/pki/handshakeForm.ts';
+import type { Identity } from '../../../src/primary/pki/identity.ts';
 import { type Certificate, Curve } from '../../../src/shared/cert/certificate.ts';
 import { CertificateError } from '../../../src/shared/cert/certificateError.ts';
-import { parseHandshakeCertificate } from '../../../src/shared/cert/handshakeForm.ts';
-import type { Identity } from '../../../src/shared/cert/identity.ts';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';
 import { addressOfWords } from '../../../src/shared/ip/networkWords.ts';
-import { decodeHandshakePayload } from '../../../src/shared/wire/handshakePayload.ts';
 import { FirstMessage } from '../../../src/worker/datapath/firstMessage.ts';
 import { handshakeVectors } from '../../support/handshakeVectors.ts';
 import { fromHex } from '../../support/hex.ts';

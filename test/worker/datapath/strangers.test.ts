@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Initiator } from '../../../src/primary/control/handshakeMachine.ts';
-import type { Identity } from '../../../src/shared/cert/identity.ts';
+import type { Identity } from '../../../src/primary/pki/identity.ts';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';
 import { writeMapped } from '../../../src/shared/ip/address.ts';

@@ -1,9 +1,9 @@
 import { closeSync } from 'node:fs';
 import { expect } from 'chai';
 import { afterEach, describe, it } from 'mocha';
+import { openUdpSockets, socketMemory } from '../../../src/primary/machine/udpSocket.ts';
 import { type IpAddress, parseAddress, writeMapped } from '../../../src/shared/ip/address.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
-import { openUdpSockets, socketMemory } from '../../../src/shared/sys/udpSocket.ts';
 import {
   copySocketAddress,
   isSameSocketAddress,

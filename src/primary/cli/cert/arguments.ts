@@ -1,7 +1,7 @@
 /** What several modes read from their flags in the same way: lists, networks, curves, versions, files of certificates. */
 import { type Certificate, Curve } from '../../../shared/cert/certificate.ts';
-import { parseCertificates } from '../../../shared/cert/certificateFile.ts';
 import { type Prefix, parsePrefix } from '../../../shared/ip/address.ts';
+import { parseCertificates } from '../../pki/certificateFile.ts';
 import { attempt, type CertIo, CommandError, readInput, usageError } from './io.ts';
 
 /** The items of a comma-separated list, trimmed, without empty ones. */

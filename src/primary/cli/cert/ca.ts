@@ -1,13 +1,13 @@
 /** `weft cert ca`: a new key and its self-signed certificate. */
 import { randomBytes } from 'node:crypto';
 import { Curve } from '../../../shared/cert/certificate.ts';
-import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
-import { type CurveKey, formatEncryptedKey, formatKey } from '../../../shared/cert/keyFile.ts';
-import { signCertificate } from '../../../shared/cert/signing.ts';
-import { ARGON2_MEMORY_KIB_MAX, type Argon2Parameters } from '../../../shared/crypto/argon2.ts';
 import { generateKeyPair } from '../../../shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../../shared/crypto/ed25519.ts';
 import { errorText } from '../../../shared/log/errorText.ts';
+import { ARGON2_MEMORY_KIB_MAX, type Argon2Parameters } from '../../pki/argon2.ts';
+import { formatCertificate } from '../../pki/certificateFile.ts';
+import { type CurveKey, formatEncryptedKey, formatKey } from '../../pki/keyFile.ts';
+import { signCertificate } from '../../pki/signing.ts';
 import { boolFlag, durationFlag, type FlagValues, stringFlag, uintFlag } from '../flags.ts';
 import { commaList, curveOf, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
 import {

@@ -1,8 +1,8 @@
 /** A host's new key pair, for `keygen` and `sign`: only the file of its private key outlives the making. */
 import { randomBytes } from 'node:crypto';
 import type { Curve } from '../../../shared/cert/certificate.ts';
-import { formatKey } from '../../../shared/cert/keyFile.ts';
 import { generateKeyPair } from '../../../shared/crypto/dh.ts';
+import { formatKey } from '../../pki/keyFile.ts';
 
 /** Wipe `keyFile` after use. */
 export function newHostKey(curve: Curve): { readonly publicKey: Uint8Array; readonly keyFile: Uint8Array } {

@@ -1,5 +1,5 @@
 /** `weft cert keygen`: a host's key pair, made where the private key will live, so that it never has to travel. */
-import { formatKey } from '../../../shared/cert/keyFile.ts';
+import { formatKey } from '../../pki/keyFile.ts';
 import { type FlagValues, stringFlag } from '../flags.ts';
 import { curveOf, requireText } from './arguments.ts';
 import { newHostKey } from './hostKey.ts';

@@ -3,7 +3,7 @@
  * place it takes. On top come a readable `print`, a `verify` that says what was compared, and `renew`.
  */
 import { CertificateError } from '../../../shared/cert/certificateError.ts';
-import { weftVersion } from '../version.ts';
+import { weftVersion } from '../../version.ts';
 import { caMode } from './ca.ts';
 import { type CertIo, CommandError, printable } from './io.ts';
 import { keygenMode } from './keygen.ts';

@@ -2,11 +2,12 @@
  * `weft cert print`: the certificates of a file, as a table with the days that are left, or with -json exactly as
  * nebula-cert prints them: one array on one line.
  */
-import { isValidAt } from '../../../shared/cert/caPool.ts';
+
 import type { Certificate } from '../../../shared/cert/certificate.ts';
-import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
-import { certificateJson, curveText } from '../../../shared/cert/certificateJson.ts';
 import { timeText } from '../../../shared/cert/rules.ts';
+import { isValidAt } from '../../pki/caPool.ts';
+import { formatCertificate } from '../../pki/certificateFile.ts';
+import { certificateJson, curveText } from '../../pki/certificateJson.ts';
 import { boolFlag, type FlagValues, stringFlag } from '../flags.ts';
 import { readCertificates, requireText } from './arguments.ts';
 import { type CertIo, printable, unixSeconds, writeOutput } from './io.ts';

@@ -3,10 +3,11 @@
  * groups and version stay, so nothing on the host changes but this file. Made for scripts: with -within it does nothing
  * until the end is near, and the file is replaced at once, never half written.
  */
-import { CaPool } from '../../../shared/cert/caPool.ts';
+
 import type { Certificate } from '../../../shared/cert/certificate.ts';
-import { formatCertificate, parseCertificates } from '../../../shared/cert/certificateFile.ts';
-import { signatureCheckOf } from '../../../shared/cert/signing.ts';
+import { CaPool } from '../../pki/caPool.ts';
+import { formatCertificate, parseCertificates } from '../../pki/certificateFile.ts';
+import { signatureCheckOf } from '../../pki/signing.ts';
 import { durationFlag, type FlagValues, stringFlag } from '../flags.ts';
 import { readCertificates, requireText, secondsOf } from './arguments.ts';
 import {

@@ -1,8 +1,8 @@
 /** `weft cert sign`: a host's certificate, with a new key or for a public key that the host made. */
 import { Curve } from '../../../shared/cert/certificate.ts';
-import { formatCertificate } from '../../../shared/cert/certificateFile.ts';
-import { parseKey } from '../../../shared/cert/keyFile.ts';
 import type { Prefix } from '../../../shared/ip/address.ts';
+import { formatCertificate } from '../../pki/certificateFile.ts';
+import { parseKey } from '../../pki/keyFile.ts';
 import { durationFlag, type FlagValues, stringFlag, uintFlag } from '../flags.ts';
 import { commaList, prefixesOf, refuseIpv6, requireText, secondsOf, versionOf } from './arguments.ts';
 import { newHostKey } from './hostKey.ts';

@@ -1,11 +1,12 @@
 /** The CA that signs: its key, decrypted if need be, and the certificate that belongs to it. For `sign` and `renew`. */
-import { isValidAt } from '../../../shared/cert/caPool.ts';
+
 import { type Certificate, type CertificateFields, Curve } from '../../../shared/cert/certificate.ts';
-import { parseFirstCertificate } from '../../../shared/cert/certificateFile.ts';
-import { type CurveKey, isEncryptedKey, parseEncryptedKey, parseKey } from '../../../shared/cert/keyFile.ts';
-import { signCertificate } from '../../../shared/cert/signing.ts';
 import { publicKeyOf } from '../../../shared/crypto/dh.ts';
 import { ed25519PublicKey } from '../../../shared/crypto/ed25519.ts';
+import { isValidAt } from '../../pki/caPool.ts';
+import { parseFirstCertificate } from '../../pki/certificateFile.ts';
+import { type CurveKey, isEncryptedKey, parseEncryptedKey, parseKey } from '../../pki/keyFile.ts';
+import { signCertificate } from '../../pki/signing.ts';
 import { attempt, type CertIo, CommandError, readInput, unixSeconds } from './io.ts';
 import { readPassphrase } from './passphrase.ts';
 

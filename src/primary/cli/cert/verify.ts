@@ -1,6 +1,7 @@
 /** `weft cert verify`: is every certificate of a file good now, by these CAs? Silent when it is. */
-import { CaPool } from '../../../shared/cert/caPool.ts';
+
 import type { Certificate } from '../../../shared/cert/certificate.ts';
+import { CaPool } from '../../pki/caPool.ts';
 import { type FlagValues, stringFlag } from '../flags.ts';
 import { readCertificates, requireText } from './arguments.ts';
 import { attempt, type CertIo, CommandError, checkStreams, readInput, unixSeconds } from './io.ts';

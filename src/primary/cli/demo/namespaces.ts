@@ -10,7 +10,7 @@ import { closeSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, writeFi
 import { join } from 'node:path';
 import { parsePrefix } from '../../../shared/ip/address.ts';
 import { check, libc } from '../../../shared/sys/libc.ts';
-import { Netlink } from '../../../shared/sys/netlink.ts';
+import { Netlink } from '../../machine/netlink.ts';
 
 const FOLDER = '/run/netns';
 const OWN_NAMESPACE = '/proc/self/ns/net';

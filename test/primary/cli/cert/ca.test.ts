@@ -3,8 +3,8 @@ import { expect } from 'chai';
 import { after, describe, it } from 'mocha';
 import type { CertIo } from '../../../../src/primary/cli/cert/io.ts';
 import { runCert } from '../../../../src/primary/cli/cert/main.ts';
+import { isEncryptedKey, parseEncryptedKey } from '../../../../src/primary/pki/keyFile.ts';
 import { Curve } from '../../../../src/shared/cert/certificate.ts';
-import { isEncryptedKey, parseEncryptedKey } from '../../../../src/shared/cert/keyFile.ts';
 import { NOW } from '../../../support/certificates.ts';
 import { CertTool, terminal } from '../../../support/certTool.ts';
 

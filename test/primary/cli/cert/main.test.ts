@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { after, describe, it } from 'mocha';
 import type { CertIo } from '../../../../src/primary/cli/cert/io.ts';
 import { runCert } from '../../../../src/primary/cli/cert/main.ts';
-import { parseKey } from '../../../../src/shared/cert/keyFile.ts';
+import { parseKey } from '../../../../src/primary/pki/keyFile.ts';
 import { publicKeyOf } from '../../../../src/shared/crypto/dh.ts';
 import { NOW } from '../../../support/certificates.ts';
 import { CertTool } from '../../../support/certTool.ts';

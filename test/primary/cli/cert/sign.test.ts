@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
-import { loadIdentity } from '../../../../src/shared/cert/identity.ts';
-import { parseKey } from '../../../../src/shared/cert/keyFile.ts';
+import { loadIdentity } from '../../../../src/primary/pki/identity.ts';
+import { parseKey } from '../../../../src/primary/pki/keyFile.ts';
 import { publicKeyOf } from '../../../../src/shared/crypto/dh.ts';
 import { NOW } from '../../../support/certificates.ts';
 import { CertTool } from '../../../support/certTool.ts';

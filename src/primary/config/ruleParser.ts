@@ -1,0 +1,280 @@
+/**
+ * Reads `firewall.inbound` and `firewall.outbound` into rules, and reports every problem and warning at once.
+ *
+ * Accepts what Nebula accepts and says so with Nebula's texts. Values are turned into text first, as Nebula does, so
+ * `port: 443` and `port: "443"` are one. Pure: the caller gives findings their place, logs and decides.
+ */
+
+import { anyPort, type PortRange, type Rule, RuleProto, ruleListPath, ruleName } from '../../shared/firewall/rule.ts';
+import { type Prefix, parsePrefix } from '../../shared/ip/address.ts';
+import { parsePortRange } from './portRange.ts';
+
+/** What there is to say about one rule of a list. */
+export interface RuleFinding {
+  /** Position of the rule, from 0; null when it is the list that is wrong. */
+  readonly index: number | null;
+  readonly message: string;
+}
+
+/** What reading one list gave. The rules are usable only when there are no problems. */
+export interface ParsedRules {
+  readonly rules: readonly Rule[];
+  readonly problems: readonly RuleFinding[];
+  readonly warnings: readonly RuleFinding[];
+}
+
+/** Parses the rules of one direction; `raw` is the value under the key, undefined or null when there is none. */
+export function parseRules(raw: unknown, incoming: boolean): ParsedRules {
+  if (raw === undefined || raw === null) {
+    return { rules: [], problems: [], warnings: [] };
+  }
+  if (!Array.isArray(raw)) {
+    const message = 'failed to parse, should be an array of rules';
+    return { rules: [], problems: [{ index: null, message }], warnings: [] };
+  }
+  const rules: Rule[] = [];
+  const problems: RuleFinding[] = [];
+  const warnings: RuleFinding[] = [];
+  for (const [index, item] of raw.entries()) {
+    const reader = new RuleReader(item, incoming, index);
+    const rule = reader.read();
+    problems.push(...reader.problems.map((message) => ({ index, message })));
+    warnings.push(...reader.warnings.map((message) => ({ index, message })));
+    if (rule !== null) {
+      rules.push(rule);
+    }
+  }
+  return { rules, problems, warnings };
+}
+
+/** A finding where it has no place of its own: `firewall.inbound rule #0; …`. */
+export function findingText({ index, message }: RuleFinding, incoming: boolean): string {
+  return index === null ? `${ruleListPath(incoming)} ${message}` : `${ruleName(incoming, index)}; ${message}`;
+}
+
+class RuleReader {
+  readonly problems: string[] = [];
+  readonly warnings: string[] = [];
+  readonly #map: Readonly<Record<string, unknown>>;
+  readonly #isMap: boolean;
+  readonly #incoming: boolean;
+  readonly #index: number;
+
+  constructor(item: unknown, incoming: boolean, index: number) {
+    this.#isMap = isMap(item);
+    this.#map = isMap(item) ? item : {};
+    this.#incoming = incoming;
+    this.#index = index;
+  }
+
+  /** null when there is a problem. */
+  read(): Rule | null {
+    if (!this.#isMap) {
+      this.problems.push('could not parse rule');
+      return null;
+    }
+    const groups = this.#groups();
+    const host = this.#text('host');
+    const cidrText = this.#text('cidr');
+    const localCidrText = this.#text('local_cidr');
+    const caName = this.#text('ca_name');
+    const caSha = this.#text('ca_sha');
+    const given = [host, cidrText, localCidrText, caName, caSha];
+    const code = this.#text('code');
+    const port = this.#text('port');
+    if (code !== '' && port !== '') {
+      this.problems.push('only one of port or code should be provided');
+    }
+    if (groups.length === 0 && given.every((text) => text === '')) {
+      this.problems.push('at least one of host, group, cidr, local_cidr, ca_name, or ca_sha must be provided');
+    }
+    const proto = this.#proto();
+    const ports = proto === null ? anyPort : this.#ports(proto, code, port);
+    const cidr = this.#prefix('cidr', cidrText);
+    const localCidr = this.#prefix('local_cidr', localCidrText);
+    this.#warnAboutKeys();
+    if (this.problems.length > 0 || proto === null) {
+      return null;
+    }
+    const rule: Rule = {
+      incoming: this.#incoming,
+      index: this.#index,
+      proto,
+      ports,
+      groups,
+      host: orNull(host),
+      cidr,
+      localCidr,
+      caName: orNull(caName),
+      caSha: orNull(caSha),
+      text: ruleText(this.#map),
+    };
+    this.#warnAboutSelectors(rule, code);
+    return rule;
+  }
+
+  #proto(): RuleProto | null {
+    const text = this.#text('proto');
+    switch (text) {
+      case 'any':
+        return RuleProto.Any;
+      case 'tcp':
+        return RuleProto.Tcp;
+      case 'udp':
+        return RuleProto.Udp;
+      case 'icmp':
+        return RuleProto.Icmp;
+      default:
+        this.problems.push(`proto was not understood; \`${text}\``);
+        return null;
+    }
+  }
+
+  #ports(proto: RuleProto, code: string, port: string): PortRange {
+    const key = code === '' ? 'port' : 'code';
+    const text = code === '' ? port : code;
+    if (proto === RuleProto.Icmp) {
+      if (text !== '' && text !== 'any') {
+        this.warnings.push(`ignoring port specification for ICMP firewall rule; \`${text}\``);
+      }
+      return anyPort;
+    }
+    const range = parsePortRange(text);
+    if (typeof range === 'string') {
+      this.problems.push(`${key} ${range}`);
+      return anyPort;
+    }
+    if (range.start > range.end) {
+      this.problems.push('`start port was lower than end port`');
+    }
+    return range;
+  }
+
+  #prefix(key: string, text: string): Prefix | 'any' | null {
+    if (text === '') {
+      return null;
+    }
+    if (text === 'any') {
+      return 'any';
+    }
+    const prefix = parsePrefix(text);
+    if (prefix === null) {
+      this.problems.push(`${key} did not parse; \`${text}\` is not an address prefix such as 10.0.0.0/8 or fd00::/8`);
+    }
+    return prefix;
+  }
+
+  #groups(): readonly string[] {
+    const { group, groups } = this.#map;
+    let single = this.#text('group');
+    if (Array.isArray(group)) {
+      if (group.length !== 1) {
+        this.problems.push('group should contain a single value, an array with more than one entry was provided');
+        return [];
+      }
+      this.warnings.push('group was an array with a single value, converting to simple value');
+      single = goText(group[0]);
+    }
+    const list = groups === undefined ? [] : Array.isArray(groups) ? groups.map(goText) : [goText(groups)];
+    if (single === '') {
+      return list;
+    }
+    if (list.length > 0) {
+      this.problems.push('only one of group or groups should be defined, both provided');
+    }
+    return [single];
+  }
+
+  #text(key: string): string {
+    const value = this.#map[key];
+    return value === undefined ? '' : goText(value);
+  }
+
+  /** Nebula ignores keys it does not know and reads an empty value as the text `<nil>`; both are surely mistakes. */
+  #warnAboutKeys(): void {
+    for (const [key, value] of Object.entries(this.#map)) {
+      if (!ruleKeys.includes(key)) {
+        this.warnings.push(`unknown key \`${key}\` is ignored`);
+      } else if (value === null) {
+        this.warnings.push(`${key} has no value, it is read as the text \`<nil>\``);
+      }
+    }
+  }
+
+  #warnAboutSelectors(rule: Rule, code: string): void {
+    const groups = `[${rule.groups.join(' ')}]`;
+    const isAnyGroup = rule.groups.includes('any');
+    const warn = (text: string) => this.warnings.push(`firewall rule sanity check; ${text}`);
+    if (isAnyGroup && rule.groups.length > 1) {
+      warn(`groups ${groups} contains any, so the other groups do not matter`);
+    }
+    if (rule.host === 'any' && rule.groups.length > 0) {
+      warn(`host is any, so groups ${groups} do not matter`);
+    }
+    if (isAnyGroup && rule.host !== null && rule.host !== 'any') {
+      warn(`groups ${groups} contains any, so host ${rule.host} does not matter`);
+    }
+    if ((isAnyGroup || rule.host === 'any') && rule.cidr !== null && rule.cidr !== 'any') {
+      warn(`${isAnyGroup ? 'group' : 'host'} is any, so cidr ${rule.cidr.text} does not matter`);
+    }
+    if (
+      rule.cidr === 'any' &&
+      ((rule.groups.length > 0 && !isAnyGroup) || (rule.host !== null && rule.host !== 'any'))
+    ) {
+      warn('cidr is any, so groups and host do not matter');
+    }
+    if (rule.caName !== null && rule.caSha !== null) {
+      warn('with both ca_name and ca_sha, either of them suffices');
+    }
+    if (code !== '') {
+      warn(`code [${code}] is taken as the port; it never was an ICMP code and will not be supported for ever`);
+    }
+  }
+}
+
+const ruleKeys: readonly string[] = [
+  'port',
+  'code',
+  'proto',
+  'host',
+  'group',
+  'groups',
+  'cidr',
+  'local_cidr',
+  'ca_name',
+  'ca_sha',
+];
+
+function ruleText(map: Readonly<Record<string, unknown>>): string {
+  const parts: string[] = [];
+  for (const key of ruleKeys) {
+    const value = map[key];
+    if (value !== undefined) {
+      parts.push(`${key}: ${Array.isArray(value) ? `[${value.map(goText).join(', ')}]` : goText(value)}`);
+    }
+  }
+  return parts.join(', ');
+}
+
+/** A value as Go prints it, which is what Nebula compares: lists as `[a b]`, maps as `map[a:1]`, null as `<nil>`. */
+function goText(value: unknown): string {
+  if (value === null || value === undefined) {
+    return '<nil>';
+  }
+  if (Array.isArray(value)) {
+    return `[${value.map(goText).join(' ')}]`;
+  }
+  if (isMap(value)) {
+    const entries = Object.entries(value).map(([key, item]) => `${key}:${goText(item)}`);
+    return `map[${entries.join(' ')}]`;
+  }
+  return String(value);
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function orNull(text: string): string | null {
+  return text === '' ? null : text;
+}

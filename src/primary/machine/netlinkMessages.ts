@@ -1,0 +1,362 @@
+/**
+ * Messages of rtnetlink as bytes: building requests, reading answers. Pure functions, no socket.
+ *
+ * Links, addresses and routes in our words on one side, messages (`netlinkBytes.ts`) on the other. rtnetlink(7), RFC 3549,
+ * Linux `uapi/linux/{netlink,rtnetlink,if_link,if_addr}.h`. `netlink.ts` does the I/O.
+ */
+import { addressFromBytes, type IpAddress, type Prefix, prefixOf } from '../../shared/ip/address.ts';
+import {
+  attributesOf,
+  MESSAGE_HEADER_BYTES,
+  MessageBuilder,
+  type MessageSpan,
+  number32,
+  textOf,
+  viewOf,
+} from './netlinkBytes.ts';
+
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  readonly mtu: number;
+  readonly txQueueLength: number;
+  /** Administratively up. */
+  readonly isUp: boolean;
+  /** Operationally up: cable in, or for a tun device a reader attached. */
+  readonly isRunning: boolean;
+}
+
+export interface LinkAddress {
+  readonly linkIndex: number;
+  /** The address of this host with its prefix length. */
+  readonly prefix: Prefix;
+}
+
+export interface KernelRoute {
+  readonly destination: Prefix;
+  readonly linkIndex: number;
+  /** Address to use as source; left to the kernel when absent. */
+  readonly source?: IpAddress;
+  /** Next hop; without one the destination is on the link. */
+  readonly gateway?: IpAddress;
+  /** Priority, smaller is better; 0 is the kernel's default of the family. */
+  readonly metric?: number;
+  readonly mtu?: number;
+  /** TCP maximum segment size to announce. */
+  readonly advmss?: number;
+  /** Marks the route as the kernel's own, as a connected route is; else as set by hand. */
+  readonly isConnected?: boolean;
+}
+
+/** What a change of a link needs; what is absent stays. */
+export interface LinkSettings {
+  readonly isUp?: boolean;
+  readonly mtu?: number;
+  readonly txQueueLength?: number;
+  /** No link-local address is made up for the device. */
+  readonly noIpv6LinkLocal?: boolean;
+  /** Index of the bridge that it becomes a port of. */
+  readonly master?: number;
+}
+
+/** A link that does not exist yet: a bridge, or one end of a virtual cable. */
+export interface NewLink {
+  readonly name: string;
+  /** The other end of the cable, and a descriptor of the network namespace it appears in; a bridge has none. */
+  readonly peer?: { readonly name: string; readonly namespaceFd: number };
+}
+
+export const NetlinkType = {
+  Error: 2,
+  Done: 3,
+  NewLink: 16,
+  DeleteLink: 17,
+  GetLink: 18,
+  SetLink: 19,
+  NewAddress: 20,
+  DeleteAddress: 21,
+  GetAddress: 22,
+  NewRoute: 24,
+  DeleteRoute: 25,
+  GetRoute: 26,
+} as const;
+
+/** Request flags: `Replace` says what to do when the object exists already. */
+const RequestFlag = {
+  Ack: 0x4,
+  Dump: 0x300,
+  Replace: 0x100,
+  Create: 0x400,
+  Exclusive: 0x200,
+} as const;
+
+/** Changes a link. With a link index of 0 the kernel refuses. */
+export function setLinkRequest(sequence: number, linkIndex: number, settings: LinkSettings): Uint8Array {
+  const message = new MessageBuilder(NetlinkType.SetLink, RequestFlag.Ack, sequence);
+  const flags = settings.isUp === true ? InterfaceUp : 0;
+  const change = settings.isUp === undefined ? 0 : InterfaceUp;
+  message.u8(0).u8(0).u16(0).u32(linkIndex).u32(flags).u32(change);
+  if (settings.mtu !== undefined) {
+    message.attribute32(LinkAttribute.Mtu, settings.mtu);
+  }
+  if (settings.txQueueLength !== undefined) {
+    message.attribute32(LinkAttribute.TxQueueLength, settings.txQueueLength);
+  }
+  if (settings.master !== undefined) {
+    message.attribute32(LinkAttribute.Master, settings.master);
+  }
+  if (settings.noIpv6LinkLocal === true) {
+    message.nest(LinkAttribute.FamilySpecific, () => {
+      message.nest(FamilyIpv6, () => message.attribute8(Inet6AddressGenerationMode, AddressGenerationNone));
+    });
+  }
+  return message.finish();
+}
+
+/** Makes a link in the network namespace of the socket; refused when the name is taken. */
+export function addLinkRequest(sequence: number, link: NewLink): Uint8Array {
+  const flags = RequestFlag.Ack | RequestFlag.Create | RequestFlag.Exclusive;
+  const message = new MessageBuilder(NetlinkType.NewLink, flags, sequence);
+  const { name, peer } = link;
+  message.u32(0).u32(0).u32(0).u32(0);
+  message.attribute(LinkAttribute.Name, nulTerminated(name));
+  message.nest(LinkAttribute.Information, () => {
+    message.attribute(LinkInformation.Kind, nulTerminated(peer === undefined ? 'bridge' : 'veth'));
+    if (peer !== undefined) {
+      message.nest(LinkInformation.Data, () => {
+        message.nest(VethPeer, () => {
+          message.u32(0).u32(0).u32(0).u32(0);
+          message.attribute(LinkAttribute.Name, nulTerminated(peer.name));
+          message.attribute32(LinkAttribute.NamespaceFd, peer.namespaceFd);
+        });
+      });
+    }
+  });
+  return message.finish();
+}
+
+/** Adds or replaces an address. IPv6 ones are usable at once, without duplicate detection. */
+export function addAddressRequest(sequence: number, address: LinkAddress): Uint8Array {
+  const flags = RequestFlag.Ack | RequestFlag.Create | RequestFlag.Replace;
+  return addressRequest(NetlinkType.NewAddress, flags, sequence, address);
+}
+
+export function removeAddressRequest(sequence: number, address: LinkAddress): Uint8Array {
+  return addressRequest(NetlinkType.DeleteAddress, RequestFlag.Ack, sequence, address);
+}
+
+/** Adds a route to the main table, or replaces the one with the same destination and metric. */
+export function addRouteRequest(sequence: number, route: KernelRoute): Uint8Array {
+  const flags = RequestFlag.Ack | RequestFlag.Create | RequestFlag.Replace;
+  const message = new MessageBuilder(NetlinkType.NewRoute, flags, sequence);
+  const protocol = route.isConnected === true ? ProtocolKernel : ProtocolStatic;
+  writeRouteHeader(message, route.destination, protocol, route.gateway === undefined ? ScopeLink : ScopeUniverse);
+  writeRouteAttributes(message, route);
+  return message.finish();
+}
+
+/** Deletes the route to a destination over a link with a metric, whatever its other properties are. */
+export function deleteRouteRequest(sequence: number, route: KernelRoute): Uint8Array {
+  const { destination, linkIndex, metric = 0 } = route;
+  const message = new MessageBuilder(NetlinkType.DeleteRoute, RequestFlag.Ack, sequence);
+  writeRouteHeader(message, destination, ProtocolUnspecified, ScopeNowhere);
+  message.attribute(RouteAttribute.Destination, destination.address.bytes);
+  message.attribute32(RouteAttribute.OutputLink, linkIndex);
+  if (metric > 0) {
+    message.attribute32(RouteAttribute.Priority, metric);
+  }
+  return message.finish();
+}
+
+/** Asks for all links, addresses or routes: `type` is one of the Get types. */
+export function dumpRequest(sequence: number, type: number): Uint8Array {
+  const message = new MessageBuilder(type, RequestFlag.Dump, sequence);
+  // One fixed part is as good as the other here: family 0, everything else 0, of the longest form.
+  message.u32(0).u32(0).u32(0).u32(0);
+  return message.finish();
+}
+
+/** errno of an error message (0: acknowledged), and the kernel's own words where it has some. */
+export function parseError(bytes: Uint8Array, span: MessageSpan): { readonly errno: number; readonly text: string } {
+  if (span.end - span.start < 4) {
+    return { errno: 0, text: '' };
+  }
+  const errno = -viewOf(bytes).getInt32(span.start, true);
+  // With the answer capped (NETLINK_CAP_ACK) the extended attributes follow the bare header of the request.
+  const attributes = attributesOf(bytes, span.start + 4 + MESSAGE_HEADER_BYTES, span.end);
+  const text = attributes.get(ExtendedAckMessage);
+  return { errno, text: text === undefined ? '' : textOf(text) };
+}
+
+export function parseLink(bytes: Uint8Array, span: MessageSpan): Link | null {
+  if (span.end - span.start < LinkHeaderBytes) {
+    return null;
+  }
+  const view = viewOf(bytes);
+  const attributes = attributesOf(bytes, span.start + LinkHeaderBytes, span.end);
+  const name = attributes.get(LinkAttribute.Name);
+  const flags = view.getUint32(span.start + 8, true);
+  return {
+    index: view.getInt32(span.start + 4, true),
+    name: name === undefined ? '' : textOf(name),
+    mtu: number32(attributes.get(LinkAttribute.Mtu)),
+    txQueueLength: number32(attributes.get(LinkAttribute.TxQueueLength)),
+    isUp: (flags & InterfaceUp) !== 0,
+    isRunning: (flags & InterfaceRunning) !== 0,
+  };
+}
+
+export function parseAddressMessage(bytes: Uint8Array, span: MessageSpan): LinkAddress | null {
+  if (span.end - span.start < AddressHeaderBytes) {
+    return null;
+  }
+  const view = viewOf(bytes);
+  const attributes = attributesOf(bytes, span.start + AddressHeaderBytes, span.end);
+  // On a point-to-point link the address attribute is the peer; the local one is ours.
+  const value = attributes.get(AddressAttribute.Local) ?? attributes.get(AddressAttribute.Address);
+  if (value === undefined || !isAddressOf(bytes[span.start], value)) {
+    return null;
+  }
+  return {
+    linkIndex: view.getUint32(span.start + 4, true),
+    prefix: prefixOf(addressFromBytes(value), bytes[span.start + 1]),
+  };
+}
+
+/** Null for routes that are not plain unicast routes of the main table over one link. */
+export function parseRoute(bytes: Uint8Array, span: MessageSpan): KernelRoute | null {
+  if (span.end - span.start < RouteHeaderBytes) {
+    return null;
+  }
+  const family = bytes[span.start];
+  const attributes = attributesOf(bytes, span.start + RouteHeaderBytes, span.end);
+  const table = number32(attributes.get(RouteAttribute.Table)) || bytes[span.start + 4];
+  const link = attributes.get(RouteAttribute.OutputLink);
+  const isKnown = family === FamilyIpv4 || family === FamilyIpv6;
+  if (!isKnown || table !== MainTable || bytes[span.start + 7] !== UnicastRoute || link === undefined) {
+    return null;
+  }
+  const destination = attributes.get(RouteAttribute.Destination) ?? new Uint8Array(family === FamilyIpv4 ? 4 : 16);
+  const metrics = attributes.get(RouteAttribute.Metrics);
+  const inner = metrics === undefined ? new Map<number, Uint8Array>() : attributesOf(metrics, 0, metrics.length);
+  const source = attributes.get(RouteAttribute.PreferredSource);
+  const gateway = attributes.get(RouteAttribute.Gateway);
+  const optional = {
+    source: source === undefined ? undefined : addressFromBytes(source),
+    gateway: gateway === undefined ? undefined : addressFromBytes(gateway),
+    metric: number32(attributes.get(RouteAttribute.Priority)) || undefined,
+    mtu: number32(inner.get(RouteMetric.Mtu)) || undefined,
+    advmss: number32(inner.get(RouteMetric.AdvertisedSegment)) || undefined,
+    isConnected: bytes[span.start + 5] === ProtocolKernel || undefined,
+  };
+  return {
+    destination: prefixOf(addressFromBytes(destination), bytes[span.start + 1]),
+    linkIndex: number32(link),
+    ...(Object.fromEntries(
+      Object.entries(optional).filter(([, value]) => value !== undefined),
+    ) as Partial<KernelRoute>),
+  };
+}
+
+function addressRequest(type: number, flags: number, sequence: number, address: LinkAddress): Uint8Array {
+  const { bytes, family } = address.prefix.address;
+  const message = new MessageBuilder(type, flags, sequence);
+  const addressFlags = family === 6 ? NoDuplicateDetection : 0;
+  message
+    .u8(family === 4 ? FamilyIpv4 : FamilyIpv6)
+    .u8(address.prefix.bits)
+    .u8(addressFlags)
+    .u8(0);
+  message.u32(address.linkIndex);
+  message.attribute(AddressAttribute.Local, bytes);
+  message.attribute(AddressAttribute.Address, bytes);
+  return message.finish();
+}
+
+function writeRouteHeader(message: MessageBuilder, destination: Prefix, protocol: number, scope: number): void {
+  message
+    .u8(destination.address.family === 4 ? FamilyIpv4 : FamilyIpv6)
+    .u8(destination.bits)
+    .u8(0)
+    .u8(0);
+  message.u8(MainTable).u8(protocol).u8(scope).u8(UnicastRoute);
+  message.u32(0);
+}
+
+function writeRouteAttributes(message: MessageBuilder, route: KernelRoute): void {
+  message.attribute(RouteAttribute.Destination, route.destination.address.bytes);
+  message.attribute32(RouteAttribute.OutputLink, route.linkIndex);
+  if (route.gateway !== undefined) {
+    message.attribute(RouteAttribute.Gateway, route.gateway.bytes);
+  }
+  if (route.source !== undefined) {
+    message.attribute(RouteAttribute.PreferredSource, route.source.bytes);
+  }
+  if (route.metric !== undefined && route.metric > 0) {
+    message.attribute32(RouteAttribute.Priority, route.metric);
+  }
+  if (route.mtu !== undefined || route.advmss !== undefined) {
+    message.nest(RouteAttribute.Metrics, () => {
+      if (route.mtu !== undefined) {
+        message.attribute32(RouteMetric.Mtu, route.mtu);
+      }
+      if (route.advmss !== undefined) {
+        message.attribute32(RouteMetric.AdvertisedSegment, route.advmss);
+      }
+    });
+  }
+}
+
+function nulTerminated(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\0`);
+}
+
+function isAddressOf(family: number, value: Uint8Array): boolean {
+  return value.length === (family === FamilyIpv4 ? 4 : family === FamilyIpv6 ? 16 : -1);
+}
+
+const LinkHeaderBytes = 16;
+const AddressHeaderBytes = 8;
+const RouteHeaderBytes = 12;
+const ExtendedAckMessage = 1;
+
+const FamilyIpv4 = 2;
+const FamilyIpv6 = 10;
+const InterfaceUp = 0x1;
+const InterfaceRunning = 0x40;
+
+const LinkAttribute = {
+  Name: 3,
+  Mtu: 4,
+  Master: 10,
+  TxQueueLength: 13,
+  Information: 18,
+  FamilySpecific: 26,
+  NamespaceFd: 28,
+} as const;
+const LinkInformation = { Kind: 1, Data: 2 } as const;
+const VethPeer = 1;
+const Inet6AddressGenerationMode = 8;
+const AddressGenerationNone = 1;
+
+const AddressAttribute = { Address: 1, Local: 2 } as const;
+const NoDuplicateDetection = 0x02;
+
+const RouteAttribute = {
+  Destination: 1,
+  OutputLink: 4,
+  Gateway: 5,
+  Priority: 6,
+  PreferredSource: 7,
+  Metrics: 8,
+  Table: 15,
+} as const;
+const RouteMetric = { Mtu: 2, AdvertisedSegment: 8 } as const;
+const MainTable = 254;
+const ProtocolUnspecified = 0;
+const ProtocolKernel = 2;
+const ProtocolStatic = 4;
+const ScopeUniverse = 0;
+const ScopeLink = 253;
+const ScopeNowhere = 255;
+const UnicastRoute = 1;

@@ -1,0 +1,82 @@
+/**
+ * The primary's own way onto the underlay: it sends on its copy of socket 0, one datagram a call.
+ *
+ * For handshakes, punches and the primary's sealed messages only; data never passes here. A datagram that cannot be
+ * sent is counted, never retried: the state machine behind it has its own timers. No call waits: the socket is shared
+ * with a worker, which may have made it blocking.
+ */
+import type { Endpoint } from '../../shared/ip/address.ts';
+import { writeMapped } from '../../shared/ip/address.ts';
+import type { Arena } from '../../shared/sys/arena.ts';
+import { Errno, lastErrno, libc, MESSAGE_DONT_WAIT } from '../../shared/sys/libc.ts';
+import { SEAL_OVERHEAD_BYTES } from '../../shared/tunnel/seal.ts';
+import {
+  SOCKADDR_BYTES,
+  type SocketFamily,
+  socketAddressLength,
+  writeSocketAddress,
+} from '../../shared/tunnel/socketAddress.ts';
+import { HEADER_BYTES } from '../../shared/wire/header.ts';
+
+/** The largest UDP payload over IPv4. */
+const PAYLOAD_BYTES_MAX = 65507;
+
+export class Underlay {
+  readonly arena: Arena;
+  /** Arena offset of `PAYLOAD_BYTES_MAX` bytes in which a caller may build a packet for `sendBuilt`. */
+  readonly buffer: number;
+  readonly #fd: number;
+  readonly #family: SocketFamily;
+  readonly #destination: number;
+  readonly #mapped = new Uint8Array(16);
+
+  constructor(fd: number, family: SocketFamily, arena: Arena) {
+    this.arena = arena;
+    this.#fd = fd;
+    this.#family = family;
+    this.buffer = arena.allocate(PAYLOAD_BYTES_MAX, 64);
+    this.#destination = arena.allocate(SOCKADDR_BYTES, 64);
+  }
+
+  /** Sends a copy of `bytes`; returns 0 or an errno. */
+  send(endpoint: Endpoint, bytes: Uint8Array): number {
+    return this.arena.copyIn(bytes, this.buffer, PAYLOAD_BYTES_MAX)
+      ? this.sendBuilt(endpoint, bytes.length)
+      : Errno.EMSGSIZE;
+  }
+
+  /** Puts a body where `sealPacket` finds it, behind a header at `buffer`; false when it is longer than any packet. */
+  placeBody(body: Uint8Array): boolean {
+    return this.arena.copyIn(body, this.buffer + HEADER_BYTES, PAYLOAD_BYTES_MAX - SEAL_OVERHEAD_BYTES);
+  }
+
+  /** Sends `length` bytes that the caller built at `buffer`; returns 0 or an errno. */
+  sendBuilt(endpoint: Endpoint, length: number): number {
+    const destination = this.address(endpoint);
+    return destination < 0 ? UNREACHABLE_FAMILY : this.sendTo(destination, length);
+  }
+
+  /** Sends `length` bytes at `buffer` to the socket address at arena offset `destination`; returns 0 or an errno. */
+  sendTo(destination: number, length: number): number {
+    const { address } = this.arena;
+    const sent = libc.sendto(
+      this.#fd,
+      address + this.buffer,
+      length,
+      MESSAGE_DONT_WAIT,
+      address + destination,
+      socketAddressLength(this.#family),
+    );
+    return sent < 0 ? lastErrno() : 0;
+  }
+
+  /** Arena offset of the endpoint's socket address, valid until the next call; -1 when the socket cannot reach it. */
+  address(endpoint: Endpoint): number {
+    writeMapped(endpoint.address, this.#mapped, 0);
+    const isReachable = writeSocketAddress(this.arena, this.#destination, this.#family, this.#mapped, 0, endpoint.port);
+    return isReachable ? this.#destination : -1;
+  }
+}
+
+/** EAFNOSUPPORT: an IPv6 endpoint from an IPv4 socket. */
+const UNREACHABLE_FAMILY = 97;
