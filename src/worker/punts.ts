@@ -4,10 +4,9 @@
  *
  * What peers and packets can cause is limited (`puntQuotas.ts`); strangers have been limited before
  * (`datapath/strangers.ts`). What is over a quota, and what the ring has no room for, is dropped and counted, and the
- * peers' retries cover it. The primary kills a
- * worker that writes a frame out of form, so what is not fit for one is dropped here.
+ * peers' retries cover it. The primary kills a worker that writes a frame out of form, so what is not fit for one is
+ * dropped here.
  */
-
 import type { FrameWriter } from '../shared/ipc/frameRing.ts';
 import { FrameKind, NO_ADDRESS } from '../shared/ipc/frames.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
