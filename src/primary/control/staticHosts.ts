@@ -2,8 +2,9 @@
  * Peers whose endpoints the operator wrote down (`static_host_map`): addresses count at once, names are looked up at
  * once and again every `static_map.cadence` for as long as the entry exists (Nebula protocol: static_host_map).
  *
- * A round looks up every target of an entry; what it finds replaces what the round before found, so a name that stops
- * resolving takes its endpoints along. The lookups themselves are the shell's: requests go out as effects, answers come
+ * A round looks up every target of an entry; what it finds replaces what the round before found. A name of which the
+ * name servers say that it is no more takes its endpoints along; one that they do not answer for keeps them (the shell's
+ * resolver knows which). The lookups themselves are the shell's: requests go out as effects, answers come
  * back through `onResolved`.
  */
 

@@ -66,6 +66,25 @@ describe('primary/dnsResolver', () => {
     expect(calls).to.equal(2);
   });
 
+  it('keeps the last addresses of a name until an answer says otherwise', async () => {
+    let answer: () => Promise<readonly string[]> = async () => ['192.0.2.1'];
+    const resolver = new DnsResolver(() => answer());
+    const ask = async (timeoutMs = 5000): Promise<[string[], string[]]> => {
+      const { endpoints, failures } = await resolver.resolve(request('ip4', ['a.example:1'], timeoutMs));
+      return [endpoints.map(({ text }) => text), failures.map(({ error }) => error)];
+    };
+    expect(await ask()).to.deep.equal([['192.0.2.1:1'], []]);
+    answer = () => Promise.reject(Object.assign(new Error('getaddrinfo EAI_AGAIN'), { code: 'EAI_AGAIN' }));
+    expect(await ask()).to.deep.equal([['192.0.2.1:1'], ['getaddrinfo EAI_AGAIN']]);
+    answer = () => new Promise((resolve) => setTimeout(resolve, 20, ['192.0.2.2']));
+    expect(await ask(1), 'a timeout').to.deep.equal([['192.0.2.1:1'], ['no answer within 1 ms']]);
+    expect(await ask(), 'the answer to the same lookup').to.deep.equal([['192.0.2.2:1'], []]);
+    answer = () => Promise.reject(Object.assign(new Error('getaddrinfo ENOTFOUND'), { code: 'ENOTFOUND' }));
+    expect(await ask(), 'no such name').to.deep.equal([[], ['getaddrinfo ENOTFOUND']]);
+    answer = () => Promise.reject(Object.assign(new Error('getaddrinfo EAI_AGAIN'), { code: 'EAI_AGAIN' }));
+    expect(await ask(), 'nothing to keep').to.deep.equal([[], ['getaddrinfo EAI_AGAIN']]);
+  });
+
   it('asks the system', async () => {
     const answer = await new DnsResolver().resolve(request('ip4', ['localhost:4242'], 5000));
     expect(answer.endpoints.map(({ text }) => text)).to.deep.equal(['127.0.0.1:4242']);
