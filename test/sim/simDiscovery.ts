@@ -137,10 +137,11 @@ export class SimDiscovery implements SimCompanion {
   }
 
   #localAddresses(): Parameters<PeerDiscovery['start']>[1] {
+    const card = { interfaceKind: '', isDefault: true };
     return [
-      { address: ip('127.0.0.1'), interfaceName: 'lo' },
-      { address: this.#node.endpoint.address, interfaceName: 'eth0' },
-      { address: this.#node.vpnAddress, interfaceName: 'nebula1' },
+      { address: ip('127.0.0.1'), interfaceName: 'lo', interfaceKind: '', isDefault: false },
+      { address: this.#node.endpoint.address, interfaceName: 'eth0', ...card },
+      { address: this.#node.vpnAddress, interfaceName: 'nebula1', interfaceKind: 'tun', isDefault: false },
     ];
   }
 }

@@ -20,8 +20,10 @@ import {
 } from '../../src/shared/wire/lighthouseMessage.ts';
 import { ep, ip, net, target, texts } from './addresses.ts';
 
-export const local = (interfaceName: string, address: string): LocalAddress => ({
+export const local = (interfaceName: string, address: string, interfaceKind = '', isDefault = false): LocalAddress => ({
   interfaceName,
+  interfaceKind,
+  isDefault,
   address: ip(address),
 });
 

@@ -9,6 +9,10 @@ import type { LocalAllowList } from './allowList.ts';
 export interface LocalAddress {
   readonly address: IpAddress;
   readonly interfaceName: string;
+  /** What made the interface, in the kernel's word (`bridge`, `veth`, `tun` …); '' for a network card. */
+  readonly interfaceKind: string;
+  /** The machine reaches the rest of the world over this interface. */
+  readonly isDefault: boolean;
 }
 
 export interface LocalAddressPolicy {
@@ -17,10 +21,13 @@ export interface LocalAddressPolicy {
   readonly ownNetworks: readonly Prefix[];
 }
 
-/** The addresses worth telling, in the order given, each once. */
+/**
+ * The addresses worth telling, each once, the most telling first: a lighthouse keeps ten of a family. The default route's
+ * interface comes before network cards, those before anything virtual, and what containers are plugged into comes last.
+ */
 export function selectLocalAddresses(addresses: readonly LocalAddress[], policy: LocalAddressPolicy): IpAddress[] {
   const selected = new Map<string, IpAddress>();
-  for (const { address, interfaceName } of addresses) {
+  for (const { address, interfaceName } of [...addresses].sort((a, b) => rankOf(a) - rankOf(b))) {
     if (
       isReachable(address) &&
       policy.allowList.allowsInterface(interfaceName) &&
@@ -32,6 +39,18 @@ export function selectLocalAddresses(addresses: readonly LocalAddress[], policy:
   }
   return [...selected.values()];
 }
+
+function rankOf({ isDefault, interfaceKind }: LocalAddress): number {
+  if (isDefault) {
+    return 0;
+  }
+  return CARDS.includes(interfaceKind) ? 1 : CONTAINER_KINDS.includes(interfaceKind) ? 3 : 2;
+}
+
+/** Network cards, and what joins or divides them. */
+const CARDS: readonly string[] = ['', 'bond', 'team', 'vlan'];
+/** On most machines made by docker, libvirt and their like. */
+const CONTAINER_KINDS: readonly string[] = ['bridge', 'dummy', 'veth', 'vxlan'];
 
 /** Neither loopback nor link-local: those mean another machine to whoever reads them. */
 function isReachable(address: IpAddress): boolean {

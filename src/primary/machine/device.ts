@@ -10,7 +10,7 @@ import type { Logger } from '../../shared/log/logger.ts';
 import type { Config } from '../config/config.ts';
 import type { Identity } from '../pki/identity.ts';
 import { Netlink } from './netlink.ts';
-import type { KernelRoute } from './netlinkMessages.ts';
+import type { KernelRoute } from './netlinkRoutes.ts';
 
 /** TCP and IP headers: what a segment size leaves room for. */
 const HEADER_BYTES = 40;
@@ -82,7 +82,7 @@ export class Device {
       }
     }
     for (const [key, route] of wanted) {
-      this.#netlink.addRoute(route);
+      this.#netlink.replaceRoute(route);
       if (!this.#routes.has(key) && route.isConnected !== true) {
         this.#log.info('Added route', { route: route.destination.text, mtu: route.mtu ?? 0 });
       }

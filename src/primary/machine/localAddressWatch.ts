@@ -3,10 +3,14 @@
  * changed. Which of them are worth telling is decided in `control/localAddresses.ts`.
  */
 
+import { type IpAddress, parseAddress } from '../../shared/ip/address.ts';
 import type { Boundary } from '../boundary.ts';
 import type { LocalAddress } from '../control/localAddresses.ts';
 import { Netlink } from './netlink.ts';
 import { NetlinkMonitor } from './netlinkMonitor.ts';
+
+/** Addresses that no machine has (RFC 5737, RFC 3849): the way to them is the default route. */
+const ELSEWHERE: readonly IpAddress[] = ['192.0.2.1', '2001:db8::1'].flatMap((text) => parseAddress(text) ?? []);
 
 export class LocalAddressWatch {
   readonly #netlink = new Netlink();
@@ -27,10 +31,14 @@ export class LocalAddressWatch {
 
   /** Throws SysError. */
   read(): readonly LocalAddress[] {
-    const names = new Map(this.#netlink.links().map((link) => [link.index, link.name]));
-    return this.#netlink
-      .addresses()
-      .map(({ linkIndex, prefix }) => ({ address: prefix.address, interfaceName: names.get(linkIndex) ?? '' }));
+    const links = new Map(this.#netlink.links().map((link) => [link.index, link]));
+    const defaults = ELSEWHERE.map((address) => this.#netlink.linkTowards(address));
+    return this.#netlink.addresses().map(({ linkIndex, prefix }) => ({
+      address: prefix.address,
+      interfaceName: links.get(linkIndex)?.name ?? '',
+      interfaceKind: links.get(linkIndex)?.kind ?? '',
+      isDefault: defaults.includes(linkIndex),
+    }));
   }
 
   close(): void {

@@ -4,16 +4,14 @@
  * The primary owns one for set-up and reload. Calls are synchronous: the kernel answers within the call. The messages
  * are built and read by `netlinkMessages.ts`. Changing anything needs CAP_NET_ADMIN; reading needs nothing.
  */
+import type { IpAddress } from '../../shared/ip/address.ts';
 import { Arena } from '../../shared/sys/arena.ts';
 import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from '../../shared/sys/libc.ts';
 import { type MessageSpan, splitMessages } from './netlinkBytes.ts';
 import {
   addAddressRequest,
   addLinkRequest,
-  addRouteRequest,
-  deleteRouteRequest,
   dumpRequest,
-  type KernelRoute,
   type Link,
   type LinkAddress,
   type LinkSettings,
@@ -22,10 +20,17 @@ import {
   parseAddressMessage,
   parseError,
   parseLink,
-  parseRoute,
   removeAddressRequest,
   setLinkRequest,
 } from './netlinkMessages.ts';
+import {
+  addRouteRequest,
+  deleteRouteRequest,
+  type KernelRoute,
+  parseRoute,
+  parseRouteLookup,
+  routeLookupRequest,
+} from './netlinkRoutes.ts';
 
 export class Netlink {
   #fd: number;
@@ -89,9 +94,34 @@ export class Netlink {
     this.#request(request, `removing address ${address.prefix.text}`, [Errno.EADDRNOTAVAIL]);
   }
 
-  /** Adds a route, or replaces the one to the same destination with the same metric. Throws SysError. */
+  /** Adds a route. Throws SysError, EEXIST when there is one to the same destination with the same metric. */
   addRoute(route: KernelRoute): void {
-    this.#request(addRouteRequest(++this.#sequence, route), `adding route to ${route.destination.text}`);
+    this.#request(addRouteRequest(++this.#sequence, route, false), `adding route to ${route.destination.text}`);
+  }
+
+  /** Adds a route, or replaces the one to the same destination with the same metric, whoever's it is. Throws SysError. */
+  replaceRoute(route: KernelRoute): void {
+    this.#request(addRouteRequest(++this.#sequence, route, true), `setting route to ${route.destination.text}`);
+  }
+
+  /** The link over which a datagram with this mark would leave; null when it would not leave at all. Throws SysError. */
+  linkTowards(destination: IpAddress, mark: number = 0): number | null {
+    this.#send(routeLookupRequest(++this.#sequence, destination, mark));
+    for (;;) {
+      const bytes = this.#receive();
+      for (const span of splitMessages(bytes)) {
+        if (span.sequence !== this.#sequence) {
+          continue;
+        }
+        if (span.type === NetlinkType.NewRoute) {
+          return parseRouteLookup(bytes, span) || null;
+        }
+        if (span.type === NetlinkType.Error) {
+          // ENETUNREACH, EHOSTUNREACH, EACCES …: the words of a routing table that leads nowhere.
+          return null;
+        }
+      }
+    }
   }
 
   /** Deleting a route that is not there changes nothing. Throws SysError. */

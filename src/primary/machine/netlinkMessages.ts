@@ -1,10 +1,11 @@
 /**
- * Messages of rtnetlink as bytes: building requests, reading answers. Pure functions, no socket.
+ * Messages of rtnetlink as bytes: building requests, reading answers. Pure functions, no socket. Routes have a file of
+ * their own (`netlinkRoutes.ts`).
  *
- * Links, addresses and routes in our words on one side, messages (`netlinkBytes.ts`) on the other. rtnetlink(7), RFC 3549,
+ * Links and addresses in our words on one side, messages (`netlinkBytes.ts`) on the other. rtnetlink(7), RFC 3549,
  * Linux `uapi/linux/{netlink,rtnetlink,if_link,if_addr}.h`. `netlink.ts` does the I/O.
  */
-import { addressFromBytes, type IpAddress, type Prefix, prefixOf } from '../../shared/ip/address.ts';
+import { addressFromBytes, type Prefix, prefixOf } from '../../shared/ip/address.ts';
 import {
   attributesOf,
   MESSAGE_HEADER_BYTES,
@@ -24,28 +25,14 @@ export interface Link {
   readonly isUp: boolean;
   /** Operationally up: cable in, or for a tun device a reader attached. */
   readonly isRunning: boolean;
+  /** What made it: `tun`, `bridge`, `veth` …; '' for the driver of a network card. */
+  readonly kind: string;
 }
 
 export interface LinkAddress {
   readonly linkIndex: number;
   /** The address of this host with its prefix length. */
   readonly prefix: Prefix;
-}
-
-export interface KernelRoute {
-  readonly destination: Prefix;
-  readonly linkIndex: number;
-  /** Address to use as source; left to the kernel when absent. */
-  readonly source?: IpAddress;
-  /** Next hop; without one the destination is on the link. */
-  readonly gateway?: IpAddress;
-  /** Priority, smaller is better; 0 is the kernel's default of the family. */
-  readonly metric?: number;
-  readonly mtu?: number;
-  /** TCP maximum segment size to announce. */
-  readonly advmss?: number;
-  /** Marks the route as the kernel's own, as a connected route is; else as set by hand. */
-  readonly isConnected?: boolean;
 }
 
 /** What a change of a link needs; what is absent stays. */
@@ -81,8 +68,8 @@ export const NetlinkType = {
   GetRoute: 26,
 } as const;
 
-/** Request flags: `Replace` says what to do when the object exists already. */
-const RequestFlag = {
+/** Request flags: `Replace` and `Exclusive` say what to do when the object exists already. */
+export const RequestFlag = {
   Ack: 0x4,
   Dump: 0x300,
   Replace: 0x100,
@@ -145,29 +132,6 @@ export function removeAddressRequest(sequence: number, address: LinkAddress): Ui
   return addressRequest(NetlinkType.DeleteAddress, RequestFlag.Ack, sequence, address);
 }
 
-/** Adds a route to the main table, or replaces the one with the same destination and metric. */
-export function addRouteRequest(sequence: number, route: KernelRoute): Uint8Array {
-  const flags = RequestFlag.Ack | RequestFlag.Create | RequestFlag.Replace;
-  const message = new MessageBuilder(NetlinkType.NewRoute, flags, sequence);
-  const protocol = route.isConnected === true ? ProtocolKernel : ProtocolStatic;
-  writeRouteHeader(message, route.destination, protocol, route.gateway === undefined ? ScopeLink : ScopeUniverse);
-  writeRouteAttributes(message, route);
-  return message.finish();
-}
-
-/** Deletes the route to a destination over a link with a metric, whatever its other properties are. */
-export function deleteRouteRequest(sequence: number, route: KernelRoute): Uint8Array {
-  const { destination, linkIndex, metric = 0 } = route;
-  const message = new MessageBuilder(NetlinkType.DeleteRoute, RequestFlag.Ack, sequence);
-  writeRouteHeader(message, destination, ProtocolUnspecified, ScopeNowhere);
-  message.attribute(RouteAttribute.Destination, destination.address.bytes);
-  message.attribute32(RouteAttribute.OutputLink, linkIndex);
-  if (metric > 0) {
-    message.attribute32(RouteAttribute.Priority, metric);
-  }
-  return message.finish();
-}
-
 /** Asks for all links, addresses or routes: `type` is one of the Get types. */
 export function dumpRequest(sequence: number, type: number): Uint8Array {
   const message = new MessageBuilder(type, RequestFlag.Dump, sequence);
@@ -195,6 +159,9 @@ export function parseLink(bytes: Uint8Array, span: MessageSpan): Link | null {
   const view = viewOf(bytes);
   const attributes = attributesOf(bytes, span.start + LinkHeaderBytes, span.end);
   const name = attributes.get(LinkAttribute.Name);
+  const information = attributes.get(LinkAttribute.Information);
+  const kind =
+    information === undefined ? undefined : attributesOf(information, 0, information.length).get(LinkInformation.Kind);
   const flags = view.getUint32(span.start + 8, true);
   return {
     index: view.getInt32(span.start + 4, true),
@@ -203,6 +170,7 @@ export function parseLink(bytes: Uint8Array, span: MessageSpan): Link | null {
     txQueueLength: number32(attributes.get(LinkAttribute.TxQueueLength)),
     isUp: (flags & InterfaceUp) !== 0,
     isRunning: (flags & InterfaceRunning) !== 0,
+    kind: kind === undefined ? '' : textOf(kind),
   };
 }
 
@@ -223,41 +191,6 @@ export function parseAddressMessage(bytes: Uint8Array, span: MessageSpan): LinkA
   };
 }
 
-/** Null for routes that are not plain unicast routes of the main table over one link. */
-export function parseRoute(bytes: Uint8Array, span: MessageSpan): KernelRoute | null {
-  if (span.end - span.start < RouteHeaderBytes) {
-    return null;
-  }
-  const family = bytes[span.start];
-  const attributes = attributesOf(bytes, span.start + RouteHeaderBytes, span.end);
-  const table = number32(attributes.get(RouteAttribute.Table)) || bytes[span.start + 4];
-  const link = attributes.get(RouteAttribute.OutputLink);
-  const isKnown = family === FamilyIpv4 || family === FamilyIpv6;
-  if (!isKnown || table !== MainTable || bytes[span.start + 7] !== UnicastRoute || link === undefined) {
-    return null;
-  }
-  const destination = attributes.get(RouteAttribute.Destination) ?? new Uint8Array(family === FamilyIpv4 ? 4 : 16);
-  const metrics = attributes.get(RouteAttribute.Metrics);
-  const inner = metrics === undefined ? new Map<number, Uint8Array>() : attributesOf(metrics, 0, metrics.length);
-  const source = attributes.get(RouteAttribute.PreferredSource);
-  const gateway = attributes.get(RouteAttribute.Gateway);
-  const optional = {
-    source: source === undefined ? undefined : addressFromBytes(source),
-    gateway: gateway === undefined ? undefined : addressFromBytes(gateway),
-    metric: number32(attributes.get(RouteAttribute.Priority)) || undefined,
-    mtu: number32(inner.get(RouteMetric.Mtu)) || undefined,
-    advmss: number32(inner.get(RouteMetric.AdvertisedSegment)) || undefined,
-    isConnected: bytes[span.start + 5] === ProtocolKernel || undefined,
-  };
-  return {
-    destination: prefixOf(addressFromBytes(destination), bytes[span.start + 1]),
-    linkIndex: number32(link),
-    ...(Object.fromEntries(
-      Object.entries(optional).filter(([, value]) => value !== undefined),
-    ) as Partial<KernelRoute>),
-  };
-}
-
 function addressRequest(type: number, flags: number, sequence: number, address: LinkAddress): Uint8Array {
   const { bytes, family } = address.prefix.address;
   const message = new MessageBuilder(type, flags, sequence);
@@ -273,40 +206,6 @@ function addressRequest(type: number, flags: number, sequence: number, address: 
   return message.finish();
 }
 
-function writeRouteHeader(message: MessageBuilder, destination: Prefix, protocol: number, scope: number): void {
-  message
-    .u8(destination.address.family === 4 ? FamilyIpv4 : FamilyIpv6)
-    .u8(destination.bits)
-    .u8(0)
-    .u8(0);
-  message.u8(MainTable).u8(protocol).u8(scope).u8(UnicastRoute);
-  message.u32(0);
-}
-
-function writeRouteAttributes(message: MessageBuilder, route: KernelRoute): void {
-  message.attribute(RouteAttribute.Destination, route.destination.address.bytes);
-  message.attribute32(RouteAttribute.OutputLink, route.linkIndex);
-  if (route.gateway !== undefined) {
-    message.attribute(RouteAttribute.Gateway, route.gateway.bytes);
-  }
-  if (route.source !== undefined) {
-    message.attribute(RouteAttribute.PreferredSource, route.source.bytes);
-  }
-  if (route.metric !== undefined && route.metric > 0) {
-    message.attribute32(RouteAttribute.Priority, route.metric);
-  }
-  if (route.mtu !== undefined || route.advmss !== undefined) {
-    message.nest(RouteAttribute.Metrics, () => {
-      if (route.mtu !== undefined) {
-        message.attribute32(RouteMetric.Mtu, route.mtu);
-      }
-      if (route.advmss !== undefined) {
-        message.attribute32(RouteMetric.AdvertisedSegment, route.advmss);
-      }
-    });
-  }
-}
-
 function nulTerminated(text: string): Uint8Array {
   return new TextEncoder().encode(`${text}\0`);
 }
@@ -317,11 +216,10 @@ function isAddressOf(family: number, value: Uint8Array): boolean {
 
 const LinkHeaderBytes = 16;
 const AddressHeaderBytes = 8;
-const RouteHeaderBytes = 12;
 const ExtendedAckMessage = 1;
 
-const FamilyIpv4 = 2;
-const FamilyIpv6 = 10;
+export const FamilyIpv4 = 2;
+export const FamilyIpv6 = 10;
 const InterfaceUp = 0x1;
 const InterfaceRunning = 0x40;
 
@@ -341,22 +239,3 @@ const AddressGenerationNone = 1;
 
 const AddressAttribute = { Address: 1, Local: 2 } as const;
 const NoDuplicateDetection = 0x02;
-
-const RouteAttribute = {
-  Destination: 1,
-  OutputLink: 4,
-  Gateway: 5,
-  Priority: 6,
-  PreferredSource: 7,
-  Metrics: 8,
-  Table: 15,
-} as const;
-const RouteMetric = { Mtu: 2, AdvertisedSegment: 8 } as const;
-const MainTable = 254;
-const ProtocolUnspecified = 0;
-const ProtocolKernel = 2;
-const ProtocolStatic = 4;
-const ScopeUniverse = 0;
-const ScopeLink = 253;
-const ScopeNowhere = 255;
-const UnicastRoute = 1;

@@ -1,12 +1,11 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { CalculatedRemotes } from '../../../src/primary/control/calculatedRemotes.ts';
-import { selectLocalAddresses } from '../../../src/primary/control/localAddresses.ts';
 import { PUNCH_JOBS_MAX } from '../../../src/primary/control/punching.ts';
 import type { IpAddress } from '../../../src/shared/ip/address.ts';
 import { LighthouseType } from '../../../src/shared/wire/lighthouseMessage.ts';
 import { ep, ip, net, target, texts } from '../../support/addresses.ts';
-import { localAllowList, remoteAllowList } from '../../support/allowLists.ts';
+import { remoteAllowList } from '../../support/allowLists.ts';
 import {
   Bench,
   describeEffect,
@@ -362,25 +361,5 @@ describe('primary/control/peerDiscovery', () => {
       bench.ask('10.0.0.8');
       expect(texts(bench.remotes.list(ip('10.0.0.8')))).to.deep.equal(['192.0.2.8:1']);
     });
-  });
-
-  it('tells only addresses that others can reach and that the lists allow', () => {
-    const allowList = localAllowList({ '192.168.0.0/16': false, interfaces: { 'docker.*': false } });
-    const addresses = [
-      local('lo', '127.0.0.1'),
-      local('lo', '::1'),
-      local('eth0', '203.0.113.1'),
-      local('eth0', 'fe80::1'),
-      local('eth0', '169.254.1.1'),
-      local('eth0', '2001:db8::1'),
-      local('eth1', '203.0.113.1'),
-      local('docker0', '203.0.113.2'),
-      local('eth1', '192.168.1.1'),
-      local('weft0', '10.0.0.1'),
-      local('odd', '224.0.0.1'),
-      local('odd', '0.0.0.0'),
-    ];
-    const selected = selectLocalAddresses(addresses, { allowList, ownNetworks: [net('10.0.0.1/24')] });
-    expect(texts(selected)).to.deep.equal(['203.0.113.1', '2001:db8::1']);
   });
 });

@@ -53,6 +53,7 @@ describe('Netlink on a tun device (root)', () => {
       txQueueLength: 500,
       isUp: true,
       isRunning: true,
+      kind: 'tun',
     });
     expect(run('ip -d link show wsys1'))
       .to.match(/mtu 1300 .* qlen 500/)
@@ -103,8 +104,8 @@ describe('Netlink on a tun device (root)', () => {
       mtu: 1290,
       isConnected: true,
     };
-    netlink.addRoute(connected4);
-    netlink.addRoute(connected6);
+    netlink.replaceRoute(connected4);
+    netlink.replaceRoute(connected6);
     expect(run('ip route show dev wsys1').trim()).to.match(
       /^10.1.0.0\/16 proto kernel scope link src 10.1.2.3 mtu 1200 advmss 1160$/,
     );
@@ -118,7 +119,8 @@ describe('Netlink on a tun device (root)', () => {
     netlink.addAddress({ linkIndex: device.index, prefix: net('10.1.2.3/16') });
     const unsafe = { destination: net('192.168.0.0/24'), linkIndex: device.index, metric: 100, mtu: 1280 };
     netlink.addRoute(unsafe);
-    netlink.addRoute({ ...unsafe, mtu: 1250 });
+    expect(() => netlink.addRoute({ ...unsafe, mtu: 1260 })).to.throw(SysError, 'EEXIST');
+    netlink.replaceRoute({ ...unsafe, mtu: 1250 });
     netlink.addRoute({ ...unsafe, destination: net('fd77::/48') });
     expect(run('ip route show 192.168.0.0/24').trim()).to.equal(
       '192.168.0.0/24 dev wsys1 proto static scope link metric 100 mtu 1250',

@@ -3,17 +3,21 @@ import { describe, it } from 'mocha';
 import { splitMessages } from '../../../src/primary/machine/netlinkBytes.ts';
 import {
   addAddressRequest,
-  addRouteRequest,
-  deleteRouteRequest,
   dumpRequest,
   NetlinkType,
   parseAddressMessage,
   parseError,
   parseLink,
-  parseRoute,
   setLinkRequest,
 } from '../../../src/primary/machine/netlinkMessages.ts';
 import { readChange } from '../../../src/primary/machine/netlinkMonitor.ts';
+import {
+  addRouteRequest,
+  deleteRouteRequest,
+  parseRoute,
+  parseRouteLookup,
+  routeLookupRequest,
+} from '../../../src/primary/machine/netlinkRoutes.ts';
 import { ip, net } from '../../support/addresses.ts';
 import { Random } from '../../support/random.ts';
 
@@ -82,7 +86,7 @@ describe('netlink requests', () => {
       advmss: 1260,
       isConnected: true,
     };
-    expect(hex(addRouteRequest(2, route))).to.equal(
+    expect(hex(addRouteRequest(2, route, true))).to.equal(
       '48000000' +
         '1800' +
         '0505' +
@@ -134,9 +138,28 @@ describe('netlink requests', () => {
         source: ip('10.9.9.9'),
       },
     ]) {
-      const request = addRouteRequest(1, route);
+      const request = addRouteRequest(1, route, true);
       expect(parseRoute(request, splitMessages(request)[0])).to.deep.equal(route);
     }
+  });
+
+  it('adds a route only where there is none, when told so', () => {
+    const route = { destination: net('0.0.0.0/0'), linkIndex: 5 };
+    const flags = (replaces: boolean): number =>
+      addRouteRequest(1, route, replaces)[7] * 256 + addRouteRequest(1, route, replaces)[6];
+    expect(flags(false)).to.equal(0x605);
+    expect(flags(true)).to.equal(0x505);
+  });
+
+  it('asks which way a datagram with a mark would go', () => {
+    expect(hex(routeLookupRequest(9, ip('192.0.2.1'), 7))).to.equal(
+      `2c0000001a00010009000000000000000220${'00'.repeat(10)}08000100c00002010800100007000000`,
+    );
+    expect(hex(routeLookupRequest(9, ip('192.0.2.1'), 0))).to.have.length(72);
+    const answer = message(24, `02200000${'fe030001'}00000000${'0800040003000000'}`);
+    expect(parseRouteLookup(answer, splitMessages(answer)[0])).to.equal(3);
+    const nowhere = message(24, `02200000${'fe030001'}00000000`);
+    expect(parseRouteLookup(nowhere, splitMessages(nowhere)[0])).to.equal(0);
   });
 
   it('asks for a dump', () => {
@@ -183,7 +206,16 @@ describe('netlink answers', () => {
       txQueueLength: 500,
       isUp: true,
       isRunning: true,
+      kind: '',
     });
+  });
+
+  it('reads what kind of link it is', () => {
+    const link = message(
+      16,
+      `0000000001000000${'0000000000000000'}${'10001200' + '0b000100' + '62726964676500' + '00'}`,
+    );
+    expect(parseLink(link, splitMessages(link)[0])?.kind).to.equal('bridge');
   });
 
   it('reads the local address of a point-to-point link, and of any other', () => {
@@ -212,6 +244,7 @@ describe('netlink answers', () => {
         parseLink(buffer, span);
         parseAddressMessage(buffer, span);
         parseRoute(buffer, span);
+        parseRouteLookup(buffer, span);
       }
       readChange(random.bytes(random.below(80)));
     }
