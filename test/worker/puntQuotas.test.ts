@@ -6,6 +6,7 @@ import { MessageType, Subtype } from '../../src/shared/wire/header.ts';
 import { ipv4, udp } from '../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../support/certificates.ts';
 import { connect, DataPlane } from '../support/dataPlane.ts';
+import { liveHeapBytes } from '../support/heap.ts';
 import { Random } from '../support/random.ts';
 
 const [HOSTILE, VICTIM, OTHER] = ['10.1.0.1', '10.1.0.2', '10.1.0.3'];
@@ -58,10 +59,10 @@ describe('punt quotas', function () {
       attack(hostile, 0, victim, MessageType.Test, 64, 1024 + (nowMs % 60_000));
       victim.turn(nowMs);
       if (sent === 64 * 300) {
-        heapBytes = process.memoryUsage().heapUsed;
+        heapBytes = liveHeapBytes();
       }
     }
-    const grownBytes = process.memoryUsage().heapUsed - heapBytes;
+    const grownBytes = liveHeapBytes() - heapBytes;
     const seconds = requests / 64 / 1000;
     const { test, roam } = kinds(victim.reported);
     expect(count(victim, 'messages.rx.test_request')).to.be.at.least(requests);

@@ -68,7 +68,8 @@ export class Lab {
   /** A directory of its own for keys, certificates and configurations; removed by close(). */
   readonly directory: string;
   readonly #tag: string;
-  readonly #namespaces = new Map<Namespace, NetworkNamespace>();
+  /** By name. */
+  readonly #namespaces = new Map<string, NetworkNamespace>();
   readonly #programs = new Set<Program>();
   #isClosed = false;
 
@@ -84,7 +85,7 @@ export class Lab {
   /** A namespace with its loopback device up. Duplicate address detection is off: IPv6 addresses work at once. */
   namespace(label: string): Namespace {
     const namespace = { label, name: `${this.#tag}-${label}` };
-    this.#namespaces.set(namespace, new NetworkNamespace(namespace.name));
+    this.#namespaces.set(namespace.name, new NetworkNamespace(namespace.name));
     return namespace;
   }
 
@@ -149,7 +150,7 @@ export class Lab {
   }
 
   #at(namespace: Namespace): NetworkNamespace {
-    const found = this.#namespaces.get(namespace);
+    const found = this.#namespaces.get(namespace.name);
     if (found === undefined) {
       throw new Error(`namespace ${namespace.name} is not of this lab`);
     }
