@@ -26,6 +26,7 @@ import { LimitedLog } from './limitedLog.ts';
 import { ClockKeeper } from './machine/clockKeeper.ts';
 import { Device } from './machine/device.ts';
 import { openResources, type Resources } from './machine/resources.ts';
+import { TrialFile } from './machine/trialFile.ts';
 import { socketMemory } from './machine/udpSocket.ts';
 import { Underlay } from './machine/underlay.ts';
 import { remoteAllowListOf } from './peerDiscoverySettings.ts';
@@ -90,6 +91,7 @@ export class Node {
     const { config, log } = options;
     const providers = chooseProviders({
       pinned: config.crypto.provider,
+      memory: new TrialFile(),
       log: (level, message, fields) => log.log(level, message, fields),
     });
     const resources = await openResources(config, log);

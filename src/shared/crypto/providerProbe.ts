@@ -3,7 +3,7 @@
  *
  * A foreign library may crash or hang here at no cost. Not to be imported.
  */
-import { writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { errorText } from '../log/errorText.ts';
 import { Cipher } from './aead.ts';
 import { createNodeProvider } from './nodeProvider.ts';
@@ -42,5 +42,12 @@ function tryProvider(name: ProviderName): ProviderReport {
   } catch (error) {
     reasons.push(errorText(error));
   }
-  return { name, aes, chacha, reason: reasons.join('; ') };
+  return { name, aes, chacha, reason: reasons.join('; '), files: mappedFiles() };
+}
+
+/** What of this process's code comes from a file: node, its modules, the libraries loaded so far. */
+function mappedFiles(): string[] {
+  const lines = readFileSync('/proc/self/maps', 'utf8').split('\n');
+  const paths = lines.flatMap((line) => /^\S+ r-x\S* .*?(\/.*)$/.exec(line)?.[1] ?? []);
+  return [...new Set(paths)];
 }

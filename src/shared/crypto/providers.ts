@@ -1,5 +1,6 @@
 /**
- * Which implementation encrypts: every candidate is tried in a process of its own, the fastest per cipher is taken.
+ * Which implementation encrypts: every candidate is tried in a process of its own, the fastest per cipher is taken. What a
+ * trial found may be remembered (`TrialMemory`): then the chosen ones are only checked, here, and not timed.
  *
  * The primary calls `chooseProviders` once at start and hands the two names to its workers, which call `loadProvider`:
  * they load nothing but what has already passed. A library that is missing, of a wrong version, slow, wrong or crashing
@@ -22,7 +23,7 @@ import {
   type ProviderName,
   providerNames,
 } from './providerNames.ts';
-import type { Speed } from './trial.ts';
+import { checkProvider, type Speed } from './trial.ts';
 
 /** What the trial found about one candidate; one JSON line of the probe each. */
 export interface ProviderReport {
@@ -31,6 +32,16 @@ export interface ProviderReport {
   readonly aes: Speed | null;
   readonly chacha: Speed | null;
   readonly reason: string;
+  /** The files that were mapped as code when it was tried. Absent: the trial did not come to its end. */
+  readonly files?: readonly string[];
+}
+
+/** Keeps what a trial found; `primary/machine/trialFile.ts` does so in a file. */
+export interface TrialMemory {
+  /** Reports of these candidates, in their order, that hold on this machine as it is now; null when there are none. */
+  recall(names: readonly ProviderName[]): readonly ProviderReport[] | null;
+  /** Complete reports, whose choice works in this process. */
+  keep(report: readonly ProviderReport[]): void;
 }
 
 /** The chosen providers, loaded in this process, and what was found about all. */
@@ -43,6 +54,8 @@ export interface ProviderChoice {
 export interface ProviderOptions {
   /** `crypto.provider`: use this one or fail. */
   readonly pinned?: ProviderName | null;
+  /** Every start tries all candidates anew without it. */
+  readonly memory?: TrialMemory;
   /** Level debug: a candidate was skipped. Level info: the choice. */
   readonly log: (level: 'debug' | 'info', message: string, fields: Readonly<Record<string, unknown>>) => void;
   /** Replaces the probe script; for tests. */
@@ -57,26 +70,59 @@ export class ProviderError extends Error {
 }
 
 /**
- * Probes, chooses and loads. Takes about 0.3 s. A pinned provider that offers one cipher only is taken for that one, the
- * fastest for the other. Throws ProviderError when the pinned provider cannot be used.
+ * Probes, chooses and loads. Takes about 0.4 s, or 0.02 s when what an earlier trial found is remembered. A pinned provider
+ * that offers one cipher only is taken for that one, the fastest for the other. Throws ProviderError when the pinned
+ * provider cannot be used.
  */
 export function chooseProviders(options: ProviderOptions): ProviderChoice {
+  const { memory, log } = options;
   const pinned = options.pinned ?? null;
   const names = pinned === null || pinned === ipsecMbProviderName ? providerNames : [pinned];
-  const report = probeProviders(names, options.script, options.trialTimeoutMs);
+  const remembered = rememberedChoice(memory?.recall(names) ?? null, pinned);
+  const choice = remembered ?? choiceOf(probeProviders(names, options.script, options.trialTimeoutMs), pinned);
+  const { report } = choice;
+  if (memory !== undefined && report.every(({ files }) => files !== undefined)) {
+    memory.keep(report);
+  }
   for (const { name, aes, chacha, reason } of report) {
     if (aes === null || chacha === null) {
-      options.log('debug', 'crypto provider skipped', { provider: name, reason });
+      log('debug', 'crypto provider skipped', { provider: name, reason });
     }
   }
-  const aes = chooseFor(report, 'aes', pinned);
-  const chacha = chooseFor(report, 'chacha', pinned);
-  options.log('info', 'crypto providers chosen', { aes, chacha, timings: describe(report) });
+  const tried = remembered === null ? 'now' : 'at an earlier start';
+  const chosen = { aes: choice.aes.name, chacha: choice.chacha.name };
+  log('info', 'crypto providers chosen', { ...chosen, tried, timings: describe(report) });
   const advice = pinned === null ? fasterLibraryAdvice(report) : null;
   if (advice !== null) {
-    options.log('info', advice, {});
+    log('info', advice, {});
   }
+  return choice;
+}
+
+function choiceOf(report: readonly ProviderReport[], pinned: ProviderName | null): ProviderChoice {
+  const aes = chooseFor(report, 'aes', pinned);
+  const chacha = chooseFor(report, 'chacha', pinned);
   return { aes: loadProvider(aes), chacha: loadProvider(chacha), report };
+}
+
+/** Null when the choice does not work here: then only a trial tells why. */
+function rememberedChoice(
+  report: readonly ProviderReport[] | null,
+  pinned: ProviderName | null,
+): ProviderChoice | null {
+  if (report === null) {
+    return null;
+  }
+  try {
+    const choice = choiceOf(report, pinned);
+    const oracle = createNodeProvider();
+    const isSound = Object.values(Cipher).every(
+      (cipher) => checkProvider(providerFor(choice, cipher), cipher, oracle) === null,
+    );
+    return isSound ? choice : null;
+  } catch {
+    return null;
+  }
 }
 
 /** One line on a library that would be faster than any found here, or null: it is there, or the processor lacks AES. */
@@ -202,7 +248,9 @@ function describe(report: readonly ProviderReport[]): Record<string, string> {
   );
 }
 
-/** Compiled beside this file. */
+/** The code of the trial, compiled beside this file. */
+export const trialFolder: string = fileURLToPath(new URL('.', import.meta.url));
+
 const probeScript = fileURLToPath(new URL('./providerProbe.js', import.meta.url));
 
 const ProbeTimeoutMs = 3000;
