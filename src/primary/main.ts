@@ -101,11 +101,16 @@ async function run(argv: readonly string[]): Promise<number> {
 }
 
 async function loadValidator(): Promise<Validator> {
-  const { validate } = await import('./validators.ts');
+  const { expiryProblems, identityFacts, validate } = await import('./validators.ts');
   return (config, locate) => {
-    const { identity, problems } = validate(config, locate, Math.floor(Date.now() / 1000));
-    identity?.privateKey.fill(0);
-    return problems;
+    const unixSeconds = Math.floor(Date.now() / 1000);
+    const { identity, problems } = validate(config, locate, unixSeconds);
+    if (identity === null) {
+      return { problems, facts: [] };
+    }
+    identity.privateKey.fill(0);
+    const expiries = expiryProblems(identity, locate, unixSeconds);
+    return { problems: [...problems, ...expiries], facts: identityFacts(identity, unixSeconds) };
   };
 }
 

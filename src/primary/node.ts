@@ -21,6 +21,7 @@ import { ControlPlane } from './control/controlPlane.ts';
 import { Remotes } from './control/remotes.ts';
 import { ControlShell } from './controlShell.ts';
 import { Discovery, lighthouseTableOf } from './discovery.ts';
+import type { ConfigurationHealth } from './inspection/health.ts';
 import type { NodeView } from './inspection/nodeView.ts';
 import { LimitedLog } from './limitedLog.ts';
 import { ClockKeeper } from './machine/clockKeeper.ts';
@@ -50,6 +51,8 @@ export interface NodeOptions {
   readonly config: Config;
   readonly identity: Identity;
   readonly log: RootLogger;
+  /** What the configuration was warned about. */
+  readonly health: ConfigurationHealth;
   /** The node cannot go on (a worker that never comes up, a defect of the core); it has been stopped. */
   readonly onHopeless: (reason: string) => void;
 }
@@ -83,6 +86,7 @@ export class Node {
   #api: ApiServer | null = null;
   #config: Config;
   #identity: Identity;
+  readonly #health: ConfigurationHealth;
   #rulesVersion = 1;
   #stopped: Promise<void> | null = null;
 
@@ -114,6 +118,7 @@ export class Node {
     this.boundary = new Boundary({ log, onBroken: (reason) => this.#giveUp(reason, options) });
     this.#letGo = this.boundary.catchRest();
     this.#log = log;
+    this.#health = options.health;
     this.#config = config;
     this.#identity = identity;
     this.#resources = resources;
@@ -348,6 +353,9 @@ export class Node {
       },
       get rulesVersion() {
         return node.#rulesVersion;
+      },
+      get health() {
+        return node.#health.reasons;
       },
       get pids() {
         return node.#supervisor.pids;

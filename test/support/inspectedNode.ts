@@ -10,6 +10,7 @@ import type { HostView } from '../../src/primary/control/controlPlane.ts';
 import type { PendingView } from '../../src/primary/control/pendingHandshake.ts';
 import { Remotes } from '../../src/primary/control/remotes.ts';
 import { Tunnel } from '../../src/primary/control/tunnel.ts';
+import type { HealthReason } from '../../src/primary/inspection/health.ts';
 import type { NodeView } from '../../src/primary/inspection/nodeView.ts';
 import { LighthouseHosts } from '../../src/primary/lighthouse/hosts.ts';
 import type { SocketMemory } from '../../src/primary/machine/udpSocket.ts';
@@ -62,6 +63,7 @@ export class InspectedNode implements NodeView {
   readonly #hosts: HostView[] = [];
   config: Config;
   rulesVersion = 1;
+  readonly health: HealthReason[] = [];
 
   /** `tree` is what the configuration says beside `pki`. */
   constructor(tree: Readonly<Record<string, unknown>> = {}) {

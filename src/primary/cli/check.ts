@@ -1,25 +1,34 @@
 /**
  * `weft check -config PATH`: prints every problem of a configuration, and a short summary when it can be used. Touches
- * neither device nor socket. Secrets are never printed: the summary names nothing of `pki`.
+ * neither device nor socket. Secrets are never printed.
  */
 import type { Config } from '../config/config.ts';
 import { formatDuration } from '../config/duration.ts';
 import { type LoadedConfig, loadConfig } from '../config/loader.ts';
-import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
+import { formatProblem, hasErrors, type Problem, sortProblems } from '../config/problems.ts';
 import { defaultSocketPath } from '../config/socketPath.ts';
-import { describeFlags, parseFlags, stringFlag } from './flags.ts';
+import { boolFlag, describeFlags, parseFlags, stringFlag } from './flags.ts';
 import { countText } from './table.ts';
 import type { Io } from './usage.ts';
 
+/** What a check found, and what it can tell of a usable configuration: names and values for the summary. */
+export interface Findings {
+  readonly problems: readonly Problem[];
+  readonly facts: readonly (readonly [name: string, value: string])[];
+}
+
 /** A check that needs more than the file, such as reading the certificates it names. */
-export type Validator = (config: Config, locate: LoadedConfig['locate']) => readonly Problem[];
+export type Validator = (config: Config, locate: LoadedConfig['locate']) => Findings;
 
 /** What would make a usable configuration faster on this machine, in one line; null: nothing. */
 export type Adviser = (config: Config) => string | null;
 
-const FLAGS = { config: stringFlag('Path of a YAML file, or of a directory whose .yaml and .yml files are merged') };
+const FLAGS = {
+  config: stringFlag('Path of a YAML file, or of a directory whose .yaml and .yml files are merged'),
+  strict: boolFlag('Take a warning for a failure: exit code 1'),
+};
 
-/** Exit code 0: usable; 1: not usable; 2: wrong flags. `validators` run when the file itself has no error. */
+/** Exit code 0: usable; 1: not usable, or with -strict not without a warning; 2: wrong flags. `validators` run when the file itself has no error. */
 export function checkCommand(
   argv: readonly string[],
   io: Io,
@@ -40,7 +49,7 @@ export function checkCommand(
     io.stderr.write(`-config flag must be set\n${usageText()}`);
     return 1;
   }
-  return checkPath(flags.values.config, io, validators, advise);
+  return checkPath(flags.values.config, io, validators, advise, flags.values.strict);
 }
 
 /** The same without flags: what `weft -test -config PATH` does. */
@@ -49,13 +58,12 @@ export function checkPath(
   io: Io,
   validators: readonly Validator[],
   advise: Adviser = () => null,
+  isStrict: boolean = false,
 ): number {
   const loaded = loadConfig(path);
   const { config } = loaded;
-  const problems = [...loaded.problems];
-  if (config !== null) {
-    problems.push(...validators.flatMap((validator) => validator(config, loaded.locate)));
-  }
+  const findings = config === null ? [] : validators.map((validator) => validator(config, loaded.locate));
+  const problems = sortProblems([...loaded.problems, ...findings.flatMap((found) => found.problems)]);
   for (const problem of problems) {
     io.stderr.write(`${formatProblem(problem)}\n`);
   }
@@ -64,23 +72,29 @@ export function checkPath(
     io.stderr.write(`${path}: not usable, ${countText(errors, 'error')}\n`);
     return 1;
   }
-  io.stdout.write(summary(path, loaded.files, config));
+  const facts = findings.flatMap((found) => found.facts);
+  io.stdout.write(summary(path, loaded.files, config, facts));
   const advice = advise(config);
   if (advice !== null) {
     io.stdout.write(`${advice}\n`);
+  }
+  if (isStrict && problems.length > 0) {
+    io.stderr.write(`${path}: ${countText(problems.length, 'warning')}\n`);
+    return 1;
   }
   return 0;
 }
 
 function usageText(): string {
-  return `Usage: weft check -config PATH\n${describeFlags(FLAGS)}`;
+  return `Usage: weft check -config PATH [-strict]\n${describeFlags(FLAGS)}`;
 }
 
-function summary(path: string, files: readonly string[], config: Config): string {
+function summary(path: string, files: readonly string[], config: Config, facts: Findings['facts']): string {
   const { conntrack } = config.firewall;
   const cache = conntrack.routineCacheTimeoutMs;
   const lines: readonly (readonly [string, string])[] = [
     ['files', files.join(', ')],
+    ...facts,
     ['routines', `${config.routines}, flow cache ${cache === 0 ? 'off' : formatDuration(cache)}`],
     ['listen', `${config.listen.host} port ${config.listen.port === 0 ? 'chosen by the kernel' : config.listen.port}`],
     ['device', deviceText(config)],

@@ -11,6 +11,7 @@ import { forbidDumps } from '../../shared/sys/privileges.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/loader.ts';
 import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
+import { ConfigurationHealth } from '../inspection/health.ts';
 import { Node } from '../node.ts';
 import type { Identity } from '../pki/identity.ts';
 import { validate } from '../validators.ts';
@@ -36,6 +37,8 @@ export async function runNode(path: string, io: Io): Promise<number> {
   const { config, identity } = loaded.usable;
   const log = createLogger(config.logging);
   logWarnings(log, loaded.problems);
+  const health = new ConfigurationHealth();
+  health.follow(loaded.problems);
   return new Promise((resolve) => {
     let isUp = false;
     const giveUp = (reason: string): void => {
@@ -44,11 +47,11 @@ export async function runNode(path: string, io: Io): Promise<number> {
       // Whatever a broken node has left open keeps its process no longer.
       setTimeout(() => process.exit(1), LEFTOVERS_MS_MAX).unref();
     };
-    Node.start({ config, identity, log, onHopeless: giveUp }).then(
+    Node.start({ config, identity, log, health, onHopeless: giveUp }).then(
       (node) => {
         isUp = true;
         log.info('weft is up', { version: weftVersion(), ...node.describe() });
-        watchSignals(node, path, log, resolve);
+        watchSignals({ node, path, log, health }, resolve);
       },
       (error: unknown) => giveUp(errorText(error)),
     );
@@ -57,7 +60,15 @@ export async function runNode(path: string, io: Io): Promise<number> {
 
 const LEFTOVERS_MS_MAX = 3_000;
 
-function watchSignals(node: Node, path: string, log: RootLogger, stopped: (exitCode: number) => void): void {
+interface Running {
+  readonly node: Node;
+  readonly path: string;
+  readonly log: RootLogger;
+  readonly health: ConfigurationHealth;
+}
+
+function watchSignals(running: Running, stopped: (exitCode: number) => void): void {
+  const { node, log } = running;
   let isStopping = false;
   const stop = (signal: string): void => {
     if (isStopping) {
@@ -80,7 +91,7 @@ function watchSignals(node: Node, path: string, log: RootLogger, stopped: (exitC
   process.on('SIGINT', () => stop('SIGINT'));
   process.on('SIGHUP', () => {
     if (!isStopping) {
-      node.boundary.guard('signal', () => reload(node, path, log));
+      node.boundary.guard('signal', () => reload(running));
     }
   });
   // Node would open its debugger: for whoever may signal, a way into a process that holds the key.
@@ -91,8 +102,9 @@ function watchSignals(node: Node, path: string, log: RootLogger, stopped: (exitC
  * Validates the whole configuration first; a fault leaves everything as it was. Throws when the machine refuses a step of
  * what is valid: the steps before it are in force, and the next reload does them all again.
  */
-function reload(node: Node, path: string, log: Logger): void {
+function reload({ node, path, log, health }: Running): void {
   const loaded = load(path);
+  health.follow(loaded.problems);
   if (loaded.usable === null) {
     const errors = loaded.problems.filter((problem) => problem.severity === 'error').map(formatProblem);
     log.error('Error occurred while reloading config, the running configuration stays in force', { errors });

@@ -10,12 +10,12 @@ export async function statusCommand(argv: readonly string[], io: Io): Promise<nu
   return await inspect(
     {
       call: 'weft status [-json] [-socket PATH]',
-      about: 'Shows version, device, workers and certificates of the running node.',
+      about: 'Shows version, device, workers and certificates of the running node. Exit code 1 when it is degraded.',
       flags: INSPECT_FLAGS,
       run: async ({ words, client }) => {
         noWords(words);
-        const json = await client().get('/v1/status');
-        return { json, text: statusText(json as NodeStatus) };
+        const status = (await client().get('/v1/status')) as NodeStatus;
+        return { json: status, text: statusText(status), exitCode: status.state === 'ok' ? 0 : 1 };
       },
     },
     argv,
@@ -53,6 +53,7 @@ export async function metricsCommand(argv: readonly string[], io: Io): Promise<n
 
 function statusText(status: NodeStatus): string {
   const fields = formatFields([
+    ['state', status.state],
     ['version', status.version],
     ['up', formatAge(status.uptimeSeconds)],
     ['process', status.pid],
@@ -76,7 +77,8 @@ function statusText(status: NodeStatus): string {
     ],
     status.workers.map(({ worker, pid, restarts }) => [worker, pid === 0 ? 'starting' : pid, restarts]),
   );
-  return `${fields}\n${workers}`;
+  const reasons = status.health.map(({ kind, text }) => `  ${kind}: ${text}\n`);
+  return `${fields}\n${workers}${reasons.length === 0 ? '' : `\ndegraded:\n${reasons.join('')}`}`;
 }
 
 function certificateText(certificate: CertificateSummary): string {

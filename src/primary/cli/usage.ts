@@ -16,7 +16,10 @@ interface CommandLine {
 
 const COMMANDS: readonly CommandLine[] = [
   { call: 'run -config PATH', purpose: 'Run the node in the foreground. SIGHUP reloads, SIGTERM and SIGINT stop it.' },
-  { call: 'check -config PATH', purpose: 'Read and check a configuration, print every problem, start nothing.' },
+  {
+    call: 'check -config PATH [-strict]',
+    purpose: 'Read and check a configuration, print every problem, start nothing.',
+  },
   { call: 'cert MODE', purpose: 'Make, show, check and renew certificates; see "weft cert -help".' },
   { call: 'status', purpose: 'Show a running node: device, workers, certificates.' },
   { call: 'hosts', purpose: 'Show the tunnels of a running node.' },

@@ -105,7 +105,7 @@ function buildPreferredRanges(values: Values): Config['preferredRanges'] {
 
 function buildListen(values: Values): ListenConfig {
   return {
-    host: withoutBrackets(values.of('listen.host')),
+    host: withoutBrackets(values.of('listen.host')) || '::',
     port: values.of('listen.port'),
     batch: Math.min(Math.max(values.of('listen.batch'), 1), BATCH_MAX),
     readBufferBytes: values.of('listen.read_buffer'),

@@ -4,7 +4,7 @@
  * networks is checked by the owners of routes, lighthouses and rules.
  */
 import type { Built } from './build.ts';
-import { errorAt, formatPath, type Problem, warningAt } from './problems.ts';
+import { adviceAt, errorAt, formatPath, type Problem, warningAt } from './problems.ts';
 import type { Values } from './readTree.ts';
 import { isCacheTimeoutLong } from './routines.ts';
 import { nodeAt, placeOf } from './spot.ts';
@@ -31,10 +31,12 @@ const CHECKS: readonly Check[] = [
   { keys: ['pki.key'], run: checkKeyKind },
   { keys: ['lighthouse.am_lighthouse', 'lighthouse.hosts', 'lighthouse.serve_dns', 'listen.port'], run: checkRole },
   { keys: ['lighthouse.hosts', 'static_host_map'], run: checkLighthouseEntries },
+  { keys: ['firewall.inbound', 'firewall.outbound'], run: checkRules },
+  { keys: ['listen.host'], run: checkListenHost },
 ];
 
 function checkRoutines({ routines }: Built, root: MapNode): readonly Problem[] {
-  return routines.warnings.map(({ path, message, fields }) => warningAt(placeOf(root, path), path, message, fields));
+  return routines.warnings.map(({ path, message, fields }) => adviceAt(placeOf(root, path), path, message, fields));
 }
 
 function checkBatch({ config, batchAsWritten }: Built, root: MapNode): readonly Problem[] {
@@ -55,7 +57,7 @@ function checkRoutineCache({ config }: Built, root: MapNode): readonly Problem[]
   const message =
     `${conntrack.routineCacheTimeoutMs} ms is not well below the shortest conntrack timeout (${shortestMs} ms); ` +
     'idle flows will be forgotten early. Use a tenth of it or less';
-  return [warningAt(placeOf(root, path), path, message)];
+  return [adviceAt(placeOf(root, path), path, message)];
 }
 
 function checkKeyKind({ config }: Built, root: MapNode): readonly Problem[] {
@@ -77,13 +79,30 @@ function checkRole({ config }: Built, root: MapNode): readonly Problem[] {
   }
   if (!lighthouse.amLighthouse && lighthouse.hosts.length === 0) {
     const message = 'no lighthouse is configured; only hosts in static_host_map can be found';
-    problems.push(warningAt(placeOf(root, 'lighthouse.hosts'), 'lighthouse.hosts', message));
+    problems.push(adviceAt(placeOf(root, 'lighthouse.hosts'), 'lighthouse.hosts', message));
   }
   if (lighthouse.serveDns && !lighthouse.amLighthouse) {
     const message = 'only a lighthouse serves DNS; this node will not';
     problems.push(warningAt(placeOf(root, 'lighthouse.serve_dns'), 'lighthouse.serve_dns', message));
   }
   return problems;
+}
+
+function checkRules({ config }: Built, root: MapNode): readonly Problem[] {
+  const { inbound, outbound } = config.firewall;
+  if (inbound.length > 0 || outbound.length > 0) {
+    return [];
+  }
+  const what = root.entries.has('firewall') ? 'it has no rule' : 'there is no such section';
+  return [warningAt(placeOf(root, 'firewall'), 'firewall', `${what}, so every packet is dropped in both directions`)];
+}
+
+/** The address that the empty text stands for, as with Nebula. */
+function checkListenHost({ config }: Built, root: MapNode): readonly Problem[] {
+  const { node, rest } = nodeAt(root, ['listen', 'host']);
+  return rest.length === 0 && node.kind === 'scalar' && node.value === ''
+    ? [warningAt(node.place, 'listen.host', `is empty; "${config.listen.host}" is in force`)]
+    : [];
 }
 
 function checkLighthouseEntries({ config }: Built, root: MapNode): readonly Problem[] {

@@ -5,7 +5,8 @@ import type { Rule } from '../../shared/firewall/rule.ts';
 import type { UnsafeRoute } from './config.ts';
 import { feeding, fixed, INT_MAX, live, U32_MAX } from './keyRows.ts';
 import { plainOf } from './plain.ts';
-import { parseRules } from './ruleParser.ts';
+import type { PathStep } from './problems.ts';
+import { parseRules, type RuleFinding } from './ruleParser.ts';
 import {
   address,
   anyInteger,
@@ -59,14 +60,18 @@ function checkedRoute(entry: UnsafeRoute, spot: Spot): UnsafeRoute | undefined {
 function rules(incoming: boolean): Shape<readonly Rule[]> {
   return mapped(firm(listOf(mapOf(name, any))), (_, spot) => {
     const parsed = parseRules(plainOf(spot.node), incoming);
-    for (const { index, message } of parsed.problems) {
-      spot.error(message, ...(index === null ? [] : [index]));
+    for (const finding of parsed.problems) {
+      spot.error(finding.message, ...stepsTo(finding));
     }
-    for (const { index, message } of parsed.warnings) {
-      spot.warn(message, ...(index === null ? [] : [index]));
+    for (const finding of parsed.warnings) {
+      spot.warn(finding.message, ...stepsTo(finding));
     }
     return parsed.problems.length > 0 ? undefined : parsed.rules;
   });
+}
+
+function stepsTo({ index, key }: RuleFinding): readonly PathStep[] {
+  return [index, key].filter((step) => step !== null);
 }
 
 export const dataKeys = {

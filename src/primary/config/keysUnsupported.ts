@@ -26,6 +26,8 @@ export interface UnsupportedFeature {
   readonly consequence: string;
   readonly isAsked: (value: Plain, all: PlainMap) => boolean;
   readonly keys: readonly Key[];
+  /** Nebula ignores it on this system too. */
+  readonly isForeign?: boolean;
 }
 
 const NOT_YET = 'weft does not support this yet';
@@ -103,11 +105,14 @@ export const unsupportedFeatures: readonly UnsupportedFeature[] = [
     'has no effect: a handshake attempt that need not wait is made at once',
     isGiven,
   ),
-  alone(
-    ignored('logging.timestamp_format', text, undefined, 'Ignored, as by Nebula since 1.11: times are RFC 3339.'),
-    'is ignored, as by Nebula since 1.11: times are printed as RFC 3339',
-    isGiven,
-  ),
+  {
+    ...alone(
+      ignored('logging.timestamp_format', text, undefined, 'Ignored, as by Nebula since 1.11: times are RFC 3339.'),
+      'is ignored, as by Nebula since 1.11: times are printed as RFC 3339',
+      isGiven,
+    ),
+    isForeign: true,
+  },
   foreign('tun.network_category', text, undefined, 'Windows'),
   foreign('tun.windows_bypass_wdf', flag, true, 'Windows'),
   foreign('listen.windows_bypass_wdf', flag, true, 'Windows'),
@@ -123,7 +128,7 @@ function alone(key: Key, consequence: string, isAsked: UnsupportedFeature['isAsk
 /** A key that only has a meaning on another system. */
 function foreign(path: string, shape: Shape<unknown>, fallback: Plain | undefined, system: string): UnsupportedFeature {
   const key = ignored(path, shape, fallback, `Only on ${system}; ignored.`);
-  return alone(key, `only matters on ${system} and is ignored`, isGiven);
+  return { ...alone(key, `only matters on ${system} and is ignored`, isGiven), isForeign: true };
 }
 
 function notYet(path: string, shape: Shape<unknown>, fallback: Plain | undefined): Key {

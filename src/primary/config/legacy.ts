@@ -2,7 +2,7 @@
  * Spellings of old Nebula releases, rewritten to today's before validation, each with a warning: `punchy: true`,
  * `punch_back`, `local_range`.
  */
-import { type Problem, warningAt } from './problems.ts';
+import { adviceAt, type Problem } from './problems.ts';
 import type { ConfigNode, MapNode } from './yamlTree.ts';
 
 export interface Modernized {
@@ -15,12 +15,12 @@ export function modernize(root: MapNode): Modernized {
   const problems: Problem[] = [];
   const punchy = entries.get('punchy');
   if (punchy?.kind === 'scalar' && punchy.value !== null && punchy.value !== '') {
-    problems.push(warningAt(punchy.place, 'punchy', 'a single value is the old form; write punchy.punch'));
+    problems.push(adviceAt(punchy.place, 'punchy', 'a single value is the old form; write punchy.punch'));
     entries.set('punchy', mapOf(punchy, [['punch', punchy]]));
   }
   const punchBack = entries.get('punch_back');
   if (punchBack !== undefined) {
-    problems.push(warningAt(punchBack.place, 'punch_back', 'is the old name of punchy.respond'));
+    problems.push(adviceAt(punchBack.place, 'punch_back', 'is the old name of punchy.respond'));
     const section = entries.get('punchy');
     const present: [string, ConfigNode][] = section?.kind === 'map' ? [...section.entries] : [];
     entries.set('punchy', mapOf(section ?? punchBack, [['respond', punchBack], ...present]));
@@ -30,7 +30,7 @@ export function modernize(root: MapNode): Modernized {
   if (localRange?.kind === 'scalar' && localRange.value !== null && localRange.value !== '') {
     const message =
       'is the old name of preferred_ranges, which is a list; its network is used as the last of that list';
-    problems.push(warningAt(localRange.place, 'local_range', message));
+    problems.push(adviceAt(localRange.place, 'local_range', message));
   }
   return { root: { ...root, entries }, problems };
 }

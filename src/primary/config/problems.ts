@@ -22,6 +22,8 @@ export interface Problem {
   /** What would be right, and what stands there; null where the message says all. */
   readonly expected: string | null;
   readonly found: string | null;
+  /** A warning about what works as it is written: not what makes a node degraded. */
+  readonly isAdvice: boolean;
   /** Extra fields for the log line of a warning. */
   readonly fields: Readonly<Record<string, string | number | boolean>>;
 }
@@ -32,7 +34,7 @@ export type PathStep = string | number;
 const SHOWN_LENGTH_MAX = 80;
 
 export function errorAt(place: Place, path: string, message: string): Problem {
-  return { severity: 'error', place, path, message, expected: null, found: null, fields: {} };
+  return { severity: 'error', place, path, message, expected: null, found: null, isAdvice: false, fields: {} };
 }
 
 export function warningAt(
@@ -41,7 +43,12 @@ export function warningAt(
   message: string,
   fields: Readonly<Record<string, string | number | boolean>> = {},
 ): Problem {
-  return { severity: 'warning', place, path, message, expected: null, found: null, fields };
+  return { severity: 'warning', place, path, message, expected: null, found: null, isAdvice: false, fields };
+}
+
+/** A warning about what works as it is written, but could be written better. */
+export function adviceAt(place: Place, path: string, message: string, fields: Problem['fields'] = {}): Problem {
+  return { ...warningAt(place, path, message, fields), isAdvice: true };
 }
 
 /** A value of the wrong type or outside its range; a warning when `inForce` says what is in force instead. */
@@ -53,7 +60,8 @@ export function mismatchAt(
   inForce: string | null,
 ): Problem {
   const message = `expected ${expected}, found ${found}${inForce === null ? '' : `; ${inForce}`}`;
-  return { severity: inForce === null ? 'error' : 'warning', place, path, message, expected, found, fields: {} };
+  const severity = inForce === null ? 'error' : 'warning';
+  return { severity, place, path, message, expected, found, isAdvice: false, fields: {} };
 }
 
 /** One line: `/etc/weft/config.yml:12: listen.port: expected …, found …`. */

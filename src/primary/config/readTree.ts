@@ -87,7 +87,7 @@ function isNoMap(root: MapNode, section: string, reading: Reading): boolean {
   if (rest.length > 0 || node.kind === 'map' || isNull(node)) {
     return false;
   }
-  new Spot(node, steps, reading, FIRM_SECTIONS.has(section) ? null : IGNORED).mismatch('a map of settings');
+  new Spot(node, steps, reading, FIRM_SECTIONS.has(section) ? null : IGNORED).map('a map of settings');
   return true;
 }
 

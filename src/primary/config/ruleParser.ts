@@ -6,13 +6,15 @@
  */
 
 import { anyPort, type PortRange, type Rule, RuleProto, ruleListPath, ruleName } from '../../shared/firewall/rule.ts';
-import { type Prefix, parsePrefix } from '../../shared/ip/address.ts';
+import { type Prefix, parseAddress, parsePrefix } from '../../shared/ip/address.ts';
 import { parsePortRange } from './portRange.ts';
 
 /** What there is to say about one rule of a list. */
 export interface RuleFinding {
   /** Position of the rule, from 0; null when it is the list that is wrong. */
   readonly index: number | null;
+  /** The field of the rule that it is about; null when it is the rule as a whole. */
+  readonly key: string | null;
   readonly message: string;
 }
 
@@ -30,7 +32,7 @@ export function parseRules(raw: unknown, incoming: boolean): ParsedRules {
   }
   if (!Array.isArray(raw)) {
     const message = 'failed to parse, should be an array of rules';
-    return { rules: [], problems: [{ index: null, message }], warnings: [] };
+    return { rules: [], problems: [{ index: null, key: null, message }], warnings: [] };
   }
   const rules: Rule[] = [];
   const problems: RuleFinding[] = [];
@@ -38,8 +40,8 @@ export function parseRules(raw: unknown, incoming: boolean): ParsedRules {
   for (const [index, item] of raw.entries()) {
     const reader = new RuleReader(item, incoming, index);
     const rule = reader.read();
-    problems.push(...reader.problems.map((message) => ({ index, message })));
-    warnings.push(...reader.warnings.map((message) => ({ index, message })));
+    problems.push(...reader.problems);
+    warnings.push(...reader.warnings);
     if (rule !== null) {
       rules.push(rule);
     }
@@ -53,8 +55,8 @@ export function findingText({ index, message }: RuleFinding, incoming: boolean):
 }
 
 class RuleReader {
-  readonly problems: string[] = [];
-  readonly warnings: string[] = [];
+  readonly problems: RuleFinding[] = [];
+  readonly warnings: RuleFinding[] = [];
   readonly #map: Readonly<Record<string, unknown>>;
   readonly #isMap: boolean;
   readonly #incoming: boolean;
@@ -70,7 +72,7 @@ class RuleReader {
   /** null when there is a problem. */
   read(): Rule | null {
     if (!this.#isMap) {
-      this.problems.push('could not parse rule');
+      this.#refuse(null, 'could not parse rule');
       return null;
     }
     const groups = this.#groups();
@@ -83,10 +85,10 @@ class RuleReader {
     const code = this.#text('code');
     const port = this.#text('port');
     if (code !== '' && port !== '') {
-      this.problems.push('only one of port or code should be provided');
+      this.#refuse('code', `only one of port or code should be provided; \`${port}\` and \`${code}\``);
     }
     if (groups.length === 0 && given.every((text) => text === '')) {
-      this.problems.push('at least one of host, group, cidr, local_cidr, ca_name, or ca_sha must be provided');
+      this.#refuse(null, 'at least one of host, group, cidr, local_cidr, ca_name, or ca_sha must be provided');
     }
     const proto = this.#proto();
     const ports = proto === null ? anyPort : this.#ports(proto, code, port);
@@ -113,6 +115,14 @@ class RuleReader {
     return rule;
   }
 
+  #refuse(key: string | null, message: string): void {
+    this.problems.push({ index: this.#index, key, message });
+  }
+
+  #warn(key: string | null, message: string): void {
+    this.warnings.push({ index: this.#index, key, message });
+  }
+
   #proto(): RuleProto | null {
     const text = this.#text('proto');
     switch (text) {
@@ -125,7 +135,7 @@ class RuleReader {
       case 'icmp':
         return RuleProto.Icmp;
       default:
-        this.problems.push(`proto was not understood; \`${text}\``);
+        this.#refuse('proto', `proto was not understood; \`${text}\`, expected any, tcp, udp or icmp`);
         return null;
     }
   }
@@ -135,17 +145,17 @@ class RuleReader {
     const text = code === '' ? port : code;
     if (proto === RuleProto.Icmp) {
       if (text !== '' && text !== 'any') {
-        this.warnings.push(`ignoring port specification for ICMP firewall rule; \`${text}\``);
+        this.#warn(key, `ignoring port specification for ICMP firewall rule; \`${text}\``);
       }
       return anyPort;
     }
     const range = parsePortRange(text);
     if (typeof range === 'string') {
-      this.problems.push(`${key} ${range}`);
+      this.#refuse(key, `${key} ${range}`);
       return anyPort;
     }
     if (range.start > range.end) {
-      this.problems.push('`start port was lower than end port`');
+      this.#refuse(key, `\`start port was lower than end port\`; \`${text}\``);
     }
     return range;
   }
@@ -159,7 +169,7 @@ class RuleReader {
     }
     const prefix = parsePrefix(text);
     if (prefix === null) {
-      this.problems.push(`${key} did not parse; \`${text}\` is not an address prefix such as 10.0.0.0/8 or fd00::/8`);
+      this.#refuse(key, `${key} did not parse; \`${text}\` is not an address prefix such as 10.0.0.0/8 or fd00::/8`);
     }
     return prefix;
   }
@@ -169,10 +179,11 @@ class RuleReader {
     let single = this.#text('group');
     if (Array.isArray(group)) {
       if (group.length !== 1) {
-        this.problems.push('group should contain a single value, an array with more than one entry was provided');
+        const message = 'group should contain a single value, an array with more than one entry was provided';
+        this.#refuse('group', `${message}; \`${goText(group)}\`, write groups`);
         return [];
       }
-      this.warnings.push('group was an array with a single value, converting to simple value');
+      this.#warn('group', 'group was an array with a single value, converting to simple value');
       single = goText(group[0]);
     }
     const list = groups === undefined ? [] : Array.isArray(groups) ? groups.map(goText) : [goText(groups)];
@@ -180,7 +191,8 @@ class RuleReader {
       return list;
     }
     if (list.length > 0) {
-      this.problems.push('only one of group or groups should be defined, both provided');
+      const message = 'only one of group or groups should be defined, both provided';
+      this.#refuse('groups', `${message}; \`${single}\` and \`${list.join(' ')}\``);
     }
     return [single];
   }
@@ -194,9 +206,9 @@ class RuleReader {
   #warnAboutKeys(): void {
     for (const [key, value] of Object.entries(this.#map)) {
       if (!ruleKeys.includes(key)) {
-        this.warnings.push(`unknown key \`${key}\` is ignored`);
+        this.#warn(key, `unknown key \`${key}\` is ignored`);
       } else if (value === null) {
-        this.warnings.push(`${key} has no value, it is read as the text \`<nil>\``);
+        this.#warn(key, `${key} has no value, it is read as the text \`<nil>\``);
       }
     }
   }
@@ -204,7 +216,21 @@ class RuleReader {
   #warnAboutSelectors(rule: Rule, code: string): void {
     const groups = `[${rule.groups.join(' ')}]`;
     const isAnyGroup = rule.groups.includes('any');
-    const warn = (text: string) => this.warnings.push(`firewall rule sanity check; ${text}`);
+    const warn = (text: string): void => this.#warn(null, `firewall rule sanity check; ${text}`);
+    const listed = rule.groups.find((group) => /[,\s]/.test(group.trim()));
+    if (listed !== undefined) {
+      const words = listed.split(/[,\s]+/).filter((word) => word !== '');
+      this.#warn(
+        this.#map.groups === undefined ? 'group' : 'groups',
+        `\`${listed}\` is the name of one group; for several write groups: [${words.join(', ')}]`,
+      );
+    }
+    if (rule.host !== null && (parseAddress(rule.host) ?? parsePrefix(rule.host)) !== null) {
+      this.#warn(
+        'host',
+        `host is the name in a certificate, and no name is \`${rule.host}\`; for an address write cidr`,
+      );
+    }
     if (isAnyGroup && rule.groups.length > 1) {
       warn(`groups ${groups} contains any, so the other groups do not matter`);
     }

@@ -15,7 +15,7 @@ import {
   showText,
   warningAt,
 } from './problems.ts';
-import type { ConfigNode, ListNode, MapNode, ScalarNode } from './yamlTree.ts';
+import { type ConfigNode, isGluedEntry, type ListNode, type MapNode, type ScalarNode } from './yamlTree.ts';
 
 /** The consequence of a value that nothing takes the place of; an empty text asks for nothing and needs no word. */
 export const IGNORED = 'it is ignored';
@@ -76,7 +76,10 @@ export class Spot {
 
   /** The node when it is a map, else null and a mismatch. */
   map(expected: string): MapNode | null {
-    return this.node.kind === 'map' && this.#isSound() ? this.node : this.#refuse(expected);
+    if (this.node.kind === 'map' && this.#isSound()) {
+      return this.node;
+    }
+    return this.#refuse(isGluedEntry(this.node) ? `${expected}, with a blank after each colon` : expected);
   }
 
   /** The value is no such thing, which is not worth a word when its key is none. A secret is not shown. */

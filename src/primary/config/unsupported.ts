@@ -1,13 +1,15 @@
 /** Warns about the keys of `keysUnsupported.ts` that a file asks something of. */
 import { unsupportedFeatures } from './keysUnsupported.ts';
 import { lookup, type PlainMap } from './plain.ts';
-import { type Problem, warningAt } from './problems.ts';
+import { adviceAt, type Problem, warningAt } from './problems.ts';
 import { placeOf } from './spot.ts';
 import type { MapNode } from './yamlTree.ts';
 
 export function unsupportedWarnings(root: MapNode, plain: PlainMap): readonly Problem[] {
-  return unsupportedFeatures.flatMap(({ path, consequence, isAsked }) => {
+  return unsupportedFeatures.flatMap(({ path, consequence, isAsked, isForeign }) => {
     const value = lookup(plain, path);
-    return value !== undefined && isAsked(value, plain) ? [warningAt(placeOf(root, path), path, consequence)] : [];
+    return value !== undefined && isAsked(value, plain)
+      ? [(isForeign ? adviceAt : warningAt)(placeOf(root, path), path, consequence)]
+      : [];
   });
 }

@@ -5,7 +5,8 @@
  */
 import { EVENT_ID, type Event, getScalarValue, parseEvents, SCALAR_STYLE, YAMLException } from 'js-yaml';
 import { isLegacyOctal, resolvePlainScalar, type ScalarValue } from './plainScalar.ts';
-import { errorAt, formatPath, type PathStep, type Place, type Problem, warningAt } from './problems.ts';
+import { adviceAt, errorAt, formatPath, type PathStep, type Place, type Problem } from './problems.ts';
+import { explainYamlFault } from './yamlFault.ts';
 
 export interface ScalarNode {
   readonly kind: 'scalar';
@@ -47,8 +48,8 @@ export function parseYaml(file: string, source: string): ParsedYaml {
     return { root, problems: reader.problems };
   } catch (error) {
     if (error instanceof YAMLException) {
-      const place = { file, line: error.mark === undefined ? 0 : error.mark.line + 1 };
-      return { root: null, problems: [errorAt(place, '', `not valid YAML: ${error.reason}`)] };
+      const { line, message } = explainYamlFault(source, (error.mark?.line ?? -1) + 1, error.reason);
+      return { root: null, problems: [errorAt({ file, line }, '', message)] };
     }
     if (error instanceof YamlFault) {
       return { root: null, problems: [errorAt(error.place, error.path, error.message)] };
@@ -67,6 +68,11 @@ class YamlFault extends Error {
     this.place = place;
     this.path = path;
   }
+}
+
+/** Whether a value is `port:443`, where an entry of a map was meant. */
+export function isGluedEntry(node: ConfigNode): boolean {
+  return node.kind === 'scalar' && /^[a-z_]+:[^\s:/]\S*$/.test(node.text);
 }
 
 class EventReader {
@@ -153,7 +159,7 @@ class EventReader {
         if (!isText && isLegacyOctal(text)) {
           const value = String(resolvePlainScalar(text));
           const message = `${text} is read as the octal number ${value}, as Nebula does; write ${value}, or quote it`;
-          this.problems.push(warningAt(place, formatPath(this.#path), message));
+          this.problems.push(adviceAt(place, formatPath(this.#path), message));
         }
         return { kind: 'scalar', place, text, value: isText ? text : resolvePlainScalar(text) };
       }
@@ -206,7 +212,7 @@ class EventReader {
         merged.push(...(value.kind === 'list' ? value.items : [value]));
       } else {
         // A value's line is its key's: what an operator looks for, also when the value is empty, folded or an alias.
-        entries.set(key.text, { ...value, place: keyPlace });
+        entries.set(key.text, { ...value, place: isGluedEntry(value) ? value.place : keyPlace });
       }
       this.#path.pop();
     }

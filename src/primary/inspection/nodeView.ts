@@ -16,6 +16,7 @@ import type { Tunnel } from '../control/tunnel.ts';
 import type { LighthouseHosts } from '../lighthouse/hosts.ts';
 import type { SocketMemory } from '../machine/udpSocket.ts';
 import type { Identity } from '../pki/identity.ts';
+import type { HealthReason } from './health.ts';
 
 /** The control plane, as far as it is asked. */
 export interface InspectedControl {
@@ -37,6 +38,8 @@ export interface NodeView {
   readonly config: Config;
   readonly identity: Identity;
   readonly rulesVersion: number;
+  /** Of the configuration; certificates are looked at when it is asked. */
+  readonly health: readonly HealthReason[];
   readonly tables: SharedTables;
   /** By worker; 0 while one is being started again. */
   readonly pids: readonly number[];

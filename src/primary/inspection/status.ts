@@ -2,8 +2,12 @@
  * How a node is: its identity, its workers, its tunnels. Pure reads; times leave as seconds, ages count from now.
  */
 import type { Certificate } from '../../shared/cert/certificate.ts';
+import { timeText } from '../../shared/cert/rules.ts';
 import type { Tunnel } from '../control/tunnel.ts';
+import { ExpiryWatch } from '../pki/expiry.ts';
+import type { Identity } from '../pki/identity.ts';
 import { networkTexts } from '../settings.ts';
+import type { HealthReason } from './health.ts';
 import type { NodeView } from './nodeView.ts';
 
 export interface CertificateSummary {
@@ -29,6 +33,9 @@ export interface WorkerStatus {
 }
 
 export interface NodeStatus {
+  readonly state: 'ok' | 'degraded';
+  /** Why it is degraded. */
+  readonly health: readonly HealthReason[];
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
@@ -78,7 +85,10 @@ export interface HostList {
 export function nodeStatus(view: NodeView): NodeStatus {
   const { config, identity } = view;
   const now = view.clock();
+  const health = [...view.health, ...certificateReasons(identity, now.unixMs)];
   return {
+    state: health.length === 0 ? 'ok' : 'degraded',
+    health,
     version: view.version,
     pid: process.pid,
     uptimeSeconds: Math.floor((now.ms - view.startedMs) / 1000),
@@ -124,6 +134,19 @@ export function hostSummary(view: NodeView, tunnel: Tunnel, isPrimary: boolean):
     remotes: view.remotes.list(tunnel.vpnAddress).map(({ text }) => text),
   };
 }
+
+/** Own certificates and CAs that end within days or have ended. */
+function certificateReasons(identity: Identity, unixMs: number): readonly HealthReason[] {
+  return new ExpiryWatch()
+    .notices(identity, Math.floor(unixMs / 1000))
+    .filter(({ certificate }) => certificate.notAfter - unixMs / 1000 < ALARM_SECONDS)
+    .map(({ message, certificate }) => ({
+      kind: 'certificate',
+      text: `${message}: "${certificate.name}", ${timeText(certificate.notAfter)}`,
+    }));
+}
+
+const ALARM_SECONDS = 7 * 86_400;
 
 function certificateSummary(certificate: Certificate, unixMs: number): CertificateSummary {
   return {

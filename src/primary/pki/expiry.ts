@@ -17,6 +17,7 @@ export interface ExpiryNotice {
   /** 'error' when this node's own certificate has ended: no peer takes it any more. */
   readonly level: 'warn' | 'error';
   readonly message: string;
+  readonly certificate: Certificate;
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
@@ -80,6 +81,7 @@ function noticeOf(certificate: Certificate, days: number, unixSeconds: number): 
   return {
     level: days === 0 && !isCa ? 'error' : 'warn',
     message: `${subject} ${end}`,
+    certificate,
     fields: {
       certName: name,
       certVersion: version,

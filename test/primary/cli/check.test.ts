@@ -7,7 +7,10 @@ import { type Adviser, checkCommand, type Validator } from '../../../src/primary
 import { usage } from '../../../src/primary/cli/usage.ts';
 import { errorAt, warningAt } from '../../../src/primary/config/problems.ts';
 import { versionCommand, weftVersion } from '../../../src/primary/version.ts';
-import { BASE } from '../config/support.ts';
+import { BASE as CONFIG } from '../config/support.ts';
+
+/** On lines 1 to 6 of a text that starts with it. */
+const BASE = `${CONFIG}firewall: {inbound: [{port: any, proto: icmp, host: any}]}\n`;
 
 interface Outcome {
   readonly code: number;
@@ -44,9 +47,7 @@ describe('weft check', () => {
   }
 
   it('sums up a usable configuration', () => {
-    const file = write(
-      `${BASE}routines: 2\ntun: {dev: weft1}\nfirewall: {inbound: [{port: any, proto: icmp, host: any}]}\n`,
-    );
+    const file = write(`${BASE}routines: 2\ntun: {dev: weft1}\n`);
     const { code, stdout, stderr } = check(['-config', file]);
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
     const words = stdout.replaceAll(/ {2,}/g, ' ');
@@ -76,7 +77,25 @@ describe('weft check', () => {
     const file = write(`${BASE}listne: 1\n`);
     const { code, stderr } = check([`--config=${file}`]);
     expect(code).to.equal(0);
-    expect(stderr).to.equal(`${file}:6: warning: listne: unknown key; did you mean listen?\n`);
+    expect(stderr).to.equal(`${file}:7: warning: listne: unknown key; did you mean listen?\n`);
+  });
+
+  it('takes a warning for a failure with -strict', () => {
+    const warned = write(`${BASE}listne: 1\n`);
+    expect(check(['-config', warned, '-strict'])).to.deep.include({ code: 1 });
+    expect(check(['-config', warned, '-strict']).stderr).to.match(/: 1 warning\n$/);
+    expect(check(['-strict', '-config', write(BASE)])).to.deep.include({ code: 0, stderr: '' });
+    const wary: Validator = (_config, locate) => ({ problems: [warningAt(locate(['pki']), '', 'hm')], facts: [] });
+    expect(check(['-strict', '-config', write(BASE)], [wary]).code).to.equal(1);
+  });
+
+  it('says that without rules everything is dropped', () => {
+    const words = 'so every packet is dropped in both directions';
+    expect(check(['-config', write(CONFIG)]).stderr).to.include(
+      `:1: warning: firewall: there is no such section, ${words}`,
+    );
+    const empty = write(`${CONFIG}\nfirewall: {inbound: []}\n`);
+    expect(check(['-config', empty]).stderr).to.include(`:7: warning: firewall: it has no rule, ${words}`);
   });
 
   it('prints all problems of an unusable one, and no summary', () => {
@@ -85,18 +104,26 @@ describe('weft check', () => {
       code: 1,
       stdout: '',
       stderr:
-        `${file}:6: cipher: expected one of aes, chachapoly, found "rot13"\n` +
-        `${file}:7: logging.level: expected one of trace, debug, info, warn, warning, error, fatal, panic, found "loud"\n` +
-        `${file}:8: warning: routines: expected a whole number, found "many"; it is ignored\n` +
+        `${file}:7: cipher: expected one of aes, chachapoly, found "rot13"\n` +
+        `${file}:8: logging.level: expected one of trace, debug, info, warn, warning, error, fatal, panic, found "loud"\n` +
+        `${file}:9: warning: routines: expected a whole number, found "many"; it is ignored\n` +
         `${file}: not usable, 2 errors\n`,
     });
   });
 
   it('asks further validators, with the place of a key', () => {
     const file = write(BASE);
-    const faulty: Validator = (config, locate) => [errorAt(locate(['pki', 'key']), 'pki.key', `no ${config.pki.key}`)];
-    const wary: Validator = (_config, locate) => [warningAt(locate(['pki', 'cert']), 'pki.cert', 'expires soon')];
-    expect(check(['-config', file], [wary]).code).to.equal(0);
+    const faulty: Validator = (config, locate) => ({
+      problems: [errorAt(locate(['pki', 'key']), 'pki.key', `no ${config.pki.key}`)],
+      facts: [],
+    });
+    const wary: Validator = (_config, locate) => ({
+      problems: [warningAt(locate(['pki', 'cert']), 'pki.cert', 'expires soon')],
+      facts: [['identity', 'me']],
+    });
+    const warned = check(['-config', file], [wary]);
+    expect(warned.code).to.equal(0);
+    expect(warned.stdout).to.match(/identity +me\n/);
     const { code, stderr } = check(['-config', file], [faulty, wary]);
     expect(code).to.equal(1);
     expect(stderr).to.include(`${file}:1: pki.key: no host.key\n`).and.include('1 error\n');

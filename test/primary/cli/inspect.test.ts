@@ -25,10 +25,10 @@ describe('commands for a running node', () => {
   const directory = mkdtempSync(join(tmpdir(), 'weft-inspect-'));
   const socket = join(directory, 'node.sock');
   const inbound = [{ port: 443, proto: 'tcp', group: 'staff' }];
+  const node = new InspectedNode({ api: { socket }, firewall: { inbound } });
   let server: ApiServer | null = null;
 
   before(async () => {
-    const node = new InspectedNode({ api: { socket }, firewall: { inbound } });
     const log = new CollectingLog();
     node.connect({ name: 'lap\u001b[2Jtop', networks: ['10.0.0.2/24'], groups: ['staff'] }, '192.0.2.2:4242', 77);
     const flow = { local: '10.0.0.1', remote: '10.0.0.2', protocol: 6, localPort: 443, remotePort: 50_000 };
@@ -52,6 +52,20 @@ describe('commands for a running node', () => {
   }
 
   const ask = (command: Command, ...argv: readonly string[]) => run(command, ...argv, '-socket', socket);
+
+  it('say that a node is degraded, with the reasons, and fail then', async () => {
+    expect((await ask(statusCommand)).out).to.match(/^state +ok$/m);
+    node.health.push({ kind: 'configuration', text: 'a.yml:6: warning: tun.mtu: expected a number' });
+    const { code, out } = await ask(statusCommand);
+    expect(code).to.equal(1);
+    expect(out)
+      .to.match(/^state +degraded$/m)
+      .and.include('degraded:\n  configuration: a.yml:6: warning: tun.mtu: expected a number\n');
+    const json = await ask(statusCommand, '-json');
+    expect(json.code).to.equal(1);
+    expect(JSON.parse(json.out)).to.deep.include({ state: 'degraded', health: node.health });
+    node.health.pop();
+  });
 
   it('print tables', async () => {
     const status = await ask(statusCommand);

@@ -104,7 +104,7 @@ cipher: aes-gcm
       'firewall: {inbound: [{port: 1, proto: any, host: any}, asdf]}',
       'firewall.inbound[1]: expected a map, found "asdf"',
     ],
-    ['firewall: {inbound: [{port: x, proto: any, host: any}]}', 'firewall.inbound[0]: port was not a number; `x`'],
+    ['firewall: {inbound: [{port: x, proto: any, host: any}]}', 'firewall.inbound[0].port: port was not a number; `x`'],
     [
       'firewall: {outbound: [{}]}',
       'firewall.outbound[0]: at least one of host, group, cidr, local_cidr, ca_name, or ca_sha must be provided',
@@ -264,7 +264,7 @@ cipher: aes-gcm
     const good = '{port: 1, proto: any, host: any}';
     expect(
       complaints(`firewall:\n  outbound:\n    - ${good}\n    - {port: 1, proto: any, host: any, hots: x}\n`),
-    ).to.deep.equal(['9: warning: firewall.outbound[1]: unknown key `hots` is ignored']);
+    ).to.deep.equal(['9: warning: firewall.outbound[1].hots: unknown key `hots` is ignored']);
   });
 
   it('never show a key', () => {

@@ -4,7 +4,7 @@ import { parseConfig } from '../../../src/primary/config/loader.ts';
 import { mergeMaps } from '../../../src/primary/config/merge.ts';
 import { formatProblem } from '../../../src/primary/config/problems.ts';
 import { type ConfigNode, parseYaml } from '../../../src/primary/config/yamlTree.ts';
-import { BASE } from './support.ts';
+import { BASE, linesOf } from './support.ts';
 
 function merge(...texts: readonly string[]): { value: unknown; problems: readonly string[] } {
   const maps = texts.map((text, index) => parseYaml(`${index + 1}.yml`, text).root!);
@@ -117,7 +117,7 @@ describe('merging files', () => {
       { file: '2.yml', text: '\nlisten:\n  port: 4242\n' },
       { file: '3.yml', text: '\n\nlisten:\n  port: abc\npreferred_ranges: [x]\n' },
     ];
-    expect(parseConfig(sources, 'dir').problems.map(formatProblem)).to.deep.equal([
+    expect(linesOf(parseConfig(sources, 'dir').problems)).to.deep.equal([
       '3.yml:4: warning: listen.port: expected a whole number from 0 to 65535, found "abc"; the default 0 is in force',
       '3.yml:5: warning: preferred_ranges[0]: expected a network as address/bits, such as 10.0.0.0/8 or fd00::/64, found "x"; it is ignored',
     ]);

@@ -59,26 +59,34 @@ describe('firewall port', () => {
 
 describe('firewall rules', () => {
   const cases: readonly (readonly [string, unknown, string])[] = [
-    ['port and code', { port: 1, code: 2, host: 'h', proto: 'any' }, 'only one of port or code should be provided'],
+    [
+      'port and code',
+      { port: 1, code: 2, host: 'h', proto: 'any' },
+      'only one of port or code should be provided; `1` and `2`',
+    ],
     [
       'no selector',
       { port: 1, proto: 'any' },
       'at least one of host, group, cidr, local_cidr, ca_name, or ca_sha must be provided',
     ],
     ['a bad code', { code: 'a', host: 'h', proto: 'any' }, 'code was not a number; `a`'],
-    ['no protocol', { code: 1, host: 'h' }, 'proto was not understood; ``'],
-    ['another protocol', { port: 1, host: 'h', proto: 'TCP' }, 'proto was not understood; `TCP`'],
+    ['no protocol', { code: 1, host: 'h' }, 'proto was not understood; ``, expected any, tcp, udp or icmp'],
+    [
+      'another protocol',
+      { port: 1, host: 'h', proto: 'TCP' },
+      'proto was not understood; `TCP`, expected any, tcp, udp or icmp',
+    ],
     ['no port', { host: 'h', proto: 'tcp' }, 'port was not a number; ``'],
-    ['an empty range', { port: '5-4', host: 'h', proto: 'tcp' }, '`start port was lower than end port`'],
+    ['an empty range', { port: '5-4', host: 'h', proto: 'tcp' }, '`start port was lower than end port`; `5-4`'],
     [
       'group and groups',
       { port: 1, proto: 'any', group: 'a', groups: ['b'] },
-      'only one of group or groups should be defined, both provided',
+      'only one of group or groups should be defined, both provided; `a` and `b`',
     ],
     [
       'two groups under group',
       { port: 1, proto: 'any', group: ['a', 'b'], host: 'x' },
-      'group should contain a single value, an array with more than one entry was provided',
+      'group should contain a single value, an array with more than one entry was provided; `[a b]`, write groups',
     ],
     ['no map', 'asdf', 'could not parse rule'],
     ['a list', [1], 'could not parse rule'],
@@ -130,6 +138,20 @@ describe('firewall rules', () => {
     expect(warningsOf({ proto: 'icmp', host: 'any', port: 'any' })).to.deep.equal([]);
     expect(warningsOf({ proto: 'icmp', host: 'any', port: 8 })[0]).to.match(/^ignoring port specification for ICMP/);
     expect(rulesOf({ inbound: [{ proto: 'icmp', host: 'any', port: 8 }] }).inbound[0].ports.start).to.equal(0);
+  });
+
+  it('warns about selectors that surely match nothing', () => {
+    const base = { port: 1, proto: 'tcp' };
+    for (const [more, warning] of [
+      [{ groups: 'a, b' }, '`a, b` is the name of one group; for several write groups: [a, b]'],
+      [{ groups: ['x', 'a b'] }, '`a b` is the name of one group; for several write groups: [a, b]'],
+      [{ group: 'a,b' }, '`a,b` is the name of one group; for several write groups: [a, b]'],
+      [{ host: '10.0.0.1' }, 'no name is `10.0.0.1`; for an address write cidr'],
+      [{ host: 'fd00::/64' }, 'no name is `fd00::/64`; for an address write cidr'],
+    ] as const) {
+      expect(warningsOf({ ...base, ...more }).join(), JSON.stringify(more)).to.include(warning);
+    }
+    expect(warningsOf({ ...base, host: 'laptop', cidr: '10.0.0.1/32' })).to.deep.equal([]);
   });
 
   it('warns about selectors that do not matter', () => {

@@ -63,6 +63,7 @@ describe('the end of certificates', () => {
       {
         level: 'warn',
         message: 'The certificate of this host expires in 7 days or less',
+        certificate,
         fields: {
           certName: certificate.name,
           certVersion: 1,

@@ -1,0 +1,34 @@
+/**
+ * Why a node is not as its operator means it to be, though it runs: what `weft status` calls degraded. Holds what the
+ * configuration in force was warned about and whether a newer one was refused; the rest is asked when it is shown.
+ */
+import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
+
+export interface HealthReason {
+  readonly kind: 'configuration' | 'reload' | 'certificate';
+  /** One line for people. */
+  readonly text: string;
+}
+
+export class ConfigurationHealth {
+  #inForce: readonly HealthReason[] = [];
+  #refused: readonly HealthReason[] = [];
+
+  /** These are the problems of a configuration that was read: of the one in force from now on, or of a refused one. */
+  follow(problems: readonly Problem[]): void {
+    if (hasErrors(problems)) {
+      this.#refused = problems
+        .filter(({ severity }) => severity === 'error')
+        .map((problem) => ({ kind: 'reload', text: `not reloaded: ${formatProblem(problem)}` }));
+    } else {
+      this.#refused = [];
+      this.#inForce = problems
+        .filter(({ isAdvice }) => !isAdvice)
+        .map((problem) => ({ kind: 'configuration', text: formatProblem(problem) }));
+    }
+  }
+
+  get reasons(): readonly HealthReason[] {
+    return [...this.#refused, ...this.#inForce];
+  }
+}
