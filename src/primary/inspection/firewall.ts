@@ -6,6 +6,7 @@
 
 import { ruleHits } from '../../shared/firewall/firewallCounters.ts';
 import { OwnIdentity, PeerIdentity } from '../../shared/firewall/identity.ts';
+import { PeerView } from '../../shared/firewall/peerView.ts';
 import { ruleName } from '../../shared/firewall/rule.ts';
 import { type RuleLists, type RuleTable, ruleTable } from '../../shared/firewall/ruleTable.ts';
 import { type IpAddress, type Prefix, prefixContains } from '../../shared/ip/address.ts';
@@ -173,14 +174,14 @@ export class FirewallInspection {
     const { table, own } = this.state();
     const next = ruleTable(other, table.version + 1);
     const nowSeconds = this.nowSeconds();
-    const peers = new Map<string, PeerIdentity | null>();
-    const peerOf = (remote: IpAddress): PeerIdentity | null => {
+    const peers = new Map<string, PeerView | null>();
+    const peerOf = (remote: IpAddress): PeerView | null => {
       const known = peers.get(remote.text);
       if (known !== undefined) {
         return known;
       }
       const tunnel = tunnelFor(this.#view, remote);
-      const peer = tunnel === null ? null : new PeerIdentity(tunnel.peer.certificate, own);
+      const peer = tunnel === null ? null : new PeerView(tunnel.peer.certificate, own);
       peers.set(remote.text, peer);
       return peer;
     };

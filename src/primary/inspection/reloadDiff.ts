@@ -4,7 +4,7 @@
  * Reads the table and asks the new rules what the data path would ask after the reload. Changes nothing. Cold.
  */
 
-import type { PeerIdentity } from '../../shared/firewall/identity.ts';
+import type { PeerView } from '../../shared/firewall/peerView.ts';
 import type { RuleTable } from '../../shared/firewall/ruleTable.ts';
 import type { IpAddress } from '../../shared/ip/address.ts';
 import type { FlowRecord } from '../../shared/memory/conntrackRow.ts';
@@ -27,7 +27,7 @@ export interface CutFlow {
 export function cutFlows(
   flows: Iterable<FlowRecord>,
   rules: RuleTable,
-  peerOf: (remote: IpAddress) => PeerIdentity | null,
+  peerOf: (remote: IpAddress) => PeerView | null,
 ): readonly CutFlow[] {
   const cut: CutFlow[] = [];
   for (const flow of flows) {

@@ -12,9 +12,7 @@ import type { Certificate } from '../cert/certificate.ts';
 import { comparePrefixes, type Prefix, prefixContains, prefixOf } from '../ip/address.ts';
 import { addressWords, containsAddress } from '../ip/networkWords.ts';
 import type { PacketTuple } from '../ip/packetTuple.ts';
-import { PeerRules } from './peerRules.ts';
 import { PrefixList, prefixSet } from './prefixList.ts';
-import type { RuleTable } from './ruleTable.ts';
 import { Verdict } from './verdict.ts';
 
 /** This node, as its certificate of the highest version describes it. */
@@ -59,7 +57,6 @@ export class PeerIdentity {
   readonly remotePrefixes: readonly Prefix[];
   /** Names the peer, by a hash of its first VPN address: what is shared out between peers goes by it. */
   readonly tag: number;
-  readonly #own: OwnIdentity;
   /** The only address, or an empty list when the networks must be searched. */
   readonly #isSingle: boolean;
   readonly #single0: number;
@@ -68,14 +65,11 @@ export class PeerIdentity {
   readonly #single3: number;
   /** Longest prefix first, with the verdict on an address in it. */
   readonly #networks: PrefixList;
-  #rules: PeerRules | null = null;
-  #rulesTable: RuleTable | null = null;
 
   constructor(certificate: Certificate, own: OwnIdentity) {
     this.certificate = certificate;
     this.caName = own.caNames.get(certificate.issuer) ?? null;
     this.remotePrefixes = [...certificate.networks.map(hostPrefix), ...certificate.unsafeNetworks];
-    this.#own = own;
     const { networks, unsafeNetworks } = certificate;
     this.#isSingle = networks.length === 1 && unsafeNetworks.length === 0 && own.handles(networks[0]);
     const words = addressWords(networks.slice(0, 1).map((network) => network.address));
@@ -102,15 +96,6 @@ export class PeerIdentity {
         : Verdict.RemoteAddress;
     }
     return this.#networks.findRemote(tuple, Verdict.RemoteAddress);
-  }
-
-  /** The rules that can match this peer. Compiled when first asked for with this table: cold, once per reload. */
-  rulesOf(table: RuleTable): PeerRules {
-    if (this.#rules === null || this.#rulesTable !== table) {
-      this.#rules = new PeerRules(table, this, this.#own);
-      this.#rulesTable = table;
-    }
-    return this.#rules;
   }
 }
 

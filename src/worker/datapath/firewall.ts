@@ -9,7 +9,8 @@
  * nothing, reads no clock. A reload makes a new Firewall over the same table and cache.
  */
 import { dropCell, FirewallCounter, firstRuleCell } from '../../shared/firewall/firewallCounters.ts';
-import type { OwnIdentity, PeerIdentity } from '../../shared/firewall/identity.ts';
+import type { OwnIdentity } from '../../shared/firewall/identity.ts';
+import type { PeerView } from '../../shared/firewall/peerView.ts';
 import type { RuleTable } from '../../shared/firewall/ruleTable.ts';
 import { hashTuple } from '../../shared/firewall/tupleHash.ts';
 import { Verdict } from '../../shared/firewall/verdict.ts';
@@ -70,9 +71,9 @@ export class Firewall {
    * The verdict on the packet in `tuple`, which goes to or comes from `peer`: 0 or more is pass. `nowSeconds` is the
    * whole seconds of the clock that all processes share, taken once per batch.
    */
-  check(tuple: PacketTuple, peer: PeerIdentity, incoming: boolean, nowSeconds: number): number {
+  check(tuple: PacketTuple, peer: PeerView, incoming: boolean, nowSeconds: number): number {
     const counters = this.#counters;
-    const remote = peer.checkRemote(tuple);
+    const remote = peer.identity.checkRemote(tuple);
     if (remote < 0) {
       counters[dropCell(remote, incoming)]++;
       return remote;
@@ -99,7 +100,7 @@ export class Firewall {
   }
 
   /** Looks in the shared table; a flow of older rules must pass the present ones, in the direction it was opened. */
-  #isTracked(tuple: PacketTuple, peer: PeerIdentity, hash: number, nowSeconds: number): boolean {
+  #isTracked(tuple: PacketTuple, peer: PeerView, hash: number, nowSeconds: number): boolean {
     const conntrack = this.#conntrack;
     if (!conntrack.find(tuple, hash, nowSeconds)) {
       return false;
@@ -112,7 +113,7 @@ export class Firewall {
     return true;
   }
 
-  #isStillAllowed(tuple: PacketTuple, peer: PeerIdentity): boolean {
+  #isStillAllowed(tuple: PacketTuple, peer: PeerView): boolean {
     const conntrack = this.#conntrack;
     const incoming = conntrack.foundIncoming;
     const rule = peer.rulesOf(this.#rules).match(tuple, incoming);
@@ -127,7 +128,7 @@ export class Firewall {
     return true;
   }
 
-  #checkRules(tuple: PacketTuple, peer: PeerIdentity, incoming: boolean, hash: number, nowSeconds: number): number {
+  #checkRules(tuple: PacketTuple, peer: PeerView, incoming: boolean, hash: number, nowSeconds: number): number {
     const counters = this.#counters;
     const rule = peer.rulesOf(this.#rules).match(tuple, incoming);
     if (rule < 0) {
@@ -137,7 +138,7 @@ export class Firewall {
     this.#countRule(rule, incoming);
     const expiry = nowSeconds + this.#timeoutSeconds(tuple.protocol);
     const { version } = this.#rules;
-    const result = this.#conntrack.insert(tuple, hash, incoming, version, rule, nowSeconds, expiry, peer.tag);
+    const result = this.#conntrack.insert(tuple, hash, incoming, version, rule, nowSeconds, expiry, peer.identity.tag);
     if (result === ConntrackInsert.Added || result === ConntrackInsert.Evicted) {
       counters[FirewallCounter.FlowsAdded]++;
     }

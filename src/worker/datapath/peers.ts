@@ -4,25 +4,26 @@
  * A view belongs to one (slot, generation), as a tunnel context does; nothing in it is truth.
  */
 import { parseCertificate } from '../../shared/cert/parse.ts';
-import { type OwnIdentity, PeerIdentity } from '../../shared/firewall/identity.ts';
+import type { OwnIdentity } from '../../shared/firewall/identity.ts';
+import { PeerView } from '../../shared/firewall/peerView.ts';
 import type { TunnelTable } from '../../shared/memory/tunnelTable.ts';
 import type { TunnelContext } from '../../shared/tunnel/tunnelContext.ts';
 
 export class Peers {
   readonly #tunnels: TunnelTable;
   readonly #own: OwnIdentity;
-  readonly #peers: (PeerIdentity | null)[];
+  readonly #peers: (PeerView | null)[];
   readonly #generations: Int32Array;
 
   constructor(tunnels: TunnelTable, own: OwnIdentity) {
     this.#tunnels = tunnels;
     this.#own = own;
-    this.#peers = new Array<PeerIdentity | null>(tunnels.capacity).fill(null);
+    this.#peers = new Array<PeerView | null>(tunnels.capacity).fill(null);
     this.#generations = new Int32Array(tunnels.capacity);
   }
 
   /** null only when the row changed under our hands: the packet is dropped, the next one finds the new row. */
-  of(context: TunnelContext): PeerIdentity | null {
+  of(context: TunnelContext): PeerView | null {
     const slot = context.slot;
     const known = this.#peers[slot];
     if (known !== null && this.#generations[slot] === context.generation) {
@@ -33,7 +34,7 @@ export class Peers {
     if (this.#tunnels.generation(slot) !== context.generation) {
       return null;
     }
-    const peer = new PeerIdentity(parseCertificate(encoded, version), this.#own);
+    const peer = new PeerView(parseCertificate(encoded, version), this.#own);
     this.#peers[slot] = peer;
     this.#generations[slot] = context.generation;
     return peer;

@@ -9,13 +9,13 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { firewallCounterCells } from '../../../src/shared/firewall/firewallCounters.ts';
-import type { PeerIdentity } from '../../../src/shared/firewall/identity.ts';
+import type { PeerView } from '../../../src/shared/firewall/peerView.ts';
 import { PacketTuple, parsePacket } from '../../../src/shared/ip/packetTuple.ts';
 import { ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
 import { createSharedMemory, mapSharedMemory } from '../../../src/shared/sys/sharedMemory.ts';
 import { Firewall } from '../../../src/worker/datapath/firewall.ts';
 import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';
-import { ownIdentity, peerIdentity, rulesOf, tupleOf } from '../../shared/firewall/certificates.ts';
+import { ownIdentity, peerView, rulesOf, tupleOf } from '../../shared/firewall/certificates.ts';
 import { ipv4, ipv6, udp, viewOf } from '../../shared/firewall/packets.ts';
 
 type Family = 4 | 6;
@@ -29,9 +29,9 @@ const capacity = 131_072;
 const memoryFd = 4;
 const timeouts = { tcpMs: 720_000, udpMs: 180_000, defaultMs: 600_000 };
 const own = ownIdentity({ networks: ['10.42.0.1/16', 'fd42::1/64'] });
-const peers: Readonly<Record<Family, PeerIdentity>> = {
-  4: peerIdentity({ networks: ['10.42.0.2/16'], groups: ['web'] }, own),
-  6: peerIdentity({ networks: ['fd42::2/64'], groups: ['web'] }, own),
+const peers: Readonly<Record<Family, PeerView>> = {
+  4: peerView({ networks: ['10.42.0.2/16'], groups: ['web'] }, own),
+  6: peerView({ networks: ['fd42::2/64'], groups: ['web'] }, own),
 };
 
 function newTuple(family: Family, localPort: number, remotePort: number): PacketTuple {

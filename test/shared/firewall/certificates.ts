@@ -4,6 +4,7 @@ import { findingText, parseRules } from '../../../src/primary/config/ruleParser.
 import { setTupleAddresses } from '../../../src/primary/inspection/packetText.ts';
 import type { Certificate } from '../../../src/shared/cert/certificate.ts';
 import { OwnIdentity, PeerIdentity } from '../../../src/shared/firewall/identity.ts';
+import { PeerView } from '../../../src/shared/firewall/peerView.ts';
 import { type RuleTable, ruleTable } from '../../../src/shared/firewall/ruleTable.ts';
 import { addressFromBytes, parsePrefix } from '../../../src/shared/ip/address.ts';
 import { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
@@ -42,6 +43,10 @@ export function ownIdentity(spec: CertificateSpec, caNames: Readonly<Record<stri
 
 export function peerIdentity(spec: CertificateSpec, own: OwnIdentity): PeerIdentity {
   return new PeerIdentity(certificate(spec), own);
+}
+
+export function peerView(spec: CertificateSpec, own: OwnIdentity): PeerView {
+  return new PeerView(certificate(spec), own);
 }
 
 export interface TupleSpec {

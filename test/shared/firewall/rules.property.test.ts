@@ -3,7 +3,7 @@ import { describe, it } from 'mocha';
 import { explain } from '../../../src/primary/inspection/explain.ts';
 import { Verdict } from '../../../src/shared/firewall/verdict.ts';
 import { Random } from '../../support/random.ts';
-import { type CertificateSpec, ownIdentity, peerIdentity, rulesOf, type TupleSpec, tupleOf } from './certificates.ts';
+import { type CertificateSpec, ownIdentity, peerView, rulesOf, type TupleSpec, tupleOf } from './certificates.ts';
 import { type RawRule, type ReferenceVerdict, referenceVerdict, type World } from './reference.ts';
 
 const addresses = ['10.1.0.1', '10.1.0.2', '10.1.9.3', '10.2.0.1', '192.168.7.9', '192.168.8.1', '203.0.113.5'];
@@ -132,9 +132,10 @@ describe('compiled firewall rules', function () {
     for (let round = 0; round < 1200; round++) {
       const world = randomWorld(random);
       const own = ownIdentity(world.own, world.caNames);
-      const peer = peerIdentity(world.peer, own);
+      const view = peerView(world.peer, own);
+      const peer = view.identity;
       const table = rulesOf(world);
-      const rules = peer.rulesOf(table);
+      const rules = view.rulesOf(table);
       for (let packetNumber = 0; packetNumber < 20; packetNumber++) {
         const packet = randomPacket(random, world);
         const tuple = tupleOf(packet);
@@ -180,7 +181,7 @@ describe('compiled firewall rules', function () {
       const peer = { networks: ['10.1.0.2/16'], unsafeNetworks: ['10.1.0.0/16'] };
       const world: World = { own, peer, caNames: {}, inbound, outbound: [], defaultLocalCidrAny: false };
       const ownSide = ownIdentity(own);
-      const rules = peerIdentity(peer, ownSide).rulesOf(rulesOf({ inbound }));
+      const rules = peerView(peer, ownSide).rulesOf(rulesOf({ inbound }));
       for (let packetNumber = 0; packetNumber < 30; packetNumber++) {
         const remote = `10.1.${random.below(256)}.${random.below(256)}`;
         const ends = { localPort: random.below(420), remotePort: 9, protocol: 6, isFragment: false };

@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { cutFlows } from '../../../src/primary/inspection/reloadDiff.ts';
 import { FirewallCounter, firewallCounterCells, ruleHits } from '../../../src/shared/firewall/firewallCounters.ts';
-import type { OwnIdentity, PeerIdentity } from '../../../src/shared/firewall/identity.ts';
+import type { OwnIdentity } from '../../../src/shared/firewall/identity.ts';
+import type { PeerView } from '../../../src/shared/firewall/peerView.ts';
 import type { RuleTable } from '../../../src/shared/firewall/ruleTable.ts';
 import { Verdict } from '../../../src/shared/firewall/verdict.ts';
 import type { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
@@ -12,7 +13,7 @@ import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';
 import {
   type CertificateSpec,
   ownIdentity,
-  peerIdentity,
+  peerView,
   rulesOf,
   type TupleSpec,
   tupleOf,
@@ -33,7 +34,7 @@ interface BenchSpec {
 /** One worker's firewall, with what a test wants to reach. */
 class Bench {
   readonly own: OwnIdentity;
-  readonly peer: PeerIdentity;
+  readonly peer: PeerView;
   readonly memory: ArrayBuffer = new ArrayBuffer(ConntrackTable.byteLength(64));
   readonly conntrack: ConntrackTable = new ConntrackTable(this.memory, 0, 64, 1);
   readonly cache: RoutineCache;
@@ -43,7 +44,7 @@ class Bench {
   constructor(spec: BenchSpec) {
     this.conntrack.initialize(99);
     this.own = ownIdentity(spec.own ?? { networks: ['1.2.3.4/8'] }, spec.caNames);
-    this.peer = peerIdentity(spec.peer ?? host1, this.own);
+    this.peer = peerView(spec.peer ?? host1, this.own);
     this.cache = new RoutineCache(spec.cacheMs ?? 0, 16);
     this.firewall = this.with(rulesOf(spec));
   }
@@ -55,7 +56,7 @@ class Bench {
     return this.firewall;
   }
 
-  check(tuple: PacketTuple, incoming: boolean, nowSeconds: number = 100, peer: PeerIdentity = this.peer): number {
+  check(tuple: PacketTuple, incoming: boolean, nowSeconds: number = 100, peer: PeerView = this.peer): number {
     return this.firewall.check(tuple, peer, incoming, nowSeconds);
   }
 }
@@ -173,7 +174,7 @@ describe('firewall', () => {
         expect(bench.check(udp(), true)).to.be.at.least(0);
       }
       expect(bench.check(udp(), true)).to.equal(cacheMs > 0 ? Verdict.Cache : Verdict.Conntrack);
-      const intruder = peerIdentity({ name: 'b', networks: ['1.2.3.5/24'] }, bench.own);
+      const intruder = peerView({ name: 'b', networks: ['1.2.3.5/24'] }, bench.own);
       expect(bench.check(udp(), true, 100, intruder)).to.equal(Verdict.RemoteAddress);
       expect(bench.counters[FirewallCounter.IncomingRemoteAddress]).to.equal(1);
       expect(bench.check(udp(), true)).to.be.at.least(0);
@@ -197,7 +198,7 @@ describe('firewall', () => {
 
   it('counts flows of both directions to the peer, so that no flood of one takes the flow of another', () => {
     const bench = new Bench({ inbound: [anyGroup], outbound: [anyGroup] });
-    const other = peerIdentity({ ...host1, networks: ['1.2.3.5/24'] }, bench.own);
+    const other = peerView({ ...host1, networks: ['1.2.3.5/24'] }, bench.own);
     const idle = udp({ remote: '1.2.3.5' });
     expect(bench.check(idle, true, 100, other)).to.equal(Verdict.Rule);
     for (let port = 0; port < 4000; port++) {

@@ -6,7 +6,7 @@ import { ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
 import { Firewall } from '../../../src/worker/datapath/firewall.ts';
 import { buildReject, rejectBytesMax } from '../../../src/worker/datapath/reject.ts';
 import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';
-import { ownIdentity, peerIdentity, rulesOf } from '../../shared/firewall/certificates.ts';
+import { ownIdentity, peerView, rulesOf } from '../../shared/firewall/certificates.ts';
 import { ipv4, ipv6, tcp, udp, viewOf } from '../../shared/firewall/packets.ts';
 import { least } from '../../support/least.ts';
 
@@ -31,7 +31,7 @@ describe('firewall allocation', function () {
   this.timeout(20_000);
 
   const own = ownIdentity({ networks: ['203.0.113.1/24', 'fd42::1/64'], unsafeNetworks: ['192.168.0.0/16'] });
-  const peer = peerIdentity(
+  const peer = peerView(
     { networks: ['203.0.113.2/24', 'fd42::2/64'], unsafeNetworks: ['198.51.100.0/24'], groups: ['web'] },
     own,
   );
