@@ -6,7 +6,7 @@
 import { type IpAddress, type Prefix, prefixContains } from '../shared/ip/address.ts';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/loader.ts';
-import { errorAt, formatPath, type PathStep, type Problem, warningAt } from './config/problems.ts';
+import { adviceAt, errorAt, formatPath, type PathStep, type Problem, warningAt } from './config/problems.ts';
 import type { Identity } from './pki/identity.ts';
 
 export function networkProblems(
@@ -64,7 +64,8 @@ export function networkProblems(
 
   function strangeHost(address: IpAddress, steps: readonly PathStep[], what: string): readonly Problem[] {
     if (isOwn(address)) {
-      return [warning(steps, `${what} is this node itself`)];
+      // Harmless where one file serves all hosts.
+      return [adviceAt(locate(steps), formatPath(steps), `${what} is this node itself`)];
     }
     return isInside(address) ? [] : [warning(steps, `${what} is outside this node's own networks (${own})`)];
   }

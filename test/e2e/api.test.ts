@@ -145,7 +145,9 @@ describe('commands that ask a running node', function () {
     pair.right.writeConfig(rightConfig([...INBOUND, { port: 80, proto: 'tcp', host: 'any' }]));
     expect(askRight<RulesDifference>(0, 'firewall', 'diff', '-config', path).cut).to.deep.equal([]);
     pair.right.writeConfig(rightConfig([{ port: 'no', proto: 'tcp', host: 'any' }]));
-    expect(weft('firewall', 'diff', '-config', path).err).to.match(/firewall\.inbound\[0\]: port was not a number/);
+    expect(weft('firewall', 'diff', '-config', path).err).to.match(
+      /firewall\.inbound\[0\]\.port: port was not a number/,
+    );
     expect((await ping(pair.lab, pair.left.namespace, RIGHT)).received).to.equal(3);
   });
 

@@ -84,7 +84,8 @@ const FIRM_SECTIONS: ReadonlySet<string> = new Set(['pki', 'firewall']);
 function isNoMap(root: MapNode, section: string, reading: Reading): boolean {
   const steps = section.split('.');
   const { node, rest } = nodeAt(root, steps);
-  if (rest.length > 0 || node.kind === 'map' || isNull(node)) {
+  const isEmpty = node.kind === 'scalar' && (node.value === null || node.value === '');
+  if (rest.length > 0 || node.kind === 'map' || isEmpty) {
     return false;
   }
   new Spot(node, steps, reading, FIRM_SECTIONS.has(section) ? null : IGNORED).map('a map of settings');

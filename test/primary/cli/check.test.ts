@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { type Adviser, checkCommand, type Validator } from '../../../src/primary/cli/check.ts';
-import { usage } from '../../../src/primary/cli/usage.ts';
+import { commandHint, usage } from '../../../src/primary/cli/usage.ts';
 import { errorAt, warningAt } from '../../../src/primary/config/problems.ts';
 import { versionCommand, weftVersion } from '../../../src/primary/version.ts';
 import { BASE as CONFIG } from '../config/support.ts';
@@ -159,8 +159,14 @@ describe('weft version and usage', () => {
     expect(stdout).to.match(/^weft \d+\.\d+\.\d+\S* \(node \d+\.\d+\.\d+, linux \w+\)\n$/);
   });
 
+  it('names the command that was probably meant', () => {
+    expect(commandHint('statsu')).to.equal('; did you mean status?');
+    expect(commandHint('chekc')).to.equal('; did you mean check?');
+    expect(commandHint('bake')).to.equal('');
+  });
+
   it('names every command', () => {
-    for (const command of ['run -config', 'check -config', 'cert ', 'demo', 'version']) {
+    for (const command of ['run -config', 'check -config', 'cert ', 'demo', 'schema', 'version']) {
       expect(usage()).to.include(`weft ${command}`);
     }
   });

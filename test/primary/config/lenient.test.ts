@@ -153,6 +153,7 @@ describe('values that Nebula ignores', () => {
     'tun: {dev: ""}',
     'punchy: ""',
     'relay: ""',
+    'firewall: ""',
   ]) {
     it(`need no word when they are empty and nothing takes their place: ${text}`, () => {
       const base = text.startsWith('pki') ? BASE.slice(BASE.indexOf('\n') + 1) : BASE;
