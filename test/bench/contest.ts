@@ -11,6 +11,7 @@ import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { type ConfigTree, type NodeKind, UNDERLAY_PORT } from '../support/nodes.ts';
 import { Pair, RIGHT } from '../support/pair.ts';
 import { untilReachable } from '../support/traffic.ts';
+import { type CarriedCounters, countersOfDevices, countersOfNodes } from './carried.ts';
 
 /** What runs between the two ends. */
 export type Candidate =
@@ -36,6 +37,8 @@ export interface Contest {
   /** Processes of the tunnel at each end, the traffic generators not among them. */
   readonly clientPids: () => readonly number[];
   readonly serverPids: () => readonly number[];
+  /** Opens the counters of what the two ends have carried; null where nothing between them counts. */
+  readonly counters: () => CarriedCounters | null;
   /** How a host that is not one of the two reaches the server's node; null when it is no node of an overlay network. */
   readonly target: Target | null;
   /** Ends the nodes in good order, so that they can write what they keep for their end, and removes everything. */
@@ -82,6 +85,7 @@ async function startNodes(candidate: NodeCandidate): Promise<Contest> {
     address: RIGHT,
     clientPids: () => pair.left.allPids(),
     serverPids: () => pair.right.allPids(),
+    counters: () => countersOfNodes(pair.left, pair.right),
     target: {
       underlay: '192.0.2.2',
       port: UNDERLAY_PORT,
@@ -98,7 +102,19 @@ async function startNodes(candidate: NodeCandidate): Promise<Contest> {
 function startCable(): Contest {
   const { lab, client, server } = joinedByCable();
   const close = async (): Promise<void> => lab.close();
-  return { lab, client, server, address: '192.0.2.2', clientPids: () => [], serverPids: () => [], target: null, close };
+  const counters = (): null => null;
+  const pids = (): readonly number[] => [];
+  return {
+    lab,
+    client,
+    server,
+    address: '192.0.2.2',
+    clientPids: pids,
+    serverPids: pids,
+    counters,
+    target: null,
+    close,
+  };
 }
 
 function joinedByCable(): { readonly lab: Lab; readonly client: Namespace; readonly server: Namespace } {
@@ -138,7 +154,9 @@ async function startWireguard(): Promise<Contest> {
       lab.close();
     };
     const [clientPids, serverPids] = programs.map((program) => () => [program.pid]);
-    return { lab, client, server, address: ends[1].overlay, clientPids, serverPids, target: null, close };
+    const [first, second] = programs.map(({ pid }, index) => [pid, ends[index].device] as const);
+    const counters = (): CarriedCounters => countersOfDevices(first, second);
+    return { lab, client, server, address: ends[1].overlay, clientPids, serverPids, counters, target: null, close };
   } catch (error) {
     lab.close();
     throw error;

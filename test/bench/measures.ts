@@ -6,36 +6,17 @@ import { memoryOf, runSeconds } from '../support/procfs.ts';
 import { type PingResult, ping, type StreamOptions, type StreamResult, stream } from '../support/traffic.ts';
 import { growth, WorkerMetrics } from '../support/workerMetrics.ts';
 import type { Contest } from './contest.ts';
+import { datagramMeasures, measureDatagrams } from './datagrams.ts';
 import { measureHandshakes } from './handshakes.ts';
-
-export interface Plan {
-  /** Of every stream. */
-  readonly seconds: number;
-  readonly datagramBytes: readonly number[];
-  readonly pingCount: number;
-  /** Hosts that shake hands with the server's node. */
-  readonly handshakeCount: number;
-}
-
-export interface Measure {
-  readonly name: string;
-  readonly unit: string;
-  /** Decimals in the table. */
-  readonly digits: number;
-  /** Less is better: latency, processor time, memory. */
-  readonly isCost: boolean;
-}
-
-export type Values = { readonly [measure: string]: number };
+import { cost, gain, type Measure, median, type Plan, type Values } from './measure.ts';
 
 /** In the order of the table. UDP measures depend on the plan's sizes. */
 export function measuresOf(plan: Plan): Measure[] {
-  const udp = plan.datagramBytes.map((bytes) => gain(`UDP ${bytes} B delivered`, 'kpps', 1));
   return [
     ...['TCP 1 stream', 'TCP 1 stream reverse', 'TCP 4 streams', 'TCP 4 streams reverse'].map((name) =>
       gain(name, 'Mbit/s', 0),
     ),
-    ...udp,
+    ...datagramMeasures(plan.datagramBytes),
     cost('ping idle, median', 'ms', 3),
     cost('ping under load, median', 'ms', 3),
     cost('CPU of the sending side', 's/GB', 2),
@@ -63,10 +44,7 @@ export async function measure(contest: Contest, plan: Plan): Promise<Values> {
   values['TCP 1 stream reverse'] = (await run(contest, plan, { reverse: true })).bitsPerSecond / 1e6;
   values['TCP 4 streams'] = (await run(contest, plan, { streams: 4 })).bitsPerSecond / 1e6;
   values['TCP 4 streams reverse'] = (await run(contest, plan, { streams: 4, reverse: true })).bitsPerSecond / 1e6;
-  for (const datagramBytes of plan.datagramBytes) {
-    const udp = await run(contest, plan, { datagramBytes, udpBitsPerSecond: 0 });
-    values[`UDP ${datagramBytes} B delivered`] = (udp.packets - udp.lostPackets) / udp.seconds / 1000;
-  }
+  await measureDatagrams(contest, plan, values);
   values['ping idle, median'] = median((await pings(contest, plan)).rttMs);
   await measureUnderLoad(contest, plan, values);
   await measureShares(contest, plan, values);
@@ -148,19 +126,4 @@ function run(contest: Contest, plan: Plan, options: StreamOptions): Promise<Stre
 function pings(contest: Contest, plan: Plan): Promise<PingResult> {
   const intervalMs = Math.max(2, Math.floor((plan.seconds * 800) / plan.pingCount));
   return ping(contest.lab, contest.client, contest.address, { count: plan.pingCount, intervalMs });
-}
-
-/** NaN of nothing. */
-export function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-function gain(name: string, unit: string, digits: number): Measure {
-  return { name, unit, digits, isCost: false };
-}
-
-function cost(name: string, unit: string, digits: number): Measure {
-  return { name, unit, digits, isCost: true };
 }

@@ -1,5 +1,5 @@
 /** Delivered UDP throughput by datagram size, one line per candidate, as an SVG that needs nothing else. */
-import { median } from './measures.ts';
+import { median } from './measure.ts';
 import type { Results } from './report.ts';
 
 const WIDTH = 820;
@@ -43,7 +43,7 @@ export function renderPlot(results: Results): string {
 function linesOf(results: Results): Line[] {
   return results.tracks.map((track) => {
     const points = results.measures.flatMap((measure): [number, number][] => {
-      const bytes = Number(/^UDP (\d+) B/.exec(measure.name)?.[1] ?? 0);
+      const bytes = Number(/^UDP (\d+) B delivered$/.exec(measure.name)?.[1] ?? 0);
       const kpps = track.rounds.flatMap((values) => values[measure.name] ?? []);
       return bytes === 0 || kpps.length === 0 ? [] : [[bytes, (median(kpps) * bytes * 8) / 1000]];
     });

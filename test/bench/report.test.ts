@@ -2,13 +2,21 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { parseIperf, parsePing } from '../support/traffic.ts';
-import { measuresOf, median } from './measures.ts';
+import { median } from './measure.ts';
+import { measuresOf } from './measures.ts';
 import { renderPlot } from './plot.ts';
 import { type Results, renderJson, renderTable, rowsOf } from './report.ts';
 
 const results: Results = {
   header: { machine: 'a machine' },
-  measures: measuresOf({ seconds: 1, datagramBytes: [100, 1200], pingCount: 1, handshakeCount: 1 }),
+  measures: measuresOf({
+    seconds: 1,
+    datagramBytes: [100, 1200],
+    searchSeconds: 1,
+    searchPrecision: 0.1,
+    pingCount: 1,
+    handshakeCount: 1,
+  }),
   baseline: 'nebula',
   tracks: [
     {

@@ -5,7 +5,8 @@ import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { repositoryRoot } from '../support/sourceTree.ts';
 import { TUNNEL_MTU } from './contest.ts';
-import { type Measure, median, type Values } from './measures.ts';
+import { socketBufferBytes } from './datagrams.ts';
+import { type Measure, median, type Values } from './measure.ts';
 
 /** All rounds of one candidate, in order. */
 export interface Track {
@@ -42,6 +43,7 @@ export function describeRun(rounds: number, seconds: number): { [line: string]: 
     nebula: firstLine('nebula', '-version'),
     'wireguard-go': firstLine('dpkg-query', '-W', '-f', `${'$'}{Version}`, 'wireguard-go'),
     iperf3: firstLine('iperf3', '--version'),
+    load: `UDP with socket buffers of ${socketBufferBytes() / 1024} KiB`,
     method: `${rounds} rounds in turns, ${seconds} s per stream, MTU ${TUNNEL_MTU} inside the tunnel, all on this machine`,
   };
 }

@@ -18,7 +18,8 @@ import { parseArgs } from 'node:util';
 import { labObstacle, sweepLabs } from '../../src/primary/cli/demo/lab.ts';
 import { errorText } from '../../src/shared/log/errorText.ts';
 import { type Candidate, startContest } from './contest.ts';
-import { measure, measuresOf, type Plan, type Values } from './measures.ts';
+import type { Plan, Values } from './measure.ts';
+import { measure, measuresOf } from './measures.ts';
 import { renderPlot } from './plot.ts';
 import { profile } from './profile.ts';
 import { describeRun, type Results, renderJson, renderTable } from './report.ts';
@@ -67,6 +68,8 @@ async function bench(): Promise<number> {
   const plan: Plan = {
     seconds,
     datagramBytes: options.quick ? [100, 1200] : [100, 300, 600, 1200],
+    searchSeconds: options.quick ? 1 : 2,
+    searchPrecision: options.quick ? 0.1 : 0.03,
     pingCount: options.quick ? 100 : 300,
     handshakeCount: options.quick ? 150 : 400,
   };

@@ -100,15 +100,27 @@ export function runSeconds(pids: readonly number[]): number {
   return nanoseconds / 1e9;
 }
 
-export interface DeviceBytes {
+/** Of one device, by direction as its host sees it. */
+export interface DeviceCounts {
   readonly received: number;
   readonly sent: number;
 }
 
-/** Counters of a device in the network namespace of `pid`: zeros when there is no such device. */
-export function deviceBytes(pid: number, device: string): DeviceBytes {
+/** Bytes of a device in the network namespace of `pid`: zeros when there is no such device. */
+export function deviceBytes(pid: number, device: string): DeviceCounts {
+  const fields = deviceFields(pid, device);
+  return { received: fields[0], sent: fields[8] };
+}
+
+/** The same in packets. */
+export function devicePackets(pid: number, device: string): DeviceCounts {
+  const fields = deviceFields(pid, device);
+  return { received: fields[1], sent: fields[9] };
+}
+
+function deviceFields(pid: number, device: string): number[] {
   const text = readFileSync(`/proc/${pid}/net/dev`, 'latin1');
   const line = text.split('\n').find((entry) => entry.trim().startsWith(`${device}:`));
   const fields = (line ?? '').split(':').at(-1)?.trim().split(/\s+/) ?? [];
-  return { received: Number(fields[0] ?? 0), sent: Number(fields[8] ?? 0) };
+  return Array.from({ length: 16 }, (_, column) => Number(fields[column] ?? 0));
 }

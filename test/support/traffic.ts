@@ -75,6 +75,8 @@ export interface StreamOptions {
   readonly udpBitsPerSecond?: number;
   /** Payload of one UDP datagram. */
   readonly datagramBytes?: number;
+  /** Of both ends; the kernel's default without it. */
+  readonly socketBufferBytes?: number;
   readonly reportIntervalSeconds?: number;
   readonly port?: number;
 }
@@ -111,6 +113,9 @@ export async function stream(
     words.push(options.udpBitsPerSecond === undefined ? '-n' : '-k', String(options.amount));
   }
   words.push('-P', String(options.streams ?? 1), '-i', String(options.reportIntervalSeconds ?? 1));
+  if (options.socketBufferBytes !== undefined) {
+    words.push('-w', String(options.socketBufferBytes));
+  }
   if (options.reverse === true) {
     words.push('-R');
   }
