@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { Lab, type Namespace } from '../../src/primary/cli/demo/lab.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
-import { Curve } from '../../src/shared/cert/certificate.ts';
+import { Curve } from '../../src/shared/crypto/curve.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { type ConfigTree, type NodeKind, UNDERLAY_PORT } from '../support/nodes.ts';
 import { Pair, RIGHT } from '../support/pair.ts';

@@ -19,8 +19,9 @@ import { parseFirstCertificate } from '../../src/primary/pki/certificateFile.ts'
 import type { Identity } from '../../src/primary/pki/identity.ts';
 import { parseKey } from '../../src/primary/pki/keyFile.ts';
 import { type SigningKey, signCertificate } from '../../src/primary/pki/signing.ts';
-import { type Certificate, Curve } from '../../src/shared/cert/certificate.ts';
+import type { Certificate } from '../../src/shared/cert/certificate.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
+import { Curve } from '../../src/shared/crypto/curve.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { parsePrefix } from '../../src/shared/ip/address.ts';
 import { headerRemoteIndex } from '../../src/shared/wire/header.ts';

@@ -6,9 +6,9 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { formatCertificate, parseCertificates } from '../../src/primary/pki/certificateFile.ts';
 import { handshakeForm, parseHandshakeCertificate } from '../../src/primary/pki/handshakeForm.ts';
-import { Curve } from '../../src/shared/cert/certificate.ts';
 import { CertificateError } from '../../src/shared/cert/certificateError.ts';
 import { parseCertificate, twinFingerprint } from '../../src/shared/cert/parse.ts';
+import { Curve } from '../../src/shared/crypto/curve.ts';
 import { makeCa, makeHost, prefixes } from '../support/certificates.ts';
 import { Random } from '../support/random.ts';
 

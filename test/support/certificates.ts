@@ -1,8 +1,9 @@
 /** Certificates made in memory with keys from a seeded generator, for tests of everything that reads them. */
 
 import { type SigningKey, signCertificate } from '../../src/primary/pki/signing.ts';
-import { type Certificate, type CertificateFields, Curve } from '../../src/shared/cert/certificate.ts';
+import type { Certificate, CertificateFields } from '../../src/shared/cert/certificate.ts';
 import { CertificateError } from '../../src/shared/cert/certificateError.ts';
+import { Curve } from '../../src/shared/crypto/curve.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../src/shared/crypto/ed25519.ts';
 import type { Prefix } from '../../src/shared/ip/address.ts';

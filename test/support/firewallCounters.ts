@@ -1,6 +1,6 @@
 /** The firewall counters of a running weft node: what each worker has counted, as `nodeMemory.ts` reads it. */
 import { until } from '../../src/primary/cli/demo/until.ts';
-import { FirewallCounter } from '../../src/shared/firewall/firewallCounters.ts';
+import { FirewallCounter } from '../../src/shared/memory/firewallCounters.ts';
 import { NodeMemory } from './nodeMemory.ts';
 import type { TestNode } from './nodes.ts';
 

@@ -2,9 +2,10 @@
 import { CaPool } from '../../src/primary/pki/caPool.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';
 import { type SigningKey, signCertificate } from '../../src/primary/pki/signing.ts';
-import { type Certificate, type CertificateFields, Curve } from '../../src/shared/cert/certificate.ts';
+import type { Certificate, CertificateFields } from '../../src/shared/cert/certificate.ts';
 import { version1Certificate } from '../../src/shared/cert/parse.ts';
 import { detailsVersion1 } from '../../src/shared/cert/version1.ts';
+import { Curve } from '../../src/shared/crypto/curve.ts';
 import { type DhKeyPair, generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair, signEd25519 } from '../../src/shared/crypto/ed25519.ts';
 import type { Prefix } from '../../src/shared/ip/address.ts';

@@ -8,9 +8,10 @@
  * (Nebula protocol: handshake.) The header is not part of the transcript: what it says is for the caller to check.
  */
 
-import type { Certificate, Curve } from '../../shared/cert/certificate.ts';
+import type { Certificate } from '../../shared/cert/certificate.ts';
 import { CertificateError } from '../../shared/cert/certificateError.ts';
 import type { Cipher } from '../../shared/crypto/aead.ts';
+import type { Curve } from '../../shared/crypto/curve.ts';
 import type { DhKeyPair } from '../../shared/crypto/dh.ts';
 import { CERTIFICATE_BYTES_MAX } from '../../shared/memory/tunnelTable.ts';
 import { HEADER_BYTES, MessageType, Subtype, writeHeader } from '../../shared/wire/header.ts';

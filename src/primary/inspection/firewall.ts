@@ -4,13 +4,13 @@
  * Makes its own table of the rules in force, as every worker does, and keeps it until the rules or the identity change.
  */
 
-import { ruleHits } from '../../shared/firewall/firewallCounters.ts';
 import { OwnIdentity, PeerIdentity } from '../../shared/firewall/identity.ts';
 import { PeerView } from '../../shared/firewall/peerView.ts';
 import { ruleName } from '../../shared/firewall/rule.ts';
 import { type RuleLists, type RuleTable, ruleTable } from '../../shared/firewall/ruleTable.ts';
 import { type IpAddress, type Prefix, prefixContains } from '../../shared/ip/address.ts';
 import type { FlowRecord } from '../../shared/memory/conntrackRow.ts';
+import { ruleHits } from '../../shared/memory/firewallCounters.ts';
 import { ownerOf } from '../../shared/memory/layout.ts';
 import { monotonicSeconds } from '../../shared/sys/clock.ts';
 import type { Tunnel } from '../control/tunnel.ts';

@@ -3,7 +3,7 @@
  * gauges, and the fill of each UDP socket. Names are Nebula's where it has the same metric. Pure reads.
  */
 
-import { firewallCounterNames } from '../../shared/firewall/firewallCounters.ts';
+import { firewallCounterNames } from '../../shared/memory/firewallCounters.ts';
 import { countOf, METRIC_NAMES } from '../../shared/memory/metrics.ts';
 import { unixSecondsOf } from '../control/now.ts';
 import { certificateTtlSeconds } from '../pki/expiry.ts';

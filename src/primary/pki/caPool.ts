@@ -3,10 +3,11 @@
  * with the sentences of Nebula's documentation. A pool never changes its mind; a reload makes a new one.
  * Nebula protocol: certificates §6.
  */
-import type { Certificate, Curve } from '../../shared/cert/certificate.ts';
+import type { Certificate } from '../../shared/cert/certificate.ts';
 import { CertificateError } from '../../shared/cert/certificateError.ts';
 import { twinFingerprint } from '../../shared/cert/parse.ts';
 import { constraintFault, timeText } from '../../shared/cert/rules.ts';
+import type { Curve } from '../../shared/crypto/curve.ts';
 import { parseCertificates } from './certificateFile.ts';
 import { parseHandshakeCertificate } from './handshakeForm.ts';
 import { signatureCheckOf } from './signing.ts';

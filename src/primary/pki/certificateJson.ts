@@ -2,7 +2,8 @@
  * A certificate as the JSON that Nebula's tools print, for scripts that already read it: same keys, same order, times in
  * the local zone, and the same escapes as Go's encoder. Nebula protocol: certificates §7, print.
  */
-import { type Certificate, Curve } from '../../shared/cert/certificate.ts';
+import type { Certificate } from '../../shared/cert/certificate.ts';
+import { Curve } from '../../shared/crypto/curve.ts';
 
 /** One line without spaces. */
 export function certificateJson(certificate: Certificate): string {

@@ -3,11 +3,12 @@
  * it, and in version 2 without its curve, which is the tunnel's. Used by the handshake of both sides.
  * Nebula protocol: handshake §3.
  */
-import type { Certificate, Curve } from '../../shared/cert/certificate.ts';
+import type { Certificate } from '../../shared/cert/certificate.ts';
 import { CertificateError } from '../../shared/cert/certificateError.ts';
 import { parseAny } from '../../shared/cert/parse.ts';
 import { encodeVersion1 } from '../../shared/cert/version1.ts';
 import { handshakeFormVersion2, rawDetailsOf } from '../../shared/cert/version2.ts';
+import type { Curve } from '../../shared/crypto/curve.ts';
 
 /** The bytes for the handshake payload, made once per certificate: not to be changed. */
 export function handshakeForm(certificate: Certificate): Uint8Array {

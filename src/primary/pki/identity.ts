@@ -4,9 +4,10 @@
  * The private key stays in the primary: it is never logged, and no worker gets an `Identity`.
  */
 import { readFileSync, statSync } from 'node:fs';
-import type { Certificate, Curve } from '../../shared/cert/certificate.ts';
+import type { Certificate } from '../../shared/cert/certificate.ts';
 import { CertificateError } from '../../shared/cert/certificateError.ts';
 import { prefixesText, timeText } from '../../shared/cert/rules.ts';
+import type { Curve } from '../../shared/crypto/curve.ts';
 import { publicKeyOf } from '../../shared/crypto/dh.ts';
 import type { Prefix } from '../../shared/ip/address.ts';
 import { errorText } from '../../shared/log/errorText.ts';

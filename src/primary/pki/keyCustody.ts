@@ -5,7 +5,7 @@
  */
 
 import { wipePrivateKey } from '../../shared/crypto/dh.ts';
-import type { HandshakeSettings } from '../control/context.ts';
+import type { Config } from '../config/config.ts';
 import type { Identity } from './identity.ts';
 
 export class KeyCustody {
@@ -13,7 +13,7 @@ export class KeyCustody {
   /** Keys that were in force, and when they go. */
   readonly #retired = new Map<Uint8Array, NodeJS.Timeout>();
 
-  constructor({ tryIntervalMs, retries }: HandshakeSettings) {
+  constructor({ tryIntervalMs, retries }: Pick<Config['handshakes'], 'tryIntervalMs' | 'retries'>) {
     // The n-th attempt is followed by a wait of n intervals; one more for timers that are late.
     this.#graceMs = tryIntervalMs * ((retries * (retries + 1)) / 2 + 1);
   }

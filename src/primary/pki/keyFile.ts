@@ -3,8 +3,8 @@
  * may be encrypted with a passphrase. The banner says which is which. Nebula protocol: certificates §4.
  */
 
-import { Curve } from '../../shared/cert/certificate.ts';
 import { CertificateError } from '../../shared/cert/certificateError.ts';
+import { Curve } from '../../shared/crypto/curve.ts';
 import type { Argon2Parameters } from './argon2.ts';
 import { decryptKey, encryptKey } from './encryptedKey.ts';
 import { firstPemBlock, formatPem } from './pem.ts';

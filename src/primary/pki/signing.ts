@@ -3,12 +3,13 @@
  * Nebula protocol: certificates §1 to §3.
  */
 
-import { type Certificate, type CertificateFields, Curve } from '../../shared/cert/certificate.ts';
+import type { Certificate, CertificateFields } from '../../shared/cert/certificate.ts';
 import { CertificateError } from '../../shared/cert/certificateError.ts';
 import { signedBytes, version1Certificate, version2Certificate } from '../../shared/cert/parse.ts';
 import { checkedFields, constraintFault } from '../../shared/cert/rules.ts';
 import { detailsVersion1 } from '../../shared/cert/version1.ts';
 import { detailsVersion2, signedBytesVersion2 } from '../../shared/cert/version2.ts';
+import { Curve } from '../../shared/crypto/curve.ts';
 import { ed25519Check, type SignatureCheck, signEd25519 } from '../../shared/crypto/ed25519.ts';
 import { p256Check, signP256 } from '../../shared/crypto/p256.ts';
 

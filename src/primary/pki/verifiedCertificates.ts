@@ -4,7 +4,8 @@
  * reload. What time can change is for the pool to check again at every use. Bounded: the one not used longest goes first.
  */
 import { createHash } from 'node:crypto';
-import type { Certificate, Curve } from '../../shared/cert/certificate.ts';
+import type { Certificate } from '../../shared/cert/certificate.ts';
+import type { Curve } from '../../shared/crypto/curve.ts';
 
 export interface VerifiedCertificate {
   readonly certificate: Certificate;

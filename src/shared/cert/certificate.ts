@@ -2,10 +2,8 @@
  * What a certificate says, whichever version it was encoded in. Parsing, signing and verifying live beside this file;
  * the data path and the control plane only read these values.
  */
+import type { Curve } from '../crypto/curve.ts';
 import type { Prefix } from '../ip/address.ts';
-
-export const Curve = { Curve25519: 0, P256: 1 } as const;
-export type Curve = (typeof Curve)[keyof typeof Curve];
 
 /** The fields of a certificate without what signing adds. */
 export interface CertificateFields {

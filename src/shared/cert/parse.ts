@@ -4,8 +4,9 @@
  * parsed kept the rules of its version; that its signature is good is the CA pool's business. Nothing here keeps state.
  */
 import { createHash } from 'node:crypto';
+import { Curve } from '../crypto/curve.ts';
 import { twinSignature } from '../crypto/p256.ts';
-import { type Certificate, type CertificateFields, Curve } from './certificate.ts';
+import type { Certificate, CertificateFields } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
 import { checkedFields } from './rules.ts';
 import { detailsVersion1, encodeVersion1, readVersion1 } from './version1.ts';

@@ -8,9 +8,11 @@
  *
  * Networks are packed pairs (address, mask) of uint32. Canonical means ascending numbers, zero values left out.
  */
+
+import { Curve } from '../crypto/curve.ts';
 import { addressFromBytes, type Prefix, prefixOf } from '../ip/address.ts';
 import { ProtobufReader, ProtobufWriter, WireType } from '../wire/protobuf.ts';
-import { type CertificateFields, Curve } from './certificate.ts';
+import type { CertificateFields } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
 
 /** Reads the encoding; `handshakeKey` is the public key of the handshake form, which must not contain one itself. */

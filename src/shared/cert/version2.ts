@@ -10,9 +10,11 @@
  * A network is an OCTET STRING of 4 or 16 address bytes and one byte of prefix length. The order is fixed; elements
  * behind the last known one are skipped, but those inside the details stay covered by the signature.
  */
+
+import { Curve } from '../crypto/curve.ts';
 import { addressFromBytes, type Prefix, prefixOf } from '../ip/address.ts';
 import { DerReader, derElement, derIntegerContent, readDerInteger } from '../wire/der.ts';
-import { type CertificateFields, Curve } from './certificate.ts';
+import type { CertificateFields } from './certificate.ts';
 import { CertificateError } from './certificateError.ts';
 import { NAME_BYTES_MAX } from './rules.ts';
 

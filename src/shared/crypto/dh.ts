@@ -16,7 +16,7 @@ import {
   type JsonWebKey,
   type KeyObject,
 } from 'node:crypto';
-import { Curve } from '../cert/certificate.ts';
+import { Curve } from './curve.ts';
 
 export interface DhKeyPair {
   /** 32 bytes: the X25519 secret or the big-endian P-256 scalar. */

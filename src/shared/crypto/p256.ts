@@ -5,8 +5,8 @@
  * signed here always has the low s; `twinSignature` gives the other one, for the blocklist. Nebula protocol: low-s.
  */
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
-import { Curve } from '../cert/certificate.ts';
 import { DerReader, derElement, isMinimalInteger } from '../wire/der.ts';
+import { Curve } from './curve.ts';
 import { publicKeyOf } from './dh.ts';
 import type { SignatureCheck } from './ed25519.ts';
 

@@ -9,9 +9,10 @@
  * bound every table; pages are backed when touched, so generous capacities cost nothing. Every region starts on its own
  * cache line.
  */
-import { firewallCounterCells } from '../firewall/firewallCounters.ts';
+
 import { alignToLine } from './buckets.ts';
 import { ConntrackTable } from './conntrackTable.ts';
+import { firewallCounterCells } from './firewallCounters.ts';
 import { HostTable } from './hostTable.ts';
 import { IndexTable } from './indexTable.ts';
 import { LighthouseTable } from './lighthouseTable.ts';

@@ -11,7 +11,7 @@ import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import type { TunnelContext } from '../../shared/tunnel/tunnelContext.ts';
 import { MessageType, Subtype } from '../../shared/wire/header.ts';
-import type { Overlay } from './inbound.ts';
+import type { Overlay } from '../ports/contracts.ts';
 import type { Sender } from './sender.ts';
 
 const IPV4_HEADER_BYTES = 20;

@@ -8,7 +8,7 @@
  * Called by the data path with a parsed tuple; answers with a verdict and counts it in this worker's column. Allocates
  * nothing, reads no clock. A reload makes a new Firewall over the same table and cache.
  */
-import { dropCell, FirewallCounter, firstRuleCell } from '../../shared/firewall/firewallCounters.ts';
+
 import type { OwnIdentity } from '../../shared/firewall/identity.ts';
 import type { PeerView } from '../../shared/firewall/peerView.ts';
 import type { RuleTable } from '../../shared/firewall/ruleTable.ts';
@@ -16,6 +16,7 @@ import { hashTuple } from '../../shared/firewall/tupleHash.ts';
 import { Verdict } from '../../shared/firewall/verdict.ts';
 import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
 import { ConntrackInsert, type ConntrackTable } from '../../shared/memory/conntrackTable.ts';
+import { dropCell, FirewallCounter, firstRuleCell } from '../../shared/memory/firewallCounters.ts';
 import type { RoutineCache } from './routineCache.ts';
 
 /** Life of an idle flow by protocol; everything else, ICMP included, has the default. */

@@ -23,12 +23,11 @@ import {
   MessageType,
   Subtype,
 } from '../../shared/wire/header.ts';
-import { HeldMessages } from '../lighthouse/heldMessages.ts';
-import type { LighthouseRequests } from '../lighthouse/lighthouseRequests.ts';
-import type { DatagramSource } from '../ports/contracts.ts';
+import type { DatagramSource, Overlay } from '../ports/contracts.ts';
 import type { Punts } from '../punts.ts';
 import { EARLY_BYTES_MAX, EarlyPackets } from './earlyPackets.ts';
 import type { Firewall } from './firewall.ts';
+import { HeldMessages } from './heldMessages.ts';
 import type { Peers } from './peers.ts';
 import type { RecvErrors } from './recvErrors.ts';
 import type { Rejects } from './rejects.ts';
@@ -49,12 +48,10 @@ export interface InboundParts {
   readonly metrics: Float64Array;
 }
 
-/** Takes the packets that passed. Their memory stays as it is until `flush` returns. */
-export interface Overlay {
-  /** The inner packet of `length` bytes at `offset`, opened from the packet whose header is at `header`. */
-  add(context: TunnelContext, header: number, offset: number, length: number): void;
-  /** The batch is complete. */
-  flush(): void;
+/** A lighthouse's answers to its clients. */
+export interface LighthouseDoor {
+  /** False when the message is not for a lighthouse, but for this node's own client. */
+  handle(context: TunnelContext, offset: number, length: number): boolean;
 }
 
 /** What a reload replaces. */
@@ -65,7 +62,7 @@ export interface InboundRules {
   readonly peers: Peers;
   readonly recvErrors: RecvErrors;
   /** null: this node is no lighthouse, all lighthouse messages are for its own client. */
-  readonly lighthouse: Pick<LighthouseRequests, 'handle'> | null;
+  readonly lighthouse: LighthouseDoor | null;
 }
 
 /** A source that keeps differing from the tunnel's endpoint (refused, or flapping) is reported no more often. */

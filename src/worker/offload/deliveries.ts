@@ -9,8 +9,7 @@ import type { Arena } from '../../shared/sys/arena.ts';
 import type { TunOffload } from '../../shared/sys/tun.ts';
 import type { TunnelContext } from '../../shared/tunnel/tunnelContext.ts';
 import { headerCounterHigh, headerCounterLow } from '../../shared/wire/header.ts';
-import type { Overlay } from '../datapath/inbound.ts';
-import type { PacketSink } from '../ports/contracts.ts';
+import type { Overlay, PacketSink } from '../ports/contracts.ts';
 import { Coalescer } from './coalesce.ts';
 
 /** Packets of one receive batch that are ordered and joined together. */

@@ -2,6 +2,7 @@
  * What the data path asks of its two ends, and nothing more: `UdpPort` and `TunPort` have it, and so have the in-memory
  * doubles of the tests. Memory is named by arena offset; results are numbers.
  */
+import type { TunnelContext } from '../../shared/tunnel/tunnelContext.ts';
 
 /** The underlay end, receiving. Arrays describe the messages of the last `receive` and are borrowed until the next. */
 export interface DatagramSource {
@@ -54,4 +55,12 @@ export interface PacketSink {
     checksumStart: number,
     checksumOffset: number,
   ): number;
+}
+
+/** Where the packets go that came through a tunnel and passed. Their memory stays as it is until `flush` returns. */
+export interface Overlay {
+  /** The inner packet of `length` bytes at `offset`, opened from the packet whose header is at `header`. */
+  add(context: TunnelContext, header: number, offset: number, length: number): void;
+  /** The batch is complete. */
+  flush(): void;
 }

@@ -8,10 +8,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { firewallCounterCells } from '../../../src/shared/firewall/firewallCounters.ts';
 import type { PeerView } from '../../../src/shared/firewall/peerView.ts';
 import { PacketTuple, parsePacket } from '../../../src/shared/ip/packetTuple.ts';
 import { ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
+import { firewallCounterCells } from '../../../src/shared/memory/firewallCounters.ts';
 import { createSharedMemory, mapSharedMemory } from '../../../src/shared/sys/sharedMemory.ts';
 import { Firewall } from '../../../src/worker/datapath/firewall.ts';
 import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';

@@ -24,7 +24,7 @@ import { LighthouseHosts } from '../../../src/primary/lighthouse/hosts.ts';
 import { formatCertificate } from '../../../src/primary/pki/certificateFile.ts';
 import { formatKey } from '../../../src/primary/pki/keyFile.ts';
 import { signCertificate } from '../../../src/primary/pki/signing.ts';
-import { Curve } from '../../../src/shared/cert/certificate.ts';
+import { Curve } from '../../../src/shared/crypto/curve.ts';
 import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';
 import { endpointOf, parsePrefix } from '../../../src/shared/ip/address.ts';
 import { addressOfWords } from '../../../src/shared/ip/networkWords.ts';

@@ -7,7 +7,7 @@ import type { MetricList } from '../../../src/primary/inspection/metrics.ts';
 import { InspectionError } from '../../../src/primary/inspection/nodeView.ts';
 import type { HostList, NodeStatus } from '../../../src/primary/inspection/status.ts';
 import type { WhyAnswer } from '../../../src/primary/inspection/why.ts';
-import { firstRuleCell } from '../../../src/shared/firewall/firewallCounters.ts';
+import { firstRuleCell } from '../../../src/shared/memory/firewallCounters.ts';
 import { METRIC } from '../../../src/shared/memory/metrics.ts';
 import { ep, ip } from '../../support/addresses.ts';
 import { configOf, InspectedNode } from '../../support/inspectedNode.ts';

@@ -12,7 +12,8 @@ import {
   type PkiSettings,
 } from '../../../src/primary/pki/identity.ts';
 import { formatKey } from '../../../src/primary/pki/keyFile.ts';
-import { type Certificate, Curve } from '../../../src/shared/cert/certificate.ts';
+import type { Certificate } from '../../../src/shared/cert/certificate.ts';
+import { Curve } from '../../../src/shared/crypto/curve.ts';
 import { makeCa, makeHost, NOW, prefixes } from '../../support/certificates.ts';
 import { toHex } from '../../support/hex.ts';
 import { Random } from '../../support/random.ts';

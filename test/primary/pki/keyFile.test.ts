@@ -11,7 +11,7 @@ import {
   parseKey,
 } from '../../../src/primary/pki/keyFile.ts';
 import { firstPemBlock, formatPem, parsePem } from '../../../src/primary/pki/pem.ts';
-import { Curve } from '../../../src/shared/cert/certificate.ts';
+import { Curve } from '../../../src/shared/crypto/curve.ts';
 import { reasonOf } from '../../support/certificates.ts';
 import { fromHex, toHex } from '../../support/hex.ts';
 import { Random } from '../../support/random.ts';

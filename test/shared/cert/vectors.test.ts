@@ -5,7 +5,7 @@ import { CaPool } from '../../../src/primary/pki/caPool.ts';
 import { formatCertificate, parseCertificates } from '../../../src/primary/pki/certificateFile.ts';
 import { handshakeForm, parseHandshakeCertificate } from '../../../src/primary/pki/handshakeForm.ts';
 import { signCertificate } from '../../../src/primary/pki/signing.ts';
-import { type CertificateFields, Curve } from '../../../src/shared/cert/certificate.ts';
+import type { CertificateFields } from '../../../src/shared/cert/certificate.ts';
 import {
   parseCertificate,
   signedBytes,
@@ -15,6 +15,7 @@ import {
 } from '../../../src/shared/cert/parse.ts';
 import { detailsVersion1 } from '../../../src/shared/cert/version1.ts';
 import { detailsVersion2, signedBytesVersion2 } from '../../../src/shared/cert/version2.ts';
+import { Curve } from '../../../src/shared/crypto/curve.ts';
 import { publicKeyOf } from '../../../src/shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../../src/shared/crypto/ed25519.ts';
 import { twinSignature } from '../../../src/shared/crypto/p256.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import nacl from 'tweetnacl';
-import { Curve } from '../../../src/shared/cert/certificate.ts';
+import { Curve } from '../../../src/shared/crypto/curve.ts';
 import { generateKeyPair, publicKeyOf, sharedSecret, wipePrivateKey } from '../../../src/shared/crypto/dh.ts';
 import { Random } from '../../support/random.ts';
 

@@ -1,7 +1,7 @@
 import { createPrivateKey, sign } from 'node:crypto';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { Curve } from '../../../src/shared/cert/certificate.ts';
+import { Curve } from '../../../src/shared/crypto/curve.ts';
 import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';
 import { ed25519Check, ed25519KeyPair, ed25519PublicKey, signEd25519 } from '../../../src/shared/crypto/ed25519.ts';
 import { hasLowS, p256Check, signP256, twinSignature } from '../../../src/shared/crypto/p256.ts';

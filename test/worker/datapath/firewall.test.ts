@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { cutFlows } from '../../../src/primary/inspection/reloadDiff.ts';
-import { FirewallCounter, firewallCounterCells, ruleHits } from '../../../src/shared/firewall/firewallCounters.ts';
 import type { OwnIdentity } from '../../../src/shared/firewall/identity.ts';
 import type { PeerView } from '../../../src/shared/firewall/peerView.ts';
 import type { RuleTable } from '../../../src/shared/firewall/ruleTable.ts';
 import { Verdict } from '../../../src/shared/firewall/verdict.ts';
 import type { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
 import { ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
+import { FirewallCounter, firewallCounterCells, ruleHits } from '../../../src/shared/memory/firewallCounters.ts';
 import { Firewall } from '../../../src/worker/datapath/firewall.ts';
 import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';
 import {

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { firewallCounterCells } from '../../../src/shared/firewall/firewallCounters.ts';
 import { PacketTuple, parsePacket } from '../../../src/shared/ip/packetTuple.ts';
 import { ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
+import { firewallCounterCells } from '../../../src/shared/memory/firewallCounters.ts';
 import { Firewall } from '../../../src/worker/datapath/firewall.ts';
 import { buildReject, rejectBytesMax } from '../../../src/worker/datapath/reject.ts';
 import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';

@@ -1,5 +1,6 @@
 /** What several modes read from their flags in the same way: lists, networks, curves, versions, files of certificates. */
-import { type Certificate, Curve } from '../../../shared/cert/certificate.ts';
+import type { Certificate } from '../../../shared/cert/certificate.ts';
+import { Curve } from '../../../shared/crypto/curve.ts';
 import { type Prefix, parsePrefix } from '../../../shared/ip/address.ts';
 import { parseCertificates } from '../../pki/certificateFile.ts';
 import { attempt, type CertIo, CommandError, readInput, usageError } from './io.ts';

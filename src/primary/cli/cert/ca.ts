@@ -1,6 +1,6 @@
 /** `weft cert ca`: a new key and its self-signed certificate. */
 import { randomBytes } from 'node:crypto';
-import { Curve } from '../../../shared/cert/certificate.ts';
+import { Curve } from '../../../shared/crypto/curve.ts';
 import { generateKeyPair } from '../../../shared/crypto/dh.ts';
 import { ed25519KeyPair } from '../../../shared/crypto/ed25519.ts';
 import { errorText } from '../../../shared/log/errorText.ts';

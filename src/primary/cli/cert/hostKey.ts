@@ -1,6 +1,6 @@
 /** A host's new key pair, for `keygen` and `sign`: only the file of its private key outlives the making. */
 import { randomBytes } from 'node:crypto';
-import type { Curve } from '../../../shared/cert/certificate.ts';
+import type { Curve } from '../../../shared/crypto/curve.ts';
 import { generateKeyPair } from '../../../shared/crypto/dh.ts';
 import { formatKey } from '../../pki/keyFile.ts';
 

@@ -1,5 +1,5 @@
 /** `weft cert sign`: a host's certificate, with a new key or for a public key that the host made. */
-import { Curve } from '../../../shared/cert/certificate.ts';
+import { Curve } from '../../../shared/crypto/curve.ts';
 import type { Prefix } from '../../../shared/ip/address.ts';
 import { formatCertificate } from '../../pki/certificateFile.ts';
 import { parseKey } from '../../pki/keyFile.ts';

@@ -1,6 +1,7 @@
 /** The CA that signs: its key, decrypted if need be, and the certificate that belongs to it. For `sign` and `renew`. */
 
-import { type Certificate, type CertificateFields, Curve } from '../../../shared/cert/certificate.ts';
+import type { Certificate, CertificateFields } from '../../../shared/cert/certificate.ts';
+import { Curve } from '../../../shared/crypto/curve.ts';
 import { publicKeyOf } from '../../../shared/crypto/dh.ts';
 import { ed25519PublicKey } from '../../../shared/crypto/ed25519.ts';
 import { isValidAt } from '../../pki/caPool.ts';

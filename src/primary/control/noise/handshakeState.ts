@@ -9,8 +9,9 @@
  * A message that cannot be read leaves the state as it was, and one that was read can be taken back: an answer of
  * somebody else does not spoil a handshake that waits for the real one. P-256 is Nebula's extension: the Noise specification does not name it.
  */
-import { Curve } from '../../../shared/cert/certificate.ts';
+
 import { Cipher, tagBytes } from '../../../shared/crypto/aead.ts';
+import { Curve } from '../../../shared/crypto/curve.ts';
 import { type DhKeyPair, publicKeyBytes, sharedSecret } from '../../../shared/crypto/dh.ts';
 import { SymmetricState } from './symmetricState.ts';
 

@@ -4,7 +4,7 @@ import { after, describe, it } from 'mocha';
 import type { CertIo } from '../../../../src/primary/cli/cert/io.ts';
 import { runCert } from '../../../../src/primary/cli/cert/main.ts';
 import { isEncryptedKey, parseEncryptedKey } from '../../../../src/primary/pki/keyFile.ts';
-import { Curve } from '../../../../src/shared/cert/certificate.ts';
+import { Curve } from '../../../../src/shared/crypto/curve.ts';
 import { NOW } from '../../../support/certificates.ts';
 import { CertTool, terminal } from '../../../support/certTool.ts';
 

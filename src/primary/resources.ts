@@ -3,18 +3,18 @@
  * the primary, which keeps its copies for as long as the node runs; closing them ends the device.
  */
 import { lookup } from 'node:dns/promises';
-import { type IpAddress, parseAddress } from '../../shared/ip/address.ts';
-import type { Logger } from '../../shared/log/logger.ts';
-import type { Capacities, SharedTables } from '../../shared/memory/layout.ts';
-import { Errno, keepNonBlocking, libc } from '../../shared/sys/libc.ts';
-import { openTunQueues, type TunQueues } from '../../shared/sys/tun.ts';
-import type { Config } from '../config/config.ts';
-import { openNodeMemories } from '../tables/nodeMemories.ts';
-import { ChildLaunch } from '../workers/childLaunch.ts';
-import type { WorkerFds } from '../workers/supervisor.ts';
-import { WorkerChannel } from '../workers/workerChannel.ts';
-import { orWhoHasIt, tunHolders, udpHolders } from './holders.ts';
-import { attachSteering, openUdpSockets, type UdpRequest, type UdpSockets } from './udpSocket.ts';
+import { type IpAddress, parseAddress } from '../shared/ip/address.ts';
+import type { Logger } from '../shared/log/logger.ts';
+import type { Capacities, SharedTables } from '../shared/memory/layout.ts';
+import { Errno, keepNonBlocking, libc } from '../shared/sys/libc.ts';
+import { openTunQueues, type TunQueues } from '../shared/sys/tun.ts';
+import type { Config } from './config/config.ts';
+import { orWhoHasIt, tunHolders, udpHolders } from './machine/holders.ts';
+import { attachSteering, openUdpSockets, type UdpRequest, type UdpSockets } from './machine/udpSocket.ts';
+import { openNodeMemories } from './tables/nodeMemories.ts';
+import { ChildLaunch } from './workers/childLaunch.ts';
+import type { WorkerFds } from './workers/supervisor.ts';
+import { WorkerChannel } from './workers/workerChannel.ts';
 
 export interface Resources {
   /** null with `tun.disabled`. */

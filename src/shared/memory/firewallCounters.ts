@@ -4,8 +4,9 @@
  * One column per worker in shared memory, written by that worker alone, so counting is a plain add to a double. The
  * first cell says which rules version the rule cells belong to; a worker clears them when it takes over new rules.
  */
-import { countOf } from '../memory/metrics.ts';
-import { Verdict } from './verdict.ts';
+
+import { Verdict } from '../firewall/verdict.ts';
+import { countOf } from './metrics.ts';
 
 export const FirewallCounter = {
   RulesVersion: 0,
