@@ -9,8 +9,8 @@ import { formatCertificate } from '../../src/primary/pki/certificateFile.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';
 import { formatKey } from '../../src/primary/pki/keyFile.ts';
 import { expiryProblems, identityFacts, validate } from '../../src/primary/validators.ts';
-import { Curve } from '../../src/shared/cert/certificate.ts';
 import { timeText } from '../../src/shared/cert/rules.ts';
+import { Curve } from '../../src/shared/crypto/curve.ts';
 import { makeCa, makeHost, NOW } from '../support/certificates.ts';
 import { Random } from '../support/random.ts';
 
