@@ -2,9 +2,11 @@
  * Answers one DNS query from the zone: bytes in, bytes out, no socket (RFC 1035, RFC 6891; Nebula protocol: DNS). Packets
  * are read and written by dns-packet, which throws on what it cannot read; nothing thrown leaves this file.
  *
- *   A, AAAA  the host's first address of the family; the name exists without one: no answer, no error; else NXDOMAIN
+ *   A, AAAA  the host's first address of the family
  *   TXT      `<vpn address>.`: the certificate of that host as JSON, for this machine only
- *   others   NXDOMAIN without an answer
+ *
+ * What exists and has nothing of the type asked for: no answer and no error, or resolvers would take the name itself for
+ * missing (RFC 2308 §2.2, RFC 8020); what does not exist: NXDOMAIN.
  *
  * The source of a datagram may be forged, so its answer is at most three times as long as the question (as RFC 9000
  * §8.1 has it): what does not fit is truncated, and who means it asks again over TCP.
@@ -56,27 +58,28 @@ export class DnsAnswers {
   /** Adds the answers to one question; true when the question's name exists. */
   #collect(question: Question, client: IpAddress, answers: Answer[]): boolean {
     const { type, name } = question;
-    if (type === 'TXT') {
-      answers.push(...this.#certificate(name, client));
-      return true;
-    }
-    if (type !== 'A' && type !== 'AAAA') {
-      return false;
-    }
     const record = this.#zone.lookup(name);
-    const address = type === 'A' ? record?.v4 : record?.v6;
-    if (address) {
-      answers.push({ type, name, ttl: TTL_SECONDS, data: address });
+    if (type === 'A' && record?.v4) {
+      answers.push({ type, name, ttl: TTL_SECONDS, data: record.v4 });
+    } else if (type === 'AAAA' && record?.v6) {
+      answers.push({ type, name, ttl: TTL_SECONDS, data: record.v6 });
     }
-    return record !== null;
+    const vpnAddress = parseAddress(name.endsWith('.') ? name.slice(0, -1) : name);
+    const hasCertificate = vpnAddress !== null && this.#collectCertificate(question, vpnAddress, client, answers);
+    return hasCertificate || this.#zone.exists(name);
   }
 
-  /** Certificates name groups and networks, which is nobody else's business. */
-  #certificate(name: string, client: IpAddress): Answer[] {
+  /**
+   * Certificates name groups and networks, which is nobody else's business: not even whether there is one. True when
+   * there is, and for whoever must not know.
+   */
+  #collectCertificate({ type, name }: Question, vpnAddress: IpAddress, client: IpAddress, answers: Answer[]): boolean {
     const isOurs = LOOPBACKS.some((network) => prefixContains(network, client)) || this.#zone.isOwn(client.text);
-    const address = parseAddress(name.endsWith('.') ? name.slice(0, -1) : name);
-    const json = isOurs && address !== null ? this.#zone.certificate(address.text) : null;
-    return json === null ? [] : [{ type: 'TXT', name, ttl: TTL_SECONDS, data: chunksOf(Buffer.from(json)) }];
+    const json = isOurs ? this.#zone.certificate(vpnAddress.text) : null;
+    if (type === 'TXT' && json !== null) {
+      answers.push({ type, name, ttl: TTL_SECONDS, data: chunksOf(Buffer.from(json)) });
+    }
+    return !isOurs || json !== null;
   }
 }
 

@@ -44,17 +44,19 @@ process.stdin.setEncoding('utf8');
 process.stdin.on('data', (chunk) => lines.push(String(chunk)));
 process.stdin.once('end', () => process.exit(0));
 setInterval(() => counters.beat(), BEAT_MS);
-serve(process.argv[2] === '4' ? 'udp4' : 'udp6');
+serve(process.argv[2] === '4' ? 'udp4' : 'udp6', process.argv[3] === 'udp+tcp');
 confine(confinementFromEnvironment(), 'server');
 
-function serve(type: 'udp4' | 'udp6'): void {
+function serve(type: 'udp4' | 'udp6', hasTcp: boolean): void {
   const family = type === 'udp4' ? 4 : 6;
   // Answers go to addresses: Node would ask the machine's resolver for what it takes for a name.
   const udp = createSocket({ type, lookup: (host, _options, found) => found(null, host, family) });
   const tcp = createServer();
   new DnsServer({ udp, tcp, answers: new DnsAnswers(zone), counters, onFault });
   udp.bind({ fd: DnsFd.Udp });
-  tcp.listen({ fd: DnsFd.Tcp });
+  if (hasTcp) {
+    tcp.listen({ fd: DnsFd.Tcp });
+  }
 }
 
 function onFault(error: unknown): void {

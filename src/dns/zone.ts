@@ -12,13 +12,15 @@ export interface ZoneRecord {
 
 export class Zone {
   readonly #records: Map<string, ZoneRecord> = new Map();
+  /** Names that end a host's name, such as `prod` for `db.prod`: they exist without records (RFC 8020 §3). */
+  readonly #parents: Set<string> = new Set();
   readonly #certificates: Map<string, string> = new Map();
   #ownAddresses: ReadonlySet<string> = new Set();
 
   apply(line: ZoneLine): void {
     switch (line.kind) {
       case 'name':
-        this.#records.set(keyOf(line.name), { v4: line.v4, v6: line.v6 });
+        this.#add(keyOf(line.name), { v4: line.v4, v6: line.v6 });
         break;
       case 'certificate':
         if (line.json === null) {
@@ -38,6 +40,12 @@ export class Zone {
     return this.#records.get(keyOf(name)) ?? null;
   }
 
+  /** Whether the name is a host's, or the end of one. */
+  exists(name: string): boolean {
+    const key = keyOf(name);
+    return this.#records.has(key) || this.#parents.has(key);
+  }
+
   /** The certificate of the host with this vpn address as JSON, or null. */
   certificate(vpnAddress: string): string | null {
     return this.#certificates.get(vpnAddress) ?? null;
@@ -49,6 +57,13 @@ export class Zone {
 
   get size(): number {
     return this.#records.size;
+  }
+
+  #add(key: string, record: ZoneRecord): void {
+    this.#records.set(key, record);
+    for (let dot = key.indexOf('.'); dot !== -1; dot = key.indexOf('.', dot + 1)) {
+      this.#parents.add(key.slice(dot + 1));
+    }
   }
 }
 

@@ -47,9 +47,13 @@ describe('answers of the DNS process', () => {
     };
     expect(rcodeAndCount('four', 'AAAA')).to.deep.equal(['NOERROR', 0]);
     expect(rcodeAndCount('unknown', 'A')).to.deep.equal(['NXDOMAIN', 0]);
-    expect(rcodeAndCount('prod', 'A')).to.deep.equal(['NXDOMAIN', 0]);
-    expect(rcodeAndCount('four', 'MX')).to.deep.equal(['NXDOMAIN', 0]);
-    expect(rcodeAndCount('four', 'ANY')).to.deep.equal(['NXDOMAIN', 0]);
+    for (const type of ['MX', 'SRV', 'CAA', 'NS', 'SOA', 'TXT', 'ANY', 'CNAME', 'DS', 'UNKNOWN_65']) {
+      expect(rcodeAndCount('FOUR', type), type).to.deep.equal(['NOERROR', 0]);
+      expect(rcodeAndCount('unknown', type), type).to.deep.equal(['NXDOMAIN', 0]);
+      expect(rcodeAndCount('www.four', type), type).to.deep.equal(['NXDOMAIN', 0]);
+      // A resolver that hears NXDOMAIN here does not ask for `db.prod` any more.
+      expect(rcodeAndCount('prod', type), type).to.deep.equal(['NOERROR', 0]);
+    }
     expect(rcodeAndCount('', 'NS')).to.deep.equal(['NXDOMAIN', 0]);
   });
 
@@ -77,7 +81,8 @@ describe('answers of the DNS process', () => {
     expect(txt('10.0.0.1')).to.deep.equal(['NOERROR', '{"name":"db"}']);
     expect(txt('10.0.0.7')).to.deep.equal(['NOERROR', null]);
     expect(txt('192.0.2.1')).to.deep.equal(['NOERROR', null]);
-    expect(txt('127.0.0.1', '10.0.0.99')).to.deep.equal(['NOERROR', null]);
+    expect(txt('127.0.0.1', '10.0.0.99')).to.deep.equal(['NXDOMAIN', null]);
+    expect(txt('192.0.2.1', '10.0.0.99'), 'nothing is told').to.deep.equal(['NOERROR', null]);
     expect(txt('127.0.0.1', 'db.prod')).to.deep.equal(['NOERROR', null]);
   });
 

@@ -59,7 +59,10 @@ describe('DNS of a lighthouse', function () {
       expect(await ask('lighthouse.test', 'A')).to.deep.equal({ status: 'NOERROR', data: [LIGHTHOUSE] });
       expect(await ask('lighthouse.test', 'AAAA')).to.deep.equal({ status: 'NOERROR', data: [LIGHTHOUSE_6] });
       expect(await ask('nobody.test', 'A')).to.deep.equal({ status: 'NXDOMAIN', data: [] });
-      expect(await ask('host-1.test', 'MX')).to.deep.equal({ status: 'NXDOMAIN', data: [] });
+      for (const type of ['MX', 'HTTPS', 'SRV', 'CAA', 'NS', 'SOA', 'TXT']) {
+        expect(await ask('host-1.test', type), type).to.deep.equal({ status: 'NOERROR', data: [] });
+        expect(await ask('nobody.test', type), type).to.deep.equal({ status: 'NXDOMAIN', data: [] });
+      }
     });
   }
 

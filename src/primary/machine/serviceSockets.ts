@@ -1,20 +1,22 @@
 /**
- * The sockets of a small service, bound by a process that may and used by one that may not: UDP and TCP on one port.
+ * The sockets of a small service, bound by a process that may and used by one that may not: UDP, and TCP on the same port
+ * where that is free.
  */
 import type { IpAddress } from '../../shared/ip/address.ts';
-import { check, libc } from '../../shared/sys/libc.ts';
+import { check, Errno, libc, SysError } from '../../shared/sys/libc.ts';
 import { scratch } from '../../shared/sys/scratch.ts';
 import { boundPort, writeSocketName } from './udpSocket.ts';
 
 export interface ServiceSockets {
   /** Close-on-exec; a child inherits them only where they are named in its stdio. */
   readonly udp: number;
-  readonly tcp: number;
+  /** null: another process has the port. */
+  readonly tcp: number | null;
   readonly port: number;
   close(): void;
 }
 
-/** Opens both or none; `::` takes IPv4, too. Port 0 lets the kernel choose. Throws SysError. */
+/** `::` takes IPv4, too. Port 0 lets the kernel choose. Throws SysError, with nothing left open. */
 export function openServiceSockets(host: IpAddress, port: number): ServiceSockets {
   const open: number[] = [];
   const close = (): void => {
@@ -30,11 +32,23 @@ export function openServiceSockets(host: IpAddress, port: number): ServiceSocket
     const tcp = openSocket(host, SocketStream);
     open.push(tcp);
     setOption(tcp, SolSocket, SoReuseAddress, 1);
-    bind(tcp, host, bound);
-    check(libc.listen(tcp, Backlog), 'listen');
-    return { udp, tcp, port: bound, close };
+    return { udp, tcp: listensOn(tcp, host, bound) ? tcp : null, port: bound, close };
   } catch (error) {
     close();
+    throw error;
+  }
+}
+
+/** False when the port is another process's. */
+function listensOn(fd: number, host: IpAddress, port: number): boolean {
+  try {
+    bind(fd, host, port);
+    check(libc.listen(fd, Backlog), 'listen');
+    return true;
+  } catch (error) {
+    if (error instanceof SysError && error.errno === Errno.EADDRINUSE) {
+      return false;
+    }
     throw error;
   }
 }

@@ -11,7 +11,7 @@ import { endOfChild, type Launch } from '../../workers/childLaunch.ts';
 import type { ZoneFeed } from './feed.ts';
 
 export interface DnsProcessOptions {
-  readonly fds: { readonly udp: number; readonly tcp: number; readonly counters: number };
+  readonly fds: { readonly udp: number; readonly tcp: number | null; readonly counters: number };
   readonly family: 4 | 6;
   readonly launch: Launch;
   readonly feed: ZoneFeed;
@@ -82,10 +82,10 @@ export class DnsProcess {
     let child: ChildProcess;
     try {
       child = launch.launchConfined(() =>
-        spawn(process.execPath, [entry, String(family)], {
+        spawn(process.execPath, [entry, String(family), fds.tcp === null ? 'udp' : 'udp+tcp'], {
           cwd: '/',
           env: launch.environment,
-          stdio: ['pipe', 'inherit', 'inherit', fds.udp, fds.tcp, fds.counters],
+          stdio: ['pipe', 'inherit', 'inherit', fds.udp, fds.tcp ?? 'ignore', fds.counters],
           ...launch.identity,
         }),
       );

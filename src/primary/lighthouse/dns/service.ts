@@ -94,7 +94,9 @@ export class DnsService {
 
   async #change(settings: DnsSettings): Promise<void> {
     const { isEnabled, host, port, log } = settings;
-    const isSame = this.#running !== null && host === this.#settings?.host && port === this.#settings.port;
+    // A server without TCP is made anew at every reload, for the port may be free by now.
+    const isWhole = this.#running !== null && this.#running.sockets.tcp !== null;
+    const isSame = isWhole && host === this.#settings?.host && port === this.#settings.port;
     this.#settings = settings;
     this.#feed.configure(log);
     if (isEnabled && isSame) {
@@ -107,12 +109,22 @@ export class DnsService {
     }
     try {
       this.#running = await this.#open(host, port);
-      this.#log.info('DNS server is up', { host, port: this.#running.sockets.port });
+      this.#tellUp(host, this.#running.sockets);
     } catch (error) {
       this.#log.error('DNS server could not be started; check lighthouse.dns.host and lighthouse.dns.port', {
         host,
         port,
         error: errorText(error),
+      });
+    }
+  }
+
+  #tellUp(host: string, { port, tcp }: ServiceSockets): void {
+    this.#log.info('DNS server is up', { host, port });
+    if (tcp === null) {
+      this.#log.warn('DNS server answers over UDP only, another process has the TCP port; long answers are cut off', {
+        host,
+        port,
       });
     }
   }

@@ -1,5 +1,6 @@
 /** The DNS service with its real process, on sockets of 127.0.0.1. */
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect } from 'chai';
 import { encode } from 'dns-packet';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
@@ -76,6 +77,24 @@ describe('DNS service', function () {
     await other.close();
   });
 
+  it('serves UDP when TCP is taken, and takes TCP when it is free at a reload', async () => {
+    const holder = createServer();
+    holder.listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const { port } = holder.address() as AddressInfo;
+    await service.apply({ ...ON, port });
+    service.add('four', [ip('10.0.0.9')]);
+    await until('the name', async () => (await answersFor('four')) === 1);
+    expect(log.texts).to.have.length(2);
+    expect(log.texts[1]).to.match(/^warn DNS server answers over UDP only/);
+    holder.close();
+    await once(holder, 'close');
+    await service.apply({ ...ON, port });
+    await until('the name', async () => (await answersFor('four')) === 1);
+    expect(await answersOverTcp('four')).to.equal(true);
+    expect(log.texts).to.have.length(3);
+  });
+
   it('starts the process again when it dies, with all that it knew; sockets stay, and counts', async () => {
     await service.apply(ON);
     service.add('four', [ip('10.0.0.9')]);
@@ -108,14 +127,15 @@ describe('DNS service', function () {
 
   it('serves TCP on the same port', async () => {
     await service.apply(ON);
-    const socket = connect(service.port!, '127.0.0.1');
-    const bytes = query('four');
-    let received = 0;
-    socket.on('data', (chunk) => {
-      received += chunk.length;
-    });
-    socket.write(Buffer.concat([Buffer.of(0, bytes.length), bytes]));
-    await until('an answer', () => received > 2);
-    socket.destroy();
+    expect(await answersOverTcp('four')).to.equal(true);
   });
+
+  async function answersOverTcp(name: string): Promise<boolean> {
+    const socket = connect(service.port!, '127.0.0.1');
+    const bytes = query(name);
+    socket.write(Buffer.concat([Buffer.of(0, bytes.length), bytes]));
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    socket.destroy();
+    return answer.length > 2;
+  }
 });
