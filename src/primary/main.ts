@@ -7,6 +7,8 @@
 
 import type { Adviser, Validator } from './cli/check.ts';
 import { boolFlag, type FlagSpecs, parseFlags, stringFlag } from './cli/flags.ts';
+import { lastWords, tell, watchOutput } from './cli/lastWords.ts';
+import { RunSignals } from './cli/runSignals.ts';
 import { commandHint, type Io, usage } from './cli/usage.ts';
 import { versionCommand } from './version.ts';
 
@@ -19,7 +21,13 @@ const RUN_FLAGS = {
 
 const io: Io = { stdout: process.stdout, stderr: process.stderr };
 
-process.exitCode = await main(process.argv.slice(2));
+watchOutput();
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  tell(lastWords(error));
+  process.exit(1);
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv;
@@ -97,7 +105,9 @@ async function run(argv: readonly string[]): Promise<number> {
       await loadAdviser(),
     );
   }
-  return (await import('./cli/run.ts')).runNode(flags.values.config, io);
+  // Before the node is loaded, which takes a while.
+  const signals = new RunSignals();
+  return (await import('./cli/run.ts')).runNode(flags.values.config, io, signals);
 }
 
 async function loadValidator(): Promise<Validator> {

@@ -23,6 +23,7 @@ import { ControlShell } from './controlShell.ts';
 import { Discovery, lighthouseTableOf } from './discovery.ts';
 import type { ConfigurationHealth } from './inspection/health.ts';
 import type { NodeView } from './inspection/nodeView.ts';
+import { goOnUnless, unlessStopped } from './interruption.ts';
 import { LimitedLog } from './limitedLog.ts';
 import { ClockKeeper } from './machine/clockKeeper.ts';
 import { Device } from './machine/device.ts';
@@ -53,6 +54,8 @@ export interface NodeOptions {
   readonly log: RootLogger;
   /** What the configuration was warned about. */
   readonly health: ConfigurationHealth;
+  /** When aborted, a start that is under way ends in order, with StartInterrupted. */
+  readonly stop: AbortSignal;
   /** The node cannot go on (a worker that never comes up, a defect of the core); it has been stopped. */
   readonly onHopeless: (reason: string) => void;
 }
@@ -92,19 +95,20 @@ export class Node {
 
   /** Opens everything, starts the workers, brings the device up. Throws with nothing left behind. */
   static async start(options: NodeOptions): Promise<Node> {
-    const { config, log } = options;
+    const { config, log, stop } = options;
+    goOnUnless(stop);
     const providers = chooseProviders({
       pinned: config.crypto.provider,
       memory: new TrialFile(),
       log: (level, message, fields) => log.log(level, message, fields),
     });
-    const resources = await openResources(config, log);
+    const resources = await openResources(config, log, stop);
     if (!resources.areFactsSealed) {
       log.warn('This kernel (older than 5.1) lets a taken-over worker write the tables of tunnels, hosts and keys');
     }
     try {
       const node = new Node(options, resources, providers);
-      await node.#run();
+      await node.#run(stop);
       return node;
     } catch (error) {
       resources.close();
@@ -230,12 +234,12 @@ export class Node {
     this.#letGo();
   }
 
-  async #run(): Promise<void> {
+  async #run(stop: AbortSignal): Promise<void> {
     try {
       this.#api = await openApi(this.#view(), this.#outsideLog, this.boundary);
       this.#device?.configure(this.#config, this.#identity);
       this.#hangGuard.start();
-      await this.#supervisor.start();
+      await unlessStopped(this.#supervisor.start(), stop);
       this.#device?.activate(this.#config, this.#identity);
     } catch (error) {
       this.#hangGuard.close();

@@ -9,6 +9,7 @@ import type { Capacities, SharedTables } from '../shared/memory/layout.ts';
 import { Errno, keepNonBlocking, libc } from '../shared/sys/libc.ts';
 import { openTunQueues, type TunQueues } from '../shared/sys/tun.ts';
 import type { Config } from './config/config.ts';
+import { unlessStopped } from './interruption.ts';
 import { orWhoHasIt, tunHolders, udpHolders } from './machine/holders.ts';
 import { attachSteering, openUdpSockets, type UdpRequest, type UdpSockets } from './machine/udpSocket.ts';
 import { openNodeMemories } from './tables/nodeMemories.ts';
@@ -33,9 +34,9 @@ export interface Resources {
   close(): void;
 }
 
-/** Throws SysError or Error with a remedy; nothing is left open then. */
-export async function openResources(config: Config, log: Logger): Promise<Resources> {
-  const host = await resolveHost(config.listen.host);
+/** Throws SysError or Error with a remedy, or StartInterrupted; nothing is left open then. */
+export async function openResources(config: Config, log: Logger, stop: AbortSignal): Promise<Resources> {
+  const host = await unlessStopped(resolveHost(config.listen.host), stop);
   const launch = new ChildLaunch(log);
   const open: number[] = [];
   const channels: WorkerChannel[] = [];

@@ -60,7 +60,8 @@ function start(settings: WorkerSettings): void {
 /** A defect or a broken machine: says why and ends; the primary starts a successor. */
 function fail(error: unknown): void {
   const reason = errorText(error);
-  log?.error('Worker cannot go on', { reason, stack: error instanceof Error ? (error.stack ?? '') : '' });
+  log?.error('Worker cannot go on', { reason });
+  log?.debug('Where the fault was', { stack: error instanceof Error ? (error.stack ?? '') : '' });
   primary.failed(reason);
   process.exit(1);
 }

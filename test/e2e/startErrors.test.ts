@@ -1,10 +1,10 @@
 /**
  * A node that cannot run says so in one line, exits with 1 and leaves nothing behind: no device, no socket, no child.
  */
-import { mkdirSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { afterEach, before, beforeEach, describe, it } from 'mocha';
+import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import { allProcesses } from '../../src/primary/cli/demo/processTable.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
@@ -20,7 +20,7 @@ describe('a node that cannot start', function () {
   let node: TestNode;
 
   before(function () {
-    requireLab(this, 'nebula-cert', 'setpriv');
+    requireLab(this, 'nebula-cert', 'setpriv', 'unshare');
   });
   beforeEach(() => {
     pair = new Pair({ left: { routines: 2 } });
@@ -40,6 +40,17 @@ describe('a node that cannot start', function () {
     const weft = [process.execPath, WEFT_MAIN, 'run'];
     await expectRefusal(node, /root|CAP_NET_ADMIN|privilege|permission|permitted/i, {
       command: ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--', ...weft],
+    });
+    expect(await node.hasDevice()).to.equal(false);
+  });
+
+  it('without /dev/net/tun and what it takes to make it', async () => {
+    const script = [
+      'mkdir -p /dev/net && mount -t tmpfs none /dev/net',
+      `exec setpriv --bounding-set=-mknod --inh-caps=-mknod -- ${process.execPath} ${WEFT_MAIN} run "$@"`,
+    ].join(' && ');
+    await expectRefusal(node, /\/dev\/net\/tun is missing.*CAP_MKNOD.*--device \/dev\/net\/tun/, {
+      command: ['unshare', '--mount', 'sh', '-c', script, 'sh'],
     });
     expect(await node.hasDevice()).to.equal(false);
   });
@@ -125,6 +136,37 @@ describe('a node that cannot start', function () {
       expect(node.lines.join('\n')).to.include(key);
     }
   });
+});
+
+describe('a node whose log nobody takes', function () {
+  this.timeout(60_000);
+  let pair: Pair;
+
+  before(function () {
+    requireLab(this, 'nebula-cert');
+    pair = new Pair();
+  });
+  after(() => pair?.close());
+
+  for (const [title, sink] of [
+    ['a full disk', '>/dev/full'],
+    ['a reader that is gone', '| true'],
+  ]) {
+    it(`runs and ends as any other (${title})`, async () => {
+      const node = pair.left;
+      const pidFile = join(pair.lab.directory, 'pid');
+      const weft = `echo $$ >${pidFile}; exec ${process.execPath} ${WEFT_MAIN} run "$@"`;
+      const program = node.launch({
+        command: ['sh', '-c', `{ sh -c '${weft}' sh "$@"; echo code $? >&2; } ${sink}`, 'sh'],
+      });
+      await until('the device', () => node.hasDevice());
+      await until('the control socket', () => existsSync(node.socketPath));
+      process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGTERM');
+      await program.exited;
+      expect(program.lines).to.deep.equal(['code 0']);
+      expect(await node.hasDevice()).to.equal(false);
+    });
+  }
 });
 
 async function expectRefusal(node: TestNode, names: RegExp, changes: Partial<NodeOptions> = {}): Promise<void> {

@@ -1,21 +1,25 @@
 /**
- * `weft run -config PATH`: loads, checks, starts the node, waits for signals. SIGHUP reloads, SIGTERM and SIGINT stop.
+ * `weft run -config PATH`: loads, checks, starts the node, waits for signals. SIGHUP reloads, SIGTERM and SIGINT stop; a
+ * signal that comes during the start ends it in order, or reloads after it. The service manager is told of each step.
  *
  * Above `Node.start` nothing touches the machine. Every reason not to start is one line on standard error and exit code
  * 1; a reload that finds a fault changes nothing and says why.
  */
 
 import { errorText } from '../../shared/log/errorText.ts';
-import { createLogger, type Logger, type RootLogger } from '../../shared/log/logger.ts';
+import { createLogger, type Logger } from '../../shared/log/logger.ts';
 import { forbidDumps } from '../../shared/sys/privileges.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/loader.ts';
 import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
 import { ConfigurationHealth } from '../inspection/health.ts';
+import { StartInterrupted } from '../interruption.ts';
+import { ServiceManager } from '../machine/serviceManager.ts';
 import { Node } from '../node.ts';
 import type { Identity } from '../pki/identity.ts';
 import { validate } from '../validators.ts';
 import { weftVersion } from '../version.ts';
+import type { RunSignals } from './runSignals.ts';
 import type { Io } from './usage.ts';
 
 interface Loaded {
@@ -24,9 +28,17 @@ interface Loaded {
   readonly problems: readonly Problem[];
 }
 
+interface Running {
+  readonly node: Node;
+  readonly path: string;
+  readonly log: Logger;
+  readonly health: ConfigurationHealth;
+}
+
 /** Runs until a signal ends it; returns the exit code. */
-export async function runNode(path: string, io: Io): Promise<number> {
+export async function runNode(path: string, io: Io, signals: RunSignals): Promise<number> {
   forbidDumps();
+  const manager = ServiceManager.fromEnvironment(process.env);
   const loaded = load(path);
   if (loaded.usable === null) {
     for (const problem of loaded.problems) {
@@ -40,62 +52,50 @@ export async function runNode(path: string, io: Io): Promise<number> {
   const health = new ConfigurationHealth();
   health.follow(loaded.problems);
   return new Promise((resolve) => {
+    const { stop } = signals;
     let isUp = false;
+    const end = (exitCode: number): void => {
+      resolve(exitCode);
+      // Whatever a node has left open keeps its process no longer.
+      setTimeout(() => process.exit(exitCode), LEFTOVERS_MS_MAX).unref();
+    };
     const giveUp = (reason: string): void => {
       io.stderr.write(`weft ${isUp ? 'cannot go on' : 'did not start'}: ${reason}\n`);
-      resolve(1);
-      // Whatever a broken node has left open keeps its process no longer.
-      setTimeout(() => process.exit(1), LEFTOVERS_MS_MAX).unref();
+      end(1);
     };
-    Node.start({ config, identity, log, health, onHopeless: giveUp }).then(
+    const goodbye = (): void => {
+      log.info('Goodbye');
+      end(0);
+    };
+    whenAborted(stop, () => {
+      manager.stopping();
+      log.info('Caught signal, shutting down', { signal: stop.reason });
+    });
+    Node.start({ config, identity, log, health, stop, onHopeless: giveUp }).then(
       (node) => {
         isUp = true;
         log.info('weft is up', { version: weftVersion(), ...node.describe() });
-        watchSignals({ node, path, log, health }, resolve);
+        manager.ready();
+        whenAborted(stop, () => void node.stop().then(goodbye, (error: unknown) => giveUp(errorText(error))));
+        signals.onReload(() => {
+          manager.reloading();
+          node.boundary.guard('signal', () => reload({ node, path, log, health }));
+          manager.ready();
+        });
       },
-      (error: unknown) => giveUp(errorText(error)),
+      (error: unknown) => (error instanceof StartInterrupted ? goodbye() : giveUp(errorText(error))),
     );
   });
 }
 
 const LEFTOVERS_MS_MAX = 3_000;
 
-interface Running {
-  readonly node: Node;
-  readonly path: string;
-  readonly log: RootLogger;
-  readonly health: ConfigurationHealth;
-}
-
-function watchSignals(running: Running, stopped: (exitCode: number) => void): void {
-  const { node, log } = running;
-  let isStopping = false;
-  const stop = (signal: string): void => {
-    if (isStopping) {
-      return;
-    }
-    isStopping = true;
-    log.info('Caught signal, shutting down', { signal });
-    node.stop().then(
-      () => {
-        log.info('Goodbye');
-        stopped(0);
-      },
-      (error: unknown) => {
-        log.error('Stopping failed', { error });
-        stopped(1);
-      },
-    );
-  };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
-  process.on('SIGHUP', () => {
-    if (!isStopping) {
-      node.boundary.guard('signal', () => reload(running));
-    }
-  });
-  // Node would open its debugger: for whoever may signal, a way into a process that holds the key.
-  process.on('SIGUSR1', () => log.debug('Ignored signal', { signal: 'SIGUSR1' }));
+function whenAborted(signal: AbortSignal, work: () => void): void {
+  if (signal.aborted) {
+    work();
+  } else {
+    signal.addEventListener('abort', work, { once: true });
+  }
 }
 
 /**

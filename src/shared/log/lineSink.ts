@@ -1,7 +1,7 @@
 /**
  * Writes whole lines to a file descriptor at once and without waiting: a reader that stalls must not stall the tunnels,
- * so lines that do not fit are dropped and counted, and the count is printed when there is room again. A line that went
- * out in part is finished before anything else. Used by the logger only.
+ * so lines that do not fit, or for which the disk has no room, are dropped and counted, and the count is printed when
+ * there is room again. A line that went out in part is finished before anything else. Used by the logger only.
  */
 import { writeSync } from 'node:fs';
 
@@ -48,8 +48,8 @@ export class LineSink {
         if (code === 'EINTR') {
           continue;
         }
-        if (code !== 'EAGAIN') {
-          // Nobody reads any more (EPIPE) or the disk is full: the node goes on without a log.
+        if (code !== 'EAGAIN' && code !== 'ENOSPC') {
+          // Nobody reads any more (EPIPE): the node goes on without a log.
           this.#pending = new Uint8Array(0);
         }
         return this.#pending.length === 0;

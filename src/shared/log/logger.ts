@@ -78,7 +78,7 @@ function writerOf(sink: LineSink): (line: string) => void {
 }
 
 function droppedLine(count: number): string {
-  return `${JSON.stringify({ level: 'WARN', msg: 'Log lines were dropped, their reader is too slow', lines: count })}\n`;
+  return `${JSON.stringify({ level: 'WARN', msg: 'Log lines were dropped, their reader is too slow or the disk was full', lines: count })}\n`;
 }
 
 /** As Go's slog prints levels, which Nebula uses. */

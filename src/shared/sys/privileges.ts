@@ -99,7 +99,7 @@ export function statusFault(status: string, { uid, gid }: Pick<Confinement, 'uid
 function becomeUser({ uid, gid }: Confinement): void {
   const doing = 'dropping privileges';
   if (process.getuid?.() === 0) {
-    check(libc.setgroups(0, 0), 'setgroups', doing);
+    check(libc.setgroups(0, 0), 'setgroups', doing, NeedsSetgid);
     check(libc.setresgid(gid, gid, gid), 'setresgid', doing);
     check(libc.setresuid(uid, uid, uid), 'setresuid', doing);
   }
@@ -116,6 +116,8 @@ function endWithParent(parent: number): void {
   }
 }
 
+/** Root of a user namespace may be refused it, too (user_namespaces(7)). */
+const NeedsSetgid = 'this needs CAP_SETGID, and in a user namespace "allow" in /proc/self/setgroups';
 const SetParentDeathSignal = 1;
 const GetDumpable = 3;
 const SetDumpable = 4;

@@ -107,7 +107,7 @@ function openDevice(devicePath: string): number {
     'open',
     errno,
     `opening ${devicePath}`,
-    isForbidden ? NeedsNetAdmin : 'is the tun module loaded (modprobe tun) and the device visible in this container?',
+    isForbidden ? MayOpenDevice : 'is the tun module loaded (modprobe tun)?',
   );
 }
 
@@ -151,7 +151,7 @@ function ensureDeviceNode(devicePath: string): void {
   if (libc.mknod(devicePath, CharacterDevice | 0o600, TunDeviceNumber) === -1) {
     const errno = lastErrno();
     if (errno !== Errno.EEXIST) {
-      throw new SysError('mknod', errno, `${devicePath} is missing and cannot be made`, NeedsNetAdmin);
+      throw new SysError('mknod', errno, `${devicePath} is missing and cannot be made`, MakesDevice);
     }
   }
 }
@@ -163,6 +163,8 @@ function closeAll(fds: readonly number[]): void {
 }
 
 const DevicePath = '/dev/net/tun';
+const MayOpenDevice = 'this needs root; in a container, start it with --device /dev/net/tun';
+const MakesDevice = 'making it needs root and CAP_MKNOD; in a container, start it with --device /dev/net/tun instead';
 /** MAX_TAP_QUEUES of the kernel. */
 const QueuesMax = 256;
 

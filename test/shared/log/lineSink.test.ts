@@ -62,6 +62,19 @@ describe('line sink', () => {
     expect(pipe.text).to.equal('c\n');
   });
 
+  it('keeps the begun line while the disk is full, and counts the others', () => {
+    const pipe = new Pipe();
+    const sink = sinkTo(pipe);
+    pipe.room = 1;
+    pipe.code = 'ENOSPC';
+    sink.write('a\n');
+    sink.write('b\n');
+    expect(sink.droppedCount).to.equal(1);
+    pipe.room = 100;
+    sink.write('c\n');
+    expect(pipe.text).to.match(/^a\n.*1.*\nc\n$/s);
+  });
+
   it('tries again after a signal', () => {
     let calls = 0;
     let text = '';

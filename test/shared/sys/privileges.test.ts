@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { expect } from 'chai';
-import { describe, it } from 'mocha';
+import { before, describe, it } from 'mocha';
 import { confinementEnvironment, confinementFromEnvironment, statusFault } from '../../../src/shared/sys/privileges.ts';
+import { requireLab } from '../../support/environment.ts';
 
 const USER = { uid: 70_001, gid: 70_002 };
 
@@ -17,6 +19,27 @@ describe('the confinement in the environment', () => {
       const environment = text === undefined ? {} : { WEFT_CONFINEMENT: text };
       expect(() => confinementFromEnvironment(environment), text).to.throw(/never by hand/);
     }
+  });
+});
+
+describe('giving up privileges', function () {
+  this.timeout(30_000);
+
+  before(function () {
+    requireLab(this, 'setpriv');
+  });
+
+  it('names what is missing where groups may not be given up', () => {
+    const module = new URL('../../../src/shared/sys/privileges.js', import.meta.url).href;
+    const confinement = JSON.stringify({ uid: 1, gid: 1, parent: 1, hasFilter: false });
+    const script = `import('${module}').then(({ confine }) => confine(${confinement}, 'worker'))`;
+    const { status, stderr } = spawnSync(
+      'setpriv',
+      ['--bounding-set=-setgid', '--inh-caps=-setgid', '--', process.execPath, '-e', script],
+      { encoding: 'utf8' },
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/dropping privileges: setgroups: .*EPERM\); this needs CAP_SETGID/);
   });
 });
 
