@@ -13,7 +13,6 @@ import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/loader.ts';
 import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
 import { ConfigurationHealth } from '../inspection/health.ts';
-import { StartInterrupted } from '../interruption.ts';
 import { ServiceManager } from '../machine/serviceManager.ts';
 import { Node } from '../node.ts';
 import type { Identity } from '../pki/identity.ts';
@@ -83,7 +82,7 @@ export async function runNode(path: string, io: Io, signals: RunSignals): Promis
           manager.ready();
         });
       },
-      (error: unknown) => (error instanceof StartInterrupted ? goodbye() : giveUp(errorText(error))),
+      (error: unknown) => (stop.aborted ? goodbye() : giveUp(errorText(error))),
     );
   });
 }
