@@ -1,13 +1,15 @@
 /**
  * What a reload does: one ordered list of steps, made from the difference of two typed configurations and two
- * identities. Everything has been validated before; a step that cannot fail half way is the rule, and keys that need a
- * restart are named and keep their value.
+ * identities. Everything has been validated before. Every step answers: it was applied, or the machine refused it, and then
+ * its keys keep their old values, as do those that need a restart; all of these are named.
  */
 
+import { errorText } from '../shared/log/errorText.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
 import type { Config } from './config/config.ts';
 import { fieldOf, fieldPath, reloadPlan, touches } from './config/difference.ts';
 import { keys } from './config/keys.ts';
+import { BrokenInvariant } from './control/invariant.ts';
 import { changeFault, type Identity } from './pki/identity.ts';
 import { networkTexts } from './settings.ts';
 
@@ -94,23 +96,49 @@ export function applyReload(
   if (identity !== oldIdentity) {
     targets.applyIdentity(identity);
   }
-  const config = withoutRestart(old, next, plan.restartNeeded);
+  let config = withOldValues(old, next, plan.restartNeeded);
   const applied: string[] = identity === oldIdentity ? [] : ['identity'];
   for (const step of STEPS) {
     const isTouched = step.keys.some((key) => touches(plan.changed, key));
     if (isTouched || step.dependsOn?.(identity) !== step.dependsOn?.(oldIdentity)) {
-      step.apply(config, identity, targets);
-      applied.push(step.name);
+      const error = faultOf(() => step.apply(config, identity, targets));
+      if (error === null) {
+        applied.push(step.name);
+        continue;
+      }
+      const kept = plan.changed.filter((path) => step.keys.some((key) => touches([path], key)));
+      config = withOldValues(old, config, kept);
+      log.error(
+        'The machine refused a part of the reload, its old values stay in force; reload again when the reason is gone',
+        {
+          step: step.name,
+          keys: kept,
+          error: errorText(error),
+        },
+      );
     }
   }
   log.info('Configuration reloaded', { changed: plan.changed, steps: applied });
   return { config, identity };
 }
 
-/** `next` with the old values of the keys that cannot change while the node runs: what is in force. */
-function withoutRestart(old: Config, next: Config, restartNeeded: readonly string[]): Config {
+/** What a step threw, or null. A broken core is nobody's to pass over. */
+function faultOf(step: () => void): unknown {
+  try {
+    step();
+    return null;
+  } catch (error) {
+    if (error instanceof BrokenInvariant) {
+      throw error;
+    }
+    return error;
+  }
+}
+
+/** `next` with the old values of some keys: what is in force. */
+function withOldValues(old: Config, next: Config, paths: readonly string[]): Config {
   const inForce = structuredClone(next);
-  for (const path of restartNeeded) {
+  for (const path of paths) {
     const key = keys.get(path);
     if (key !== undefined) {
       const steps = fieldPath(key);

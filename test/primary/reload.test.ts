@@ -1,6 +1,7 @@
-import { expect } from 'chai';
+import { assert, expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { Config } from '../../src/primary/config/config.ts';
+import { BrokenInvariant, invariant } from '../../src/primary/control/invariant.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';
 import { applyReload, type Reloaded, type ReloadTargets } from '../../src/primary/reload.ts';
 import { createLogger } from '../../src/shared/log/logger.ts';
@@ -22,7 +23,11 @@ interface Told extends Reloaded {
   readonly lines: readonly string[];
 }
 
-function reload(from: readonly [Config, Identity], to: readonly [Config, Identity]): Told {
+function reload(
+  from: readonly [Config, Identity],
+  to: readonly [Config, Identity],
+  broken: Partial<ReloadTargets> = {},
+): Told {
   const applied: string[] = [];
   const given: Config[] = [];
   const lines: string[] = [];
@@ -41,6 +46,7 @@ function reload(from: readonly [Config, Identity], to: readonly [Config, Identit
     },
     applyRules: () => applied.push('rules'),
     applyDevice: (_config, { networks }) => applied.push(`device ${networks.map(({ text }) => text).join(' ')}`),
+    ...broken,
   };
   return { ...applyReload(from[0], to[0], from[1], to[1], targets), applied, given, lines };
 }
@@ -76,6 +82,23 @@ describe('a reload', () => {
     const told = reload([configOf('cipher: aes'), identity()], [configOf('cipher: chachapoly'), identity()]);
     expect(told.config.cipher).to.equal('aes');
     expect(told.lines.join('')).to.match(/need a restart.*cipher/);
+  });
+
+  it('keeps the old values of a step that the machine refuses, names it, and applies the others', () => {
+    const next = configOf('tun: {mtu: 1400, drop_multicast: true}\nlogging: {level: warn}');
+    const refusal = { applyDevice: () => assert.fail('no such device') };
+    const told = reload([configOf(), identity()], [next, identity()], refusal);
+    expect(told.config.tun).to.deep.equal(configOf().tun);
+    expect(told.config.logging.level).to.equal('warn');
+    expect(told.lines.join('')).to.match(/refused.*step=device keys=.*tun\.mtu.*tun\.drop_multicast.*no such device/);
+    const again = reload([told.config, identity()], [next, identity()]);
+    expect(again.config.tun.mtu).to.equal(1400);
+  });
+
+  it('passes over no broken invariant', () => {
+    const broken = { applyDevice: () => invariant(false, 'broken') };
+    const next = configOf('tun: {mtu: 1400}');
+    expect(() => reload([configOf(), identity()], [next, identity()], broken)).to.throw(BrokenInvariant);
   });
 
   it('keeps those values from the parts as well that another key of the section is applied to', () => {

@@ -98,8 +98,8 @@ function whenAborted(signal: AbortSignal, work: () => void): void {
 }
 
 /**
- * Validates the whole configuration first; a fault leaves everything as it was. Throws when the machine refuses a step of
- * what is valid: the steps before it are in force, and the next reload does them all again.
+ * Validates the whole configuration first; a fault leaves everything as it was. What the machine refuses of a valid one
+ * keeps its old values, and is told by the node. Throws only when the core is broken.
  */
 function reload({ node, path, log, health }: Running): void {
   const loaded = load(path);
