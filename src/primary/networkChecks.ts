@@ -7,6 +7,7 @@ import { type IpAddress, type Prefix, prefixContains } from '../shared/ip/addres
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/loader.ts';
 import { adviceAt, errorAt, formatPath, type PathStep, type Problem, warningAt } from './config/problems.ts';
+import { linkMtu } from './machine/deviceRoutes.ts';
 import type { Identity } from './pki/identity.ts';
 
 export function networkProblems(
@@ -24,6 +25,7 @@ export function networkProblems(
     warningAt(locate(steps), formatPath(steps), message);
   const { tun, lighthouse, staticHostMap } = config;
   return [
+    ...mtuFaults(config, networks).map((fault) => error(['tun', 'mtu'], fault)),
     ...tun.routes.flatMap(({ route }, index) =>
       networks.some((network) => network.bits <= route.bits && prefixContains(network, route.address))
         ? []
@@ -70,6 +72,17 @@ export function networkProblems(
     return isInside(address) ? [] : [warning(steps, `${what} is outside this node's own networks (${own})`)];
   }
 }
+
+/** The kernel takes IPv6 away from a device whose MTU is below the least that IPv6 allows (RFC 8200, section 5). */
+function mtuFaults(config: Config, networks: readonly Prefix[]): readonly string[] {
+  const ipv6 = networks.find(({ address }) => address.family === 6);
+  const mtu = linkMtu(config);
+  return ipv6 === undefined || mtu >= IPV6_MTU_MIN || config.tun.disabled
+    ? []
+    : [`${mtu} is too small for ${ipv6.text} of the certificate: IPv6 needs ${IPV6_MTU_MIN} or more`];
+}
+
+const IPV6_MTU_MIN = 1280;
 
 function textOf(networks: readonly Prefix[]): string {
   return [...new Set(networks.map(({ text }) => text))].join(', ');

@@ -41,6 +41,14 @@ describe('a configuration against its own networks', () => {
     }
   });
 
+  it('is refused with an MTU that takes IPv6 from the device', () => {
+    expect(problems('tun: {mtu: 1279}\n')).to.deep.equal([
+      'a.yml:5: tun.mtu: 1279 is too small for fd00::5/64 of the certificate: IPv6 needs 1280 or more',
+    ]);
+    expect(problems('tun: {mtu: 1280}\n')).to.deep.equal([]);
+    expect(problems('tun: {mtu: 1200, disabled: true}\n'), 'no device').to.deep.equal([]);
+  });
+
   it('is warned about lighthouses and peers outside, and about itself', () => {
     const base = BASE.replace('"fd00::1"', '"10.9.0.1"').replace('hosts: [', 'hosts: [10.9.0.1, ');
     expect(problems('', base)).to.deep.equal([
