@@ -27,6 +27,7 @@ import { goOnUnless, unlessStopped } from './interruption.ts';
 import { LimitedLog } from './limitedLog.ts';
 import { ClockKeeper } from './machine/clockKeeper.ts';
 import { Device } from './machine/device.ts';
+import { DeviceWatch } from './machine/deviceWatch.ts';
 import { TrialFile } from './machine/trialFile.ts';
 import { socketMemory } from './machine/udpSocket.ts';
 import { Underlay } from './machine/underlay.ts';
@@ -67,6 +68,7 @@ export class Node {
   /** For what peers, strangers and clients can cause. */
   readonly #outsideLog: LimitedLog;
   readonly #letGo: () => void;
+  readonly #onHopeless: NodeOptions['onHopeless'];
   readonly #resources: Resources;
   readonly #providers: ProviderChoice;
   readonly #labelKey: Uint8Array = randomBytes(FLOW_KEY_BYTES);
@@ -80,6 +82,7 @@ export class Node {
   readonly #hangGuard: HangGuard;
   readonly #clock: ClockKeeper;
   readonly #device: Device | null;
+  #deviceWatch: DeviceWatch | null = null;
   readonly #expiry: ExpiryReporter;
   readonly #keys: KeyCustody;
   readonly #remotes: Remotes = new Remotes();
@@ -119,8 +122,9 @@ export class Node {
   private constructor(options: NodeOptions, resources: Resources, providers: ProviderChoice) {
     const { config, identity, log } = options;
     const { tables, udp, tun } = resources;
-    this.boundary = new Boundary({ log, onBroken: (reason) => this.#giveUp(reason, options) });
+    this.boundary = new Boundary({ log, onBroken: (reason) => this.#giveUp(reason) });
     this.#letGo = this.boundary.catchRest();
+    this.#onHopeless = options.onHopeless;
     this.#log = log;
     this.#health = options.health;
     this.#config = config;
@@ -220,6 +224,7 @@ export class Node {
       () => this.#hangGuard.close(),
       () => this.#clock.close(),
       () => this.#expiry.close(),
+      () => this.#deviceWatch?.close(),
       () => this.#discovery.close(),
       () => this.#api?.close(),
       () => this.#supervisor.stop(),
@@ -241,6 +246,11 @@ export class Node {
       this.#hangGuard.start();
       await unlessStopped(this.#supervisor.start(), stop);
       this.#device?.activate(this.#config, this.#identity);
+      this.#deviceWatch = DeviceWatch.over(this.#device, this.#resources.tun, {
+        log: this.#log,
+        boundary: this.boundary,
+        onGone: (reason) => this.#giveUp(reason),
+      });
     } catch (error) {
       this.#hangGuard.close();
       await this.#api?.close();
@@ -299,12 +309,12 @@ export class Node {
       settings: (worker) => this.#workerSettings(worker),
       onPunt: (punt) => this.#shell.onPunt(punt),
       onDeath: (worker) => this.#release(worker),
-      onHopeless: (worker, reason) => this.#giveUp(`worker ${worker} does not start: ${reason}`, options),
+      onHopeless: (worker, reason) => this.#giveUp(`worker ${worker} does not start: ${reason}`),
     });
   }
 
-  #giveUp(reason: string, options: NodeOptions): void {
-    void this.stop().then(() => options.onHopeless(reason));
+  #giveUp(reason: string): void {
+    void this.stop().then(() => this.#onHopeless(reason));
   }
 
   #workerSettings(worker: number): ReturnType<typeof workerSettingsOf> {

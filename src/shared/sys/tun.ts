@@ -55,6 +55,12 @@ export function openTunQueues(request: TunRequest, devicePath: string = DevicePa
   return { name, fds, offload: { vnetHeader: false, tso: false, uso: false } };
 }
 
+/** Whether a queue still belongs to a device: not after somebody deleted it. */
+export function isTunAttached(fd: number): boolean {
+  clearScratch(InterfaceRequestBytes);
+  return libc.ioctl(fd, TunGetInterface, scratch.address) === 0;
+}
+
 /** Null when the kernel takes none of our offload masks: then nothing is open any more. */
 function openOffloaded(request: TunRequest, devicePath: string): TunQueues | null {
   let opened: { name: string; fds: number[] };
@@ -178,6 +184,7 @@ const TunDeviceNumber = (10 << 8) | 200;
 const InterfaceRequestBytes = 40;
 const InterfaceNameBytes = 16;
 const TunSetInterface = 0x400454ca;
+const TunGetInterface = 0x800454d2;
 const TunSetOffload = 0x400454d0;
 
 const FlagTun = 0x0001;
