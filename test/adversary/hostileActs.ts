@@ -20,6 +20,7 @@ export interface Reach {
 export type Act = (reach: Reach) => void;
 
 const HEAD_WORD = 0;
+const TAIL_WORD = 16;
 
 /** Frames that a worker has shown since its start, in bytes; in the first lap of the ring. */
 export function writtenBytes(reach: Reach): number {
@@ -36,6 +37,12 @@ export function inject(reach: Reach, bytes: Uint8Array): void {
   }
   Atomics.store(words, HEAD_WORD, head + Math.ceil(bytes.length / FRAME_ALIGN) * FRAME_ALIGN);
   ring(reach.bellFd);
+}
+
+/** Whether the form of the ring allows one more frame. */
+export function hasRoom(reach: Reach, frame: Uint8Array): boolean {
+  const words = new Int32Array(reach.channel);
+  return (Atomics.load(words, HEAD_WORD) - Atomics.load(words, TAIL_WORD)) >>> 0 <= RING_BYTES - frame.length;
 }
 
 function moveHead(bytes: number): Act {
@@ -89,9 +96,8 @@ export const BURDEN_ACTS: Readonly<Record<string, Act>> = {
   },
   'as many frames as there is room for': (reach) => {
     const frame = frameOf({ kind: FrameKind.Miss, address: ADDRESS });
-    const words = new Int32Array(reach.channel);
     const flood = (): void => {
-      while ((Atomics.load(words, HEAD_WORD) - Atomics.load(words, 16)) >>> 0 < RING_BYTES) {
+      while (hasRoom(reach, frame)) {
         inject(reach, frame);
       }
       setImmediate(flood);

@@ -8,7 +8,7 @@ import { FrameKind } from '../../src/shared/ipc/frames.ts';
 import { type ToWorker, WorkerFd } from '../../src/shared/ipc/messages.ts';
 import { mapSharedMemory } from '../../src/shared/sys/sharedMemory.ts';
 import { ADDRESS, frameOf } from '../support/frameBytes.ts';
-import { ACTS, inject, type Reach } from './hostileActs.ts';
+import { ACTS, hasRoom, inject, type Reach } from './hostileActs.ts';
 
 const SIGN_OF_LIFE_MS = 5;
 
@@ -45,7 +45,10 @@ function receive(own: Reach, message: ToWorker): void {
 }
 
 function signOfLife(own: Reach): void {
-  inject(own, frameOf({ kind: FrameKind.Miss, address: ADDRESS }));
+  const frame = frameOf({ kind: FrameKind.Miss, address: ADDRESS });
+  if (hasRoom(own, frame)) {
+    inject(own, frame);
+  }
 }
 
 function act(own: Reach): void {

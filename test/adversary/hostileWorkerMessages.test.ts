@@ -50,7 +50,8 @@ describe('a hostile worker that speaks', function () {
         await until('another worker', () => ![0, pid].includes(hostile.pid));
         expect(hostile.metric('worker.protocol_faults')).to.be.at.least(1);
         expect(hostile.reasons[0]).to.match(/^broke the protocol: /);
-        expect(hostile.log.lines).to.have.length(1);
+        // Its successor is as hostile, and may have been killed meanwhile: one line for each.
+        expect(hostile.log.lines.length).to.be.within(1, hostile.reasons.length);
       });
     }
   });
