@@ -151,6 +151,27 @@ describe('commands that ask a running node', function () {
     expect((await ping(pair.lab, pair.left.namespace, RIGHT)).received).to.equal(3);
   });
 
+  it('calls a node degraded that has other values than its file, or an older file', async () => {
+    const { right } = pair;
+    const reload = async (more: { readonly [key: string]: unknown }, line: RegExp): Promise<void> => {
+      const mark = right.lines.length;
+      right.writeConfig({ ...rightConfig(INBOUND), ...more });
+      right.program.signal('SIGHUP');
+      await right.program.waitForLine(line, 20_000, mark);
+    };
+    await reload({ punchy: { respond: 5 } }, /Configuration reloaded/);
+    const kinds = (): readonly string[] => askRight<NodeStatus>(1, 'status').health.map(({ kind }) => kind);
+    expect(kinds()).to.deep.equal(['configuration']);
+    await reload({ cipher: 'AES' }, /the running configuration stays in force/);
+    expect(kinds()).to.deep.equal(['reload', 'configuration']);
+    expect(weft('status', '-socket', socketOf('right')).out)
+      .to.match(/^state +degraded$/m)
+      .and.match(/reload: not reloaded: .*right\.yml:\d+: cipher: expected one of aes, chachapoly, found "AES"/)
+      .and.match(/configuration: .*punchy\.respond: expected true or false, found "5"; the default false is in force/);
+    await reload({}, /Configuration reloaded/);
+    expect(askRight<NodeStatus>(0, 'status').state).to.equal('ok');
+  });
+
   it('keeps the socket of a live node from another, and takes a dead one', async () => {
     pair.right.writeConfig(rightConfig(INBOUND));
     await pair.left.stop();

@@ -114,6 +114,7 @@ function reload({ node, path, log, health }: Running): void {
     node.reload(loaded.usable.config, loaded.usable.identity);
   } catch (error) {
     log.error('The reload stopped half way; reload again when the reason is gone', { error });
+    health.stoppedHalfWay(errorText(error));
     throw error;
   }
 }

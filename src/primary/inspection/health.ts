@@ -28,6 +28,11 @@ export class ConfigurationHealth {
     }
   }
 
+  /** The machine refused a step of a reload; the next one does all of them again. */
+  stoppedHalfWay(reason: string): void {
+    this.#refused = [{ kind: 'reload', text: `stopped half way: ${reason}` }];
+  }
+
   get reasons(): readonly HealthReason[] {
     return [...this.#refused, ...this.#inForce];
   }

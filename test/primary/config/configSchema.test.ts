@@ -7,9 +7,70 @@ import { schemaCommand } from '../../../src/primary/cli/schema.ts';
 import { configSchema, structureFaults } from '../../../src/primary/config/configSchema.ts';
 import type { JsonSchema } from '../../../src/primary/config/jsonSchema.ts';
 import { keys } from '../../../src/primary/config/keys.ts';
+import type { Plain, PlainMap } from '../../../src/primary/config/plain.ts';
+import type { Scalar } from '../../../src/primary/config/shapes.ts';
 import { complaints } from './support.ts';
 
 const validate = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true }).compile(configSchema());
+
+/** Of every kind and spelling that some key takes. */
+const VALUES: readonly (string | number | boolean | null)[] = [
+  ...[
+    null,
+    true,
+    false,
+    0,
+    1,
+    2,
+    500,
+    4242,
+    -1,
+    70_000,
+    '',
+    ' ',
+    '0',
+    '1',
+    '+5',
+    '500',
+    '-3',
+    '1.5',
+    '10s',
+    '0s',
+    '1h30m',
+  ],
+  ...[
+    't',
+    'F',
+    'yEs',
+    'n',
+    'TRUE',
+    'on',
+    'aes',
+    'AES',
+    'chachapoly',
+    'drop',
+    'reject',
+    'always',
+    'private',
+    'info',
+    'WARN',
+  ],
+  ...[
+    'Json',
+    'text',
+    'ip4',
+    'ip',
+    'libgcrypt',
+    'none',
+    'prometheus',
+    'pid',
+    '10.0.0.1',
+    'fd00::1',
+    '10.0.0.0/8',
+    'a:1',
+  ],
+  ...['eth.*', 'ab'.repeat(32), 'weft0', '::', '[::]', 'pkcs11:x'],
+];
 
 function faultsOf(value: unknown): readonly string[] {
   return validate(value)
@@ -61,6 +122,20 @@ describe('JSON Schema of a configuration', () => {
       expect(faultsOf({ pki, ...more })).to.include(fault);
     }
     expect(faultsOf({})).to.deep.equal([' required']);
+  });
+
+  it('finds no fault in what the shapes of its keys take', () => {
+    let taken = 0;
+    for (const { path, shape } of keys.values()) {
+      for (const value of VALUES) {
+        if ('parse' in shape && (shape as Scalar<unknown>).parse(value) !== null) {
+          const tree = path.split('.').reduceRight<Plain>((below, step) => ({ [step]: below }), value);
+          expect([...structureFaults(tree as PlainMap)], `${path}: ${JSON.stringify(value)}`).to.deep.equal([]);
+          taken++;
+        }
+      }
+    }
+    expect(taken).to.be.greaterThan(300);
   });
 
   it('decides on the structure of what is loaded', () => {

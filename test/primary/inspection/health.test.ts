@@ -25,5 +25,9 @@ describe('health of a configuration', () => {
     ]);
     health.follow([odd]);
     expect(health.reasons).to.have.length(1);
+    health.stoppedHalfWay('the device is down');
+    expect(health.reasons[0]).to.deep.equal({ kind: 'reload', text: 'stopped half way: the device is down' });
+    health.follow([]);
+    expect(health.reasons).to.deep.equal([]);
   });
 });
