@@ -133,7 +133,8 @@ export class Node {
     this.#providers = providers;
     const family = udp.family === 4 ? SocketFamily.Ipv4 : SocketFamily.Ipv6;
     const arena = new Arena(ARENA_BYTES + tables.tunnels.capacity * SOCKADDR_BYTES);
-    const underlay = new Underlay(udp.fds[0], family, arena);
+    this.#device = tun === null ? null : new Device(tun.name, log);
+    const underlay = new Underlay(udp.fds[0], family, arena, this.#device);
     const contexts = new TunnelContexts(
       arena,
       tables.tunnels,
@@ -182,7 +183,6 @@ export class Node {
     this.#locks = lockKeeperOf(tables, log, this.boundary);
     this.#hangGuard = new HangGuard(this.#supervisor, tables, log, this.boundary);
     this.#clock = this.#clockKeeper();
-    this.#device = tun === null ? null : new Device(tun.name, log);
     this.#expiry = new ExpiryReporter(log, this.boundary);
     this.#keys = new KeyCustody(config.handshakes);
   }
@@ -326,6 +326,7 @@ export class Node {
       },
       offload: tun?.offload ?? { vnetHeader: false, tso: false, uso: false },
       family: udp.family,
+      ownPort: udp.port,
       labelKey: this.#labelKey,
       rulesVersion: this.#rulesVersion,
     });

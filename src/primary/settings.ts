@@ -40,6 +40,7 @@ export interface WorkerSurroundings {
   readonly providers: { readonly aes: string; readonly chacha: string };
   readonly offload: TunOffload;
   readonly family: 4 | 6;
+  readonly ownPort: number;
   readonly labelKey: Uint8Array;
   readonly rulesVersion: number;
 }
@@ -64,6 +65,7 @@ export function workerSettingsOf(
     hasDevice: !config.tun.disabled,
     tunOffload: surroundings.offload,
     family: surroundings.family,
+    ownPort: surroundings.ownPort,
     udpOffloads: config.listen.udpOffloads,
     batch: config.listen.batch,
     labelKey: config.listen.flowLabels ? surroundings.labelKey : null,

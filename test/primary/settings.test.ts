@@ -12,6 +12,7 @@ const surroundings: WorkerSurroundings = {
   offload: { vnetHeader: true, tso: true, uso: false },
   family: 6,
   labelKey: new Uint8Array(FLOW_KEY_BYTES),
+  ownPort: 4242,
   rulesVersion: 7,
 };
 

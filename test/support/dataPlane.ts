@@ -179,6 +179,7 @@ export class DataPlane {
           routes: options.routes ?? [],
           dropsMulticast: false,
           dropsLocalBroadcast: false,
+          ownPort: 0,
         },
         this.tables.hosts,
         this.punts,

@@ -28,6 +28,7 @@ export interface CertificateWishes {
   /** The CA's version when absent. */
   readonly version?: 1 | 2;
   readonly groups?: string;
+  readonly unsafeNetworks?: string;
   readonly duration?: string;
 }
 
@@ -65,6 +66,9 @@ export class WeftPki {
     const path = join(this.directory, `${host.name}-${nameOf(this.ca)}-${++this.#count}.crt`);
     const words = ['-ca-crt', this.ca, '-ca-key', this.#caKey, '-in-pub', host.publicKey, '-out-crt', path];
     words.push('-name', host.name, '-networks', wishes.networks);
+    if (wishes.unsafeNetworks !== undefined) {
+      words.push('-unsafe-networks', wishes.unsafeNetworks);
+    }
     for (const flag of ['version', 'groups', 'duration'] as const) {
       const value = wishes[flag];
       if (value !== undefined) {

@@ -5,13 +5,14 @@
  * nothing to undo at the end (`deviceRoutes.ts` touches no route of others). What somebody takes away from it while the
  * node runs comes back by `attend`. (Nebula protocol: Linux devices, routing.)
  */
-import type { IpAddress } from '../../shared/ip/address.ts';
+import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
 import { errorText } from '../../shared/log/errorText.ts';
 import type { Logger } from '../../shared/log/logger.ts';
 import { Errno, SysError } from '../../shared/sys/libc.ts';
 import type { Config } from '../config/config.ts';
 import type { Identity } from '../pki/identity.ts';
 import { isBehind, linkMtu, type PlacedRoute, planRoutes, routeKey, wantedRoutes } from './deviceRoutes.ts';
+import { LoopGuard } from './loopGuard.ts';
 import { Netlink } from './netlink.ts';
 import type { Link } from './netlinkMessages.ts';
 
@@ -36,6 +37,7 @@ export class Device {
   /** What was told of: routes beside those of others, and IPv6 that lacks. */
   #told = new Set<string>();
   #state: DeviceState = 'up';
+  readonly #loops: LoopGuard;
 
   constructor(name: string, log: Logger) {
     const link = this.#netlink.link(name);
@@ -45,6 +47,12 @@ export class Device {
     this.name = name;
     this.#linkIndex = link.index;
     this.#log = log;
+    this.#loops = new LoopGuard({ netlink: this.#netlink, device: name, linkIndex: link.index, log });
+  }
+
+  /** Whether the kernel would send to the endpoint through this device. Throws SysError. */
+  isLoop(endpoint: Endpoint): boolean {
+    return this.#wishes !== null && this.#loops.isLoop(endpoint, this.#wishes.config);
   }
 
   /** Everything that may be done before the workers run: no packet flows yet. Throws SysError. */

@@ -21,6 +21,12 @@ import { HEADER_BYTES } from '../../shared/wire/header.ts';
 /** The largest UDP payload over IPv4. */
 const PAYLOAD_BYTES_MAX = 65507;
 
+/** Knows to which endpoints no datagram may be sent. */
+export interface EndpointGuard {
+  /** Whether the machine would send to it through the overlay itself. */
+  isLoop(endpoint: Endpoint): boolean;
+}
+
 export class Underlay {
   readonly arena: Arena;
   /** Arena offset of `PAYLOAD_BYTES_MAX` bytes in which a caller may build a packet for `sendBuilt`. */
@@ -29,8 +35,11 @@ export class Underlay {
   readonly #family: SocketFamily;
   readonly #destination: number;
   readonly #mapped = new Uint8Array(16);
+  readonly #guard: EndpointGuard | null;
 
-  constructor(fd: number, family: SocketFamily, arena: Arena) {
+  /** `guard` is asked before each datagram to an endpoint. */
+  constructor(fd: number, family: SocketFamily, arena: Arena, guard: EndpointGuard | null = null) {
+    this.#guard = guard;
     this.arena = arena;
     this.#fd = fd;
     this.#family = family;
@@ -52,6 +61,9 @@ export class Underlay {
 
   /** Sends `length` bytes that the caller built at `buffer`; returns 0 or an errno. */
   sendBuilt(endpoint: Endpoint, length: number): number {
+    if (this.#guard?.isLoop(endpoint) === true) {
+      return Errno.ELOOP;
+    }
     const destination = this.address(endpoint);
     return destination < 0 ? UNREACHABLE_FAMILY : this.sendTo(destination, length);
   }

@@ -41,6 +41,8 @@ export interface WorkerSettings {
   readonly tunOffload: TunOffload;
   /** Of the UDP sockets: an IPv4 socket reaches no IPv6 endpoint. */
   readonly family: 4 | 6;
+  /** The UDP port of all of them. */
+  readonly ownPort: number;
   readonly udpOffloads: boolean;
   /** `listen.batch`: messages received by one system call. */
   readonly batch: number;

@@ -52,6 +52,7 @@ const NODE_METRIC_NAMES = [
   'drop.rx.tun_full',
   'drop.tx.malformed',
   'drop.tx.own_address',
+  'drop.tx.own_datagram',
   'drop.tx.multicast',
   'drop.tx.broadcast',
   'drop.tx.no_route',

@@ -194,6 +194,8 @@ export class Outbound {
       this.#parts.rejects.outbound(tun.offsets[index], tun.lengths[index]);
     } else if (code === Route.OwnAddress) {
       metrics[METRIC['drop.tx.own_address']]++;
+    } else if (code === Route.OwnDatagram) {
+      metrics[METRIC['drop.tx.own_datagram']]++;
     } else if (code === Route.Multicast) {
       metrics[METRIC['drop.tx.multicast']]++;
     } else {

@@ -13,7 +13,7 @@ import {
   isMappedWords,
   networkWords,
 } from '../../shared/ip/networkWords.ts';
-import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
+import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
 import type { RouteSetting } from '../../shared/ipc/messages.ts';
 import type { HostTable } from '../../shared/memory/hostTable.ts';
 
@@ -24,6 +24,8 @@ export const Route = {
   Broadcast: -3,
   Multicast: -4,
   NoRoute: -5,
+  /** This node's own, on the way to another node: the kernel routes the underlay into the device. */
+  OwnDatagram: -6,
 } as const;
 
 /** Told of gateways that were passed over because they have no tunnel yet. */
@@ -37,6 +39,8 @@ export interface RouterOptions {
   readonly routes: readonly RouteSetting[];
   readonly dropsMulticast: boolean;
   readonly dropsLocalBroadcast: boolean;
+  /** The UDP port of this node. */
+  readonly ownPort: number;
 }
 
 interface Gateway {
@@ -60,6 +64,7 @@ export class Router {
   readonly #routeWords: Int32Array;
   readonly #gateways: readonly (readonly Gateway[])[];
   readonly #dropsMulticast: boolean;
+  readonly #ownPort: number;
 
   constructor(options: RouterOptions, hosts: HostTable, misses: GatewayMisses) {
     const { networks } = options;
@@ -67,6 +72,7 @@ export class Router {
     this.#hosts = hosts;
     this.#misses = misses;
     this.#dropsMulticast = options.dropsMulticast;
+    this.#ownPort = options.ownPort;
     this.#networks = networkWords(networks);
     this.#own = addressWords(networks.map((network) => network.address));
     this.#broadcasts = options.dropsLocalBroadcast ? addressWords(networks.flatMap(broadcastOf)) : new Int32Array(0);
@@ -95,7 +101,19 @@ export class Router {
       return slot >= 0 ? slot : Route.Miss;
     }
     const route = findNetwork(this.#routeWords, d0, d1, d2, d3);
-    return route < 0 ? Route.NoRoute : this.#resolveGateway(this.#gateways[route], tuple);
+    if (route < 0) {
+      return Route.NoRoute;
+    }
+    return this.#isOwnDatagram(tuple) ? Route.OwnDatagram : this.#resolveGateway(this.#gateways[route], tuple);
+  }
+
+  /** The kernel gives a datagram that it routes into the device the device's own address. */
+  #isOwnDatagram(tuple: PacketTuple): boolean {
+    return (
+      tuple.localPort === this.#ownPort &&
+      tuple.protocol === IpProtocol.Udp &&
+      containsAddress(this.#own, tuple.local0, tuple.local1, tuple.local2, tuple.local3)
+    );
   }
 
   #resolveGateway(gateways: readonly Gateway[], tuple: PacketTuple): number {

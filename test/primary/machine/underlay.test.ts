@@ -20,4 +20,14 @@ describe("the primary's own way onto the underlay", () => {
     expect(underlay.placeBody(new Uint8Array(4_700_000))).to.equal(false);
     libc.close(fds[0]);
   });
+
+  it('sends nothing to an endpoint that lies behind the overlay itself', () => {
+    const request = { host: ip('127.0.0.1'), port: 0, count: 1, readBuffer: 0, writeBuffer: 0, soMark: 0 };
+    const { fds, port } = openUdpSockets(request);
+    const guard = { isLoop: ({ text }: { text: string }) => text === '127.0.0.2:1' };
+    const underlay = new Underlay(fds[0], SocketFamily.Ipv4, new Arena(1 << 20), guard);
+    expect(underlay.send(ep('127.0.0.2:1'), new Uint8Array(1))).to.equal(Errno.ELOOP);
+    expect(underlay.send(ep(`127.0.0.1:${port}`), new Uint8Array(1))).to.equal(0);
+    libc.close(fds[0]);
+  });
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
-import { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
+import { IpProtocol, PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
 import { HostTable } from '../../../src/shared/memory/hostTable.ts';
 import { flowHash, Route, Router, type RouterOptions, weightBounds } from '../../../src/worker/datapath/router.ts';
 import { ip, net } from '../../support/addresses.ts';
@@ -42,6 +42,7 @@ describe('router', () => {
       routes: [],
       dropsMulticast: false,
       dropsLocalBroadcast: false,
+      ownPort: 4242,
       ...options,
     };
     return new Router(all, hosts, {
@@ -112,5 +113,25 @@ describe('router', () => {
     expect(misses).to.deep.equal(['0:0:ffff:a010003']);
     publish('10.1.0.3', 3);
     expect(resolve(subject, '192.168.1.1', [1, 2])).to.equal(3);
+  });
+
+  it('sends none of its own datagrams through an unsafe route: a loop without end', () => {
+    const subject = router({ routes: [{ route: net('0.0.0.0/0'), via: [{ gateway: ip('10.1.0.2'), weight: 1 }] }] });
+    publish('10.1.0.2', 3);
+    const tuple = new PacketTuple();
+    const words = (text: string): Int32Array => addressWords([ip(text)]);
+    [tuple.remote0, tuple.remote1, tuple.remote2, tuple.remote3] = words('203.0.113.2');
+    [tuple.local0, tuple.local1, tuple.local2, tuple.local3] = words('10.1.0.1');
+    tuple.protocol = IpProtocol.Udp;
+    tuple.localPort = 4242;
+    expect(subject.resolve(tuple)).to.equal(Route.OwnDatagram);
+    tuple.localPort = 4243;
+    expect(subject.resolve(tuple), 'another program').to.equal(3);
+    tuple.localPort = 4242;
+    tuple.protocol = IpProtocol.Tcp;
+    expect(subject.resolve(tuple), 'another protocol').to.equal(3);
+    tuple.protocol = IpProtocol.Udp;
+    [tuple.local0, tuple.local1, tuple.local2, tuple.local3] = words('192.168.7.7');
+    expect(subject.resolve(tuple), 'a node behind this one').to.equal(3);
   });
 });
