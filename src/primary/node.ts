@@ -261,6 +261,7 @@ export class Node {
     }
     this.#keeper.start();
     this.#locks.start();
+    this.#resources.launch.program.start(this.boundary);
     this.#clock.start();
     this.#expiry.follow(this.#identity);
     this.#shell.act((now) => this.#discovery.start(now));
@@ -370,7 +371,7 @@ export class Node {
         return node.#rulesVersion;
       },
       get health() {
-        return node.#health.reasons;
+        return [...node.#health.reasons, ...node.#resources.launch.program.health];
       },
       get pids() {
         return node.#supervisor.pids;

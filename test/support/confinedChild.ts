@@ -5,7 +5,12 @@ import type { UserIds } from '../../src/primary/workers/childUser.ts';
 import { createLogger } from '../../src/shared/log/logger.ts';
 
 /** Children as they would be without any of it, for tests that need no root or must not depend on it. */
-export const UNCONFINED: Launch = { environment: {}, identity: {}, launchConfined: (fork) => fork() };
+export const UNCONFINED: Launch = {
+  environment: {},
+  identity: {},
+  obstacle: () => null,
+  launchConfined: (fork) => fork(),
+};
 
 export interface ConfinedChild {
   readonly child: ChildProcess;

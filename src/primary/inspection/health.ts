@@ -5,7 +5,7 @@
 import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
 
 export interface HealthReason {
-  readonly kind: 'configuration' | 'reload' | 'certificate';
+  readonly kind: 'configuration' | 'reload' | 'certificate' | 'program';
   /** One line for people. */
   readonly text: string;
 }

@@ -15,7 +15,9 @@ import { confinementEnvironment } from '../../shared/sys/privileges.ts';
 import { denyRings, filterObstacle } from '../../shared/sys/seccomp.ts';
 import { type CapabilityName, keepFromChildren, missingCapabilities } from '../machine/capabilities.ts';
 import { EmptyNamespaces } from '../machine/emptyNamespaces.ts';
+import { ProgramFiles, type ProgramLook } from '../machine/programFiles.ts';
 import { chooseChildUser, type UserIds, userFacts } from './childUser.ts';
+import { ProgramWatch, type StartObstacle } from './programWatch.ts';
 
 /** Why a child is gone, in the words of the log. */
 export function endOfChild(code: number | null, signal: string | null): string {
@@ -31,6 +33,8 @@ export interface Launch {
   readonly environment: NodeJS.ProcessEnv;
   /** For cluster.setupPrimary and child_process: empty for root. */
   readonly identity: { readonly uid?: number; readonly gid?: number };
+  /** To be asked before each start: null when nothing is against it. */
+  obstacle(): StartObstacle | null;
   /** Runs `fork`, which starts one child on this thread, synchronously, where the child is to live. */
   launchConfined<T>(fork: () => T): T;
 }
@@ -40,13 +44,15 @@ export class ChildLaunch implements Launch {
   readonly user: UserIds;
   readonly environment: NodeJS.ProcessEnv;
   readonly identity: { readonly uid?: number; readonly gid?: number };
+  readonly program: ProgramWatch;
   readonly #namespaces: EmptyNamespaces | null;
 
   /**
    * Looks at the machine, warns once of each protection that it does not offer, and takes from this thread for good what
    * children are not to inherit. Throws an Error with the remedy when children could not be given a user of their own.
    */
-  constructor(log: Logger) {
+  constructor(log: Logger, program: ProgramWatch = new ProgramWatch(lookAtProgram(), log)) {
+    this.program = program;
     const missing = missingCapabilities(NEEDED);
     if (missing.length > 0) {
       throw new Error(
@@ -73,12 +79,17 @@ export class ChildLaunch implements Launch {
     this.#namespaces = emptyNamespaces(log);
   }
 
+  obstacle(): StartObstacle | null {
+    return this.program.obstacle();
+  }
+
   launchConfined<T>(fork: () => T): T {
     return this.#namespaces === null ? fork() : this.#namespaces.visit(fork);
   }
 
   /** No child is started any more. */
   close(): void {
+    this.program.close();
     this.#namespaces?.close();
   }
 }
@@ -90,6 +101,11 @@ const NEEDED: readonly CapabilityName[] = ['CAP_SETUID', 'CAP_SETGID', 'CAP_KILL
 function unfiltered(): string | null {
   const flag = process.execArgv.find((argument) => /^--(cpu|heap)-prof\b/.test(argument));
   return flag === undefined ? null : `node ${flag} writes files`;
+}
+
+function lookAtProgram(): () => ProgramLook {
+  const files = new ProgramFiles();
+  return () => files.look();
 }
 
 function emptyNamespaces(log: Logger): EmptyNamespaces | null {

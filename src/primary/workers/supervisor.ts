@@ -15,6 +15,7 @@ import { METRIC } from '../../shared/memory/metrics.ts';
 import type { Boundary } from '../boundary.ts';
 import { endOfChild, type Launch } from './childLaunch.ts';
 import { Outbox } from './outbox.ts';
+import type { StartObstacle } from './programWatch.ts';
 import type { WorkerChannel } from './workerChannel.ts';
 import { offerToOomKiller } from './workerMemory.ts';
 import { WorkerProcess } from './workerProcess.ts';
@@ -67,6 +68,8 @@ const BACKOFF_MS_MAX = 5_000;
 /** Young deaths before the first readiness after which the node gives up: the fault is in the set-up. */
 const HOPELESS_DEATHS = 4;
 const STOP_MS_MAX = 3_000;
+/** Until the next try while something is against starting a process at all. */
+const OBSTACLE_MS = 5_000;
 
 const workerEntry = fileURLToPath(new URL('../../worker/main.js', import.meta.url));
 
@@ -177,6 +180,11 @@ export class Supervisor {
   #fork(worker: number): void {
     const { fds, channels, launch, boundary, log, heapMebibytes, entry = workerEntry } = this.#options;
     const member = this.#members[worker];
+    const obstacle = launch.obstacle();
+    if (obstacle !== null) {
+      this.#wait(worker, obstacle);
+      return;
+    }
     const { tun, udp, memories } = fds[worker];
     const channel = channels[worker];
     member.stage = 'forked';
@@ -210,6 +218,19 @@ export class Supervisor {
     } catch (error) {
       this.#mourn(worker, errorText(error));
     }
+  }
+
+  /** No process may be started now, which the log tells already: tries again later, or not at all when that is hopeless. */
+  #wait(worker: number, { reason, isFinal }: StartObstacle): void {
+    if (isFinal || !this.#hasBeenReady) {
+      this.#options.onHopeless(worker, reason);
+      return;
+    }
+    const member = this.#members[worker];
+    member.timer = setTimeout(() => {
+      member.timer = null;
+      this.#options.boundary.guard('worker', () => this.#fork(worker));
+    }, OBSTACLE_MS);
   }
 
   #receive(worker: number, frame: FromWorker): void {

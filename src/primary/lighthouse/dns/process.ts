@@ -78,6 +78,10 @@ export class DnsProcess {
   #start(): void {
     const { fds, family, launch, feed, boundary } = this.#options;
     this.#timer = null;
+    if (launch.obstacle() !== null) {
+      this.#timer = setTimeout(() => boundary.guard('dns', () => this.#start()), BACKOFF_MS_MAX);
+      return;
+    }
     this.#startedMs = performance.now();
     let child: ChildProcess;
     try {
