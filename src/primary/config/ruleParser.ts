@@ -151,7 +151,7 @@ class RuleReader {
     }
     const range = parsePortRange(text);
     if (typeof range === 'string') {
-      this.#refuse(key, `${key} ${range}`);
+      this.#refuse(key, `${key} ${range}, expected any, fragment, a number or a range such as 8000-8080`);
       return anyPort;
     }
     if (range.start > range.end) {

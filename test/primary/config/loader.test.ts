@@ -104,7 +104,10 @@ cipher: aes-gcm
       'firewall: {inbound: [{port: 1, proto: any, host: any}, asdf]}',
       'firewall.inbound[1]: expected a map, found "asdf"',
     ],
-    ['firewall: {inbound: [{port: x, proto: any, host: any}]}', 'firewall.inbound[0].port: port was not a number; `x`'],
+    [
+      'firewall: {inbound: [{port: x, proto: any, host: any}]}',
+      'firewall.inbound[0].port: port was not a number; `x`, expected any, fragment, a number or a range such as 8000-8080',
+    ],
     [
       'firewall: {outbound: [{}]}',
       'firewall.outbound[0]: at least one of host, group, cidr, local_cidr, ca_name, or ca_sha must be provided',

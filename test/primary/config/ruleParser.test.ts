@@ -69,14 +69,22 @@ describe('firewall rules', () => {
       { port: 1, proto: 'any' },
       'at least one of host, group, cidr, local_cidr, ca_name, or ca_sha must be provided',
     ],
-    ['a bad code', { code: 'a', host: 'h', proto: 'any' }, 'code was not a number; `a`'],
+    [
+      'a bad code',
+      { code: 'a', host: 'h', proto: 'any' },
+      'code was not a number; `a`, expected any, fragment, a number or a range such as 8000-8080',
+    ],
     ['no protocol', { code: 1, host: 'h' }, 'proto was not understood; ``, expected any, tcp, udp or icmp'],
     [
       'another protocol',
       { port: 1, host: 'h', proto: 'TCP' },
       'proto was not understood; `TCP`, expected any, tcp, udp or icmp',
     ],
-    ['no port', { host: 'h', proto: 'tcp' }, 'port was not a number; ``'],
+    [
+      'no port',
+      { host: 'h', proto: 'tcp' },
+      'port was not a number; ``, expected any, fragment, a number or a range such as 8000-8080',
+    ],
     ['an empty range', { port: '5-4', host: 'h', proto: 'tcp' }, '`start port was lower than end port`; `5-4`'],
     [
       'group and groups',

@@ -2,7 +2,9 @@
  * `weft cert`: makes, shows and checks certificates, with the modes, flags, refusals and exit codes of nebula-cert, whose
  * place it takes. On top come a readable `print`, a `verify` that says what was compared, and `renew`.
  */
+
 import { CertificateError } from '../../../shared/cert/certificateError.ts';
+import { hintOf } from '../../config/nearest.ts';
 import { weftVersion } from '../../version.ts';
 import { caMode } from './ca.ts';
 import { type CertIo, CommandError, printable } from './io.ts';
@@ -29,7 +31,11 @@ export async function runCert(argv: readonly string[], io: CertIo): Promise<numb
   }
   const mode = MODES.find((candidate) => candidate.name === word);
   if (mode === undefined) {
-    io.stderr.write(`Error: unknown mode: ${word}\n${usage()}`);
+    const hint = hintOf(
+      word,
+      MODES.map(({ name }) => name),
+    );
+    io.stderr.write(`Error: unknown mode: ${word}${hint}\n${usage()}`);
     return 1;
   }
   return runMode(mode, argv.slice(1), io);

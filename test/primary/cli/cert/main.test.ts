@@ -28,6 +28,7 @@ describe('weft cert', () => {
   it('refuses no mode, an unknown mode and an unknown flag', async () => {
     expect(await tool.failure([])).to.match(/^No mode was provided\nUsage of weft cert/);
     expect(await tool.failure(['nope'])).to.match(/^unknown mode: nope\nUsage of weft cert/);
+    expect(await tool.failure(['sing'])).to.match(/^unknown mode: sing; did you mean sign\?\nUsage of weft cert/);
     expect((await tool.run(['-nope'])).code).to.equal(2);
   });
 
