@@ -3,9 +3,9 @@ import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
-import { clockThatIsSet } from '../support/misbehaviour.ts';
 import { LEFT, Pair, RIGHT } from '../support/pair.ts';
 import { ping, untilReachable } from '../support/traffic.ts';
+import { clockThatIsSet } from './misbehaviour.ts';
 import { adversaryScale } from './scale.ts';
 
 const DAY = 86_400_000;

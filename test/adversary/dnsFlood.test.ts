@@ -12,7 +12,7 @@ import { runSeconds } from '../support/procfs.ts';
 import { untilReachable } from '../support/traffic.ts';
 import { adversaryScale } from './scale.ts';
 
-const ATTACK = fileURLToPath(new URL('../support/entryAttack.js', import.meta.url));
+const ATTACK = fileURLToPath(new URL('./entryAttack.js', import.meta.url));
 const DNS_PORT = 5353;
 /** At most: the test ends it when it has seen enough. */
 const FLOOD_MS = 30_000;

@@ -19,7 +19,7 @@ import { Random } from '../support/random.ts';
 import { ping, untilReachable } from '../support/traffic.ts';
 import { adversaryScale } from './scale.ts';
 
-const ATTACK = fileURLToPath(new URL('../support/entryAttack.js', import.meta.url));
+const ATTACK = fileURLToPath(new URL('./entryAttack.js', import.meta.url));
 const UNDERLAY = '192.0.2.1';
 const DNS_PORT = 5353;
 const SEED = 1010;

@@ -7,10 +7,10 @@ import { afterEach, before, describe, it } from 'mocha';
 import { isRunning, markProcess } from '../../src/primary/cli/demo/processTable.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
-import { misbehaviour } from '../support/misbehaviour.ts';
 import type { TestNode } from '../support/nodes.ts';
 import { Pair, RIGHT } from '../support/pair.ts';
 import { ping, untilReachable } from '../support/traffic.ts';
+import { misbehaviour } from './misbehaviour.ts';
 import { adversaryScale } from './scale.ts';
 
 const ROUTINES = 2;

@@ -10,15 +10,15 @@ import { afterEach, before, describe, it } from 'mocha';
 import { Lab } from '../../src/primary/cli/demo/lab.ts';
 import type { Program } from '../../src/primary/cli/demo/program.ts';
 import { requireLab } from '../support/environment.ts';
-import type { MiddlePlan } from '../support/middleProgram.ts';
 import { type NodeKind, type NodeOptions, TestNode } from '../support/nodes.ts';
 import { Pki } from '../support/pki.ts';
 import { type PingResult, ping, untilReachable } from '../support/traffic.ts';
+import type { MiddlePlan } from './middleProgram.ts';
 import { adversaryScale } from './scale.ts';
 
 const LEFT = '10.86.0.1';
 const RIGHT = '10.86.0.2';
-const PROGRAM = fileURLToPath(new URL('../support/middleProgram.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('./middleProgram.js', import.meta.url));
 const ATTACKS = adversaryScale(60);
 const INTERVAL_MS = 150;
 const PLAN: MiddlePlan = { victims: ['left', 'right'], attacks: ATTACKS, intervalMs: INTERVAL_MS, delayMsMax: 1500 };

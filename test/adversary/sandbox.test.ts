@@ -14,11 +14,11 @@ import { parseAddress } from '../../src/shared/ip/address.ts';
 import { libc } from '../../src/shared/sys/libc.ts';
 import { forkConfined } from '../support/confinedChild.ts';
 import { requireLab } from '../support/environment.ts';
-import { misbehaviour } from '../support/misbehaviour.ts';
 import { type NodeOptions, type TestNode, WEFT_MAIN } from '../support/nodes.ts';
 import { Pair, type PairOptions, RIGHT } from '../support/pair.ts';
-import { threadsOf } from '../support/threads.ts';
 import { ping, untilReachable } from '../support/traffic.ts';
+import { misbehaviour } from './misbehaviour.ts';
+import { threadsOf } from './threads.ts';
 
 const ROUTINES = 2;
 const NO_CAPABILITIES = Array.from({ length: 4 }, () => '0000000000000000');

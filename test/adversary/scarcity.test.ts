@@ -8,10 +8,10 @@ import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
-import { misbehaviour } from '../support/misbehaviour.ts';
 import { Pair, RIGHT } from '../support/pair.ts';
-import { PidsGroup } from '../support/pidsGroup.ts';
 import { untilReachable } from '../support/traffic.ts';
+import { misbehaviour } from './misbehaviour.ts';
+import { PidsGroup } from './pidsGroup.ts';
 import { adversaryScale } from './scale.ts';
 
 const ROUTINES = 2;

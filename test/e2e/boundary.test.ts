@@ -6,9 +6,9 @@ import { isRunning, markProcess } from '../../src/primary/cli/demo/processTable.
 import { until } from '../../src/primary/cli/demo/until.ts';
 import type { MetricList } from '../../src/primary/inspection/metrics.ts';
 import { requireLab } from '../support/environment.ts';
-import { faultyCore } from '../support/faultyCore.ts';
 import { LEFT, Pair } from '../support/pair.ts';
 import { ping, untilReachable } from '../support/traffic.ts';
+import { faultyCore } from './faultyCore.ts';
 
 describe('a fault in the primary', function () {
   this.timeout(120_000);

@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { CertifiedPair, filesOf, NETWORKS, reload } from '../support/certifiedPair.ts';
-import { CountedStream } from '../support/countedStream.ts';
 import { requireLab } from '../support/environment.ts';
 import { ownDirectory } from '../support/ownDirectory.ts';
 import { RIGHT } from '../support/pair.ts';
-import { StallWatch } from '../support/stalls.ts';
 import { ping, untilReachable } from '../support/traffic.ts';
 import { bundle, fingerprintOf, type HostKey, WeftPki } from '../support/weftPki.ts';
+import { CountedStream } from './countedStream.ts';
+import { StallWatch } from './stalls.ts';
 
 const REHANDSHAKE = /Re-handshaking with remote.*local certificate is not current/;
 const TORN_DOWN = /no longer valid, tearing down the tunnel.*block list/;

@@ -6,11 +6,11 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { requireLab } from '../support/environment.ts';
 import type { CounterName } from '../support/firewallCounters.ts';
-import { FirewallPair, type FirewallSide, ICMP, RIGHT6 } from '../support/firewallPair.ts';
 import { attempt, futile, lively, outcomes, serve } from '../support/firewallProbe.ts';
 import { OVERLAY_DEVICE } from '../support/nodes.ts';
 import { LEFT, RIGHT } from '../support/pair.ts';
 import { ping } from '../support/traffic.ts';
+import { FirewallPair, type FirewallSide, ICMP, RIGHT6 } from './firewallPair.ts';
 
 /** Far below any time-out of a client, and enough for a busy machine. */
 const AT_ONCE_MS = 5_000;

@@ -4,9 +4,9 @@ import { after, before, describe, it } from 'mocha';
 import type { Program } from '../../src/primary/cli/demo/program.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
-import { FirewallPair } from '../support/firewallPair.ts';
 import { RIGHT } from '../support/pair.ts';
 import { isListening } from '../support/procfs.ts';
+import { FirewallPair } from './firewallPair.ts';
 
 const KEPT_PORT = 5201;
 const CUT_PORT = 5202;

@@ -7,11 +7,11 @@ import { afterEach, before, describe, it } from 'mocha';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
 import { buildFirewallPacket, readFirewallPacket } from '../support/firewallPackets.ts';
-import { FirewallPair, type FirewallPairOptions, type FirewallSide } from '../support/firewallPair.ts';
 import { lively, outcomes, serve } from '../support/firewallProbe.ts';
 import { PacketTap } from '../support/firewallTap.ts';
 import { OVERLAY_DEVICE } from '../support/nodes.ts';
 import { LEFT, RIGHT } from '../support/pair.ts';
+import { FirewallPair, type FirewallPairOptions, type FirewallSide } from './firewallPair.ts';
 
 const ROUTINES = 3;
 const FLOWS = 48;

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { Program } from '../../src/primary/cli/demo/program.ts';
-import { makeBarePath } from '../support/bareDebian.ts';
 import { requireLab } from '../support/environment.ts';
 import { repositoryRoot } from '../support/sourceTree.ts';
-import { checkoutInto } from '../support/workingTree.ts';
+import { makeBarePath } from './bareDebian.ts';
+import { checkoutInto } from './workingTree.ts';
 
 describe('first contact', function () {
   this.timeout(180_000);

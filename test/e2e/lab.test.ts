@@ -12,7 +12,7 @@ import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
 import { ping, stream } from '../support/traffic.ts';
 
-const LAB_PROGRAM = fileURLToPath(new URL('../support/labProgram.js', import.meta.url));
+const LAB_PROGRAM = fileURLToPath(new URL('./labProgram.js', import.meta.url));
 
 interface Announcement {
   readonly directory: string;

@@ -9,13 +9,13 @@ import { expect } from 'chai';
 import { afterEach, before, describe, it } from 'mocha';
 import type { MetricName } from '../../src/shared/memory/metrics.ts';
 import { requireLab } from '../support/environment.ts';
-import { FirewallPair, LEFT6, RIGHT6 } from '../support/firewallPair.ts';
 import { kernelErrors, newErrors } from '../support/kernelErrors.ts';
 import type { ConfigTree } from '../support/nodes.ts';
 import { LEFT, RIGHT } from '../support/pair.ts';
 import { untilReachable } from '../support/traffic.ts';
 import { type DatagramReport, type Route, transferDatagrams, transferStream } from '../support/transfers.ts';
 import { WorkerMetrics } from '../support/workerMetrics.ts';
+import { FirewallPair, LEFT6, RIGHT6 } from './firewallPair.ts';
 
 const MIB = 1 << 20;
 const LONG_BYTES = Number(process.env.WEFT_INTEGRITY_MIB ?? 256) * MIB;

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { CertifiedPair, filesOf, LEFT_6, NETWORKS, RIGHT_6, reload } from '../support/certifiedPair.ts';
-import { CountedStream } from '../support/countedStream.ts';
 import { requireLab } from '../support/environment.ts';
 import { expectDatagrams } from '../support/expectDatagrams.ts';
 import type { ConfigTree } from '../support/nodes.ts';
@@ -13,6 +12,7 @@ import { LEFT, RIGHT } from '../support/pair.ts';
 import type { NodeFiles } from '../support/pki.ts';
 import { ping, stream, untilReachable } from '../support/traffic.ts';
 import { bundle, type HostKey, WeftPki } from '../support/weftPki.ts';
+import { CountedStream } from './countedStream.ts';
 
 type Versions = '1' | '2' | '1+2';
 

@@ -13,7 +13,7 @@ import { Program } from '../../src/primary/cli/demo/program.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
 import { requireLab } from '../support/environment.ts';
 import { repositoryRoot } from '../support/sourceTree.ts';
-import { checkoutInto } from '../support/workingTree.ts';
+import { checkoutInto } from './workingTree.ts';
 
 const HOSTS = ['harbour', 'laptop', 'studio'] as const;
 const ADDRESS = { harbour: '192.0.2.1', laptop: '192.0.2.2', studio: '192.0.2.3' } as const;

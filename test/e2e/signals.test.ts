@@ -7,8 +7,8 @@ import { requireLab } from '../support/environment.ts';
 import { OVERLAY_DEVICE } from '../support/nodes.ts';
 import { LEFT, Pair, RIGHT } from '../support/pair.ts';
 import { childPids, udpPorts } from '../support/procfs.ts';
-import { StallWatch } from '../support/stalls.ts';
 import { ping, untilReachable } from '../support/traffic.ts';
+import { StallWatch } from './stalls.ts';
 
 describe('signals', function () {
   this.timeout(120_000);

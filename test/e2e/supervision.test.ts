@@ -10,8 +10,8 @@ import { requireLab } from '../support/environment.ts';
 import { OVERLAY_DEVICE, type TestNode } from '../support/nodes.ts';
 import { LEFT, Pair, RIGHT } from '../support/pair.ts';
 import { deviceBytes, runSeconds } from '../support/procfs.ts';
-import { StallWatch } from '../support/stalls.ts';
 import { ping, stream, untilReachable } from '../support/traffic.ts';
+import { StallWatch } from './stalls.ts';
 
 const ROUTINES = 2;
 const PING_MS = 20;

@@ -3,10 +3,10 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { plainMemory } from '../../src/shared/ip/packetMemory.ts';
 import { Coalescer } from '../../src/worker/offload/coalesce.ts';
-import { fuzzRuns, fuzzSeed, spoil } from '../support/fuzzing.ts';
 import { buildPacket, cutPacket, get16, put16, randomPlan } from '../support/innerPackets.ts';
 import { RecordingSink } from '../support/packetSinks.ts';
 import { Random } from '../support/random.ts';
+import { fuzzRuns, fuzzSeed, spoil } from './fuzzing.ts';
 
 const BatchPackets = 48;
 

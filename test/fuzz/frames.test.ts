@@ -5,8 +5,8 @@ import { CHANNEL_BYTES, FrameReader, FrameWriter, RING_BYTES } from '../../src/s
 import { decodeFrame, FRAME_ALIGN } from '../../src/shared/ipc/frames.ts';
 import type { FromWorker } from '../../src/shared/ipc/messages.ts';
 import { frameOf, framesOfEachKind } from '../support/frameBytes.ts';
-import { fuzzRuns, fuzzSeed, spoil } from '../support/fuzzing.ts';
 import { Random } from '../support/random.ts';
+import { fuzzRuns, fuzzSeed, spoil } from './fuzzing.ts';
 
 const TUNNELS = 4;
 const HEAD_WORD = 0;

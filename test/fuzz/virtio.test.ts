@@ -14,9 +14,9 @@ import {
   virtioGsoType,
   writeVirtioHeader,
 } from '../../src/worker/ports/virtio.ts';
-import { fuzzRuns, fuzzSeed, spoil } from '../support/fuzzing.ts';
 import { buildPacket, isSound, randomPlan, transportStart } from '../support/innerPackets.ts';
 import { Random } from '../support/random.ts';
+import { fuzzRuns, fuzzSeed, spoil } from './fuzzing.ts';
 
 const SegmentBytesMax = 1400;
 const At = 128;

@@ -4,12 +4,12 @@
  * Five peers with different certificates talk to two nodes that have the same rules, groups and CAs, one of them weft, one
  * nebula. Packets are put into the tun devices and looked for behind the tunnel; the devices have no addresses left, so no
  * kernel answers and every packet in the tunnels is one of ours. Rule sets follow each other by SIGHUP on the running
- * nodes, so flows of earlier sets meet the later ones as well. `support/firewallCases.ts` says what is left out and why.
+ * nodes, so flows of earlier sets meet the later ones as well. `firewallCases.ts` says what is left out and why.
  */
 import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { requireLab } from '../support/environment.ts';
-import { type Contest, openContest, type Seen } from '../support/firewallContest.ts';
+import { type Contest, openContest, type Seen } from './firewallContest.ts';
 
 const SEED = 20_260;
 const RULE_SETS = 40;

@@ -4,8 +4,8 @@ import { describe, it } from 'mocha';
 import { type WorkerSurroundings, workerSettingsOf } from '../../src/primary/settings.ts';
 import { FLOW_KEY_BYTES } from '../../src/shared/ipc/messages.ts';
 import { net } from '../support/addresses.ts';
-import { configOf } from '../support/inspectedNode.ts';
 import { TestAuthority } from '../support/testAuthority.ts';
+import { configOf } from './inspectedNode.ts';
 
 const surroundings: WorkerSurroundings = {
   providers: { aes: 'node', chacha: 'node' },

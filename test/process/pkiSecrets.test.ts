@@ -9,9 +9,9 @@ import { requireLab } from '../support/environment.ts';
 import { WEFT_MAIN } from '../support/nodes.ts';
 import { ownDirectory } from '../support/ownDirectory.ts';
 import { RIGHT } from '../support/pair.ts';
-import { findInMemory } from '../support/processMemory.ts';
 import { ping, untilReachable } from '../support/traffic.ts';
 import { type HostKey, WeftPki } from '../support/weftPki.ts';
+import { findInMemory } from './processMemory.ts';
 
 interface Secret {
   readonly pem: string;

@@ -1,6 +1,6 @@
 /** What every file of the repository keeps to: its length, its preface, no silenced check, no test that is switched off. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { blankCommentsAndStrings, readTree, repositoryRoot, type SourceFile } from '../support/sourceTree.ts';
@@ -67,6 +67,18 @@ describe('files', () => {
     expect(found).to.deep.equal([]);
   });
 
+  it('are in test/support only when tests of several folders use them', () => {
+    const lonely = lonelySupport(tests).filter((path) => path !== 'test/support/runTests.ts');
+    expect(lonely).to.deep.equal([]);
+    const support = { path: 'test/support/a.ts', text: '' };
+    const [here, there] = ['test/e2e', 'test/sim'].map((folder) => ({
+      path: `${folder}/b.ts`,
+      text: `'../support/a.ts'`,
+    }));
+    expect(lonelySupport([support, here])).to.deep.equal([support.path]);
+    expect(lonelySupport([support, here, there])).to.deep.equal([]);
+  });
+
   it('are tested: a test file for something that exists', () => {
     const names = tests.filter((file) => file.path.endsWith('.test.ts'));
     expect(names.length).to.be.greaterThan(10);
@@ -79,6 +91,25 @@ describe('files', () => {
 function isAskedFor(file: SourceFile, line: number): boolean {
   const above = file.text.split('\n').slice(Math.max(0, line - 10), line - 1);
   return above.some((text) => /getuid|isRoot|obstacle|\bexistsSync\('\/dev|process\.(version|arch)/.test(text));
+}
+
+/** Files in test/support whose users, and users' users, all lie in one other folder. Programs are named, not imported. */
+function lonelySupport(tests: readonly SourceFile[]): string[] {
+  const names = (user: SourceFile, path: string): boolean =>
+    [...user.text.matchAll(/'(\.\.?\/[^'\n]+)\.[jt]s'/g)].some(
+      (match) => `${join(dirname(user.path), match[1])}.ts` === path,
+    );
+  const foldersOf = (path: string, seen: ReadonlySet<string>): string[] =>
+    tests
+      .filter((user) => !seen.has(user.path) && names(user, path))
+      .flatMap((user) =>
+        user.path.startsWith('test/support/')
+          ? foldersOf(user.path, new Set([...seen, user.path]))
+          : [user.path.split('/')[1]],
+      );
+  return tests
+    .map(({ path }) => path)
+    .filter((path) => path.startsWith('test/support/') && new Set(foldersOf(path, new Set([path]))).size < 2);
 }
 
 function tooLong(file: SourceFile, linesMax: number): string[] {

@@ -6,8 +6,8 @@ import { MessageType, Subtype } from '../../src/shared/wire/header.ts';
 import { ipv4, udp } from '../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../support/certificates.ts';
 import { connect, DataPlane } from '../support/dataPlane.ts';
-import { liveHeapBytes } from '../support/heap.ts';
 import { Random } from '../support/random.ts';
+import { liveHeapBytes } from './heap.ts';
 
 const [HOSTILE, VICTIM, OTHER] = ['10.1.0.1', '10.1.0.2', '10.1.0.3'];
 /** Two tunnels on one node need names of their own. */

@@ -10,7 +10,7 @@ import type { WhyAnswer } from '../../../src/primary/inspection/why.ts';
 import { firstRuleCell } from '../../../src/shared/memory/firewallCounters.ts';
 import { METRIC } from '../../../src/shared/memory/metrics.ts';
 import { ep, ip } from '../../support/addresses.ts';
-import { configOf, InspectedNode } from '../../support/inspectedNode.ts';
+import { configOf, InspectedNode } from '../inspectedNode.ts';
 
 const firewall = {
   inbound: [

@@ -12,7 +12,7 @@ import { SocketFileError } from '../../../src/primary/api/socketFile.ts';
 import { until } from '../../../src/primary/cli/demo/until.ts';
 import { InspectionError } from '../../../src/primary/inspection/nodeView.ts';
 import { boundaryOver, CollectingLog } from '../../support/collectingLog.ts';
-import { InspectedNode } from '../../support/inspectedNode.ts';
+import { InspectedNode } from '../inspectedNode.ts';
 
 interface Reply {
   readonly status: number;

@@ -13,7 +13,7 @@ import { lighthouseCommand } from '../../../src/primary/cli/lighthouse.ts';
 import { metricsCommand, statusCommand } from '../../../src/primary/cli/status.ts';
 import { whyCommand } from '../../../src/primary/cli/why.ts';
 import { boundaryOver, CollectingLog } from '../../support/collectingLog.ts';
-import { InspectedNode } from '../../support/inspectedNode.ts';
+import { InspectedNode } from '../inspectedNode.ts';
 
 type Command = (argv: readonly string[], io: { stdout: Sink; stderr: Sink }) => Promise<number>;
 

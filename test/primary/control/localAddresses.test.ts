@@ -3,7 +3,7 @@ import { describe, it } from 'mocha';
 import { selectLocalAddresses } from '../../../src/primary/control/localAddresses.ts';
 import { net, texts } from '../../support/addresses.ts';
 import { localAllowList } from '../../support/allowLists.ts';
-import { local } from '../../support/peerDiscoveryBench.ts';
+import { local } from './peerDiscoveryBench.ts';
 
 describe('the addresses that a node tells', () => {
   it('are those of network cards first and of container bridges last', () => {

@@ -16,7 +16,7 @@ import {
   peer,
   resolves,
   words,
-} from '../../support/peerDiscoveryBench.ts';
+} from './peerDiscoveryBench.ts';
 
 describe('primary/control/peerDiscovery', () => {
   describe('queries', () => {

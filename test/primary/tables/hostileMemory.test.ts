@@ -6,8 +6,8 @@ import { hostList } from '../../../src/primary/inspection/status.ts';
 import { LockAudit } from '../../../src/primary/tables/lockAudit.ts';
 import { counterWords, reserveCounters, SEND_COUNTER_MAX } from '../../../src/shared/memory/sendCounter.ts';
 import { ep, ip } from '../../support/addresses.ts';
-import { InspectedNode } from '../../support/inspectedNode.ts';
 import { Random } from '../../support/random.ts';
+import { InspectedNode } from '../inspectedNode.ts';
 
 /** What a hostile worker leaves in the memory that it can write, word by word. */
 const GARBAGE: Readonly<Record<string, (random: Random, index: number) => number>> = {

@@ -8,7 +8,7 @@ import { Arena } from '../../../src/shared/sys/arena.ts';
 import { Coalescer } from '../../../src/worker/offload/coalesce.ts';
 import { Segmenter } from '../../../src/worker/offload/segment.ts';
 import { buildPacket, cutPacket } from '../../support/innerPackets.ts';
-import { least } from '../../support/least.ts';
+import { least } from '../least.ts';
 
 const Packets = 50;
 const Rounds = 400;

@@ -8,7 +8,7 @@ import { buildReject, rejectBytesMax } from '../../../src/worker/datapath/reject
 import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';
 import { ownIdentity, peerView, rulesOf } from '../../shared/firewall/certificates.ts';
 import { ipv4, ipv6, tcp, udp, viewOf } from '../../shared/firewall/packets.ts';
-import { least } from '../../support/least.ts';
+import { least } from '../least.ts';
 
 const packets = 30_000;
 /** A boxed number is 16 bytes; the rest is the compiler's and the test runner's. */

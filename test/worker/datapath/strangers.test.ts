@@ -13,10 +13,10 @@ import { TunnelContexts } from '../../../src/shared/tunnel/tunnelContext.ts';
 import { MessageType, writeHeader } from '../../../src/shared/wire/header.ts';
 import { Strangers } from '../../../src/worker/datapath/strangers.ts';
 import { ip } from '../../support/addresses.ts';
-import { least } from '../../support/least.ts';
 import { privateMemories } from '../../support/memories.ts';
 import { Random } from '../../support/random.ts';
 import { TestAuthority } from '../../support/testAuthority.ts';
+import { least } from '../least.ts';
 
 const authority = new TestAuthority(78);
 const foreign = new TestAuthority(79);

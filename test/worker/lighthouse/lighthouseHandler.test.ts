@@ -11,7 +11,7 @@ import { allocatedBytes } from '../../bench/lighthouse/allocation.ts';
 import { World } from '../../bench/lighthouse/world.ts';
 import { ep, ip, net, texts } from '../../support/addresses.ts';
 import { remoteAllowRules } from '../../support/allowLists.ts';
-import { least } from '../../support/least.ts';
+import { least } from '../least.ts';
 import {
   allowAll,
   HostPunchNotification,
@@ -20,7 +20,7 @@ import {
   HostUpdateNotification,
   HostUpdateNotificationAck,
   Lighthouse,
-} from '../../support/lighthouseWorker.ts';
+} from './lighthouseWorker.ts';
 
 describe('worker/datapath/lighthouseHandler', () => {
   it('answers a query with learned before reported endpoints, and tells the queried host to punch', () => {

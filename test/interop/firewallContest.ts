@@ -9,12 +9,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Lab } from '../../src/primary/cli/demo/lab.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
+import { NodeCounters } from '../support/firewallCounters.ts';
+import { buildFirewallPacket, readFirewallPacket } from '../support/firewallPackets.ts';
+import { PacketTap } from '../support/firewallTap.ts';
+import { type NodeKind, OVERLAY_DEVICE, TestNode, UNDERLAY_PORT } from '../support/nodes.ts';
+import { type NodeFiles, Pki } from '../support/pki.ts';
 import { type Cast, type FirewallCase, FirewallCases, type FirewallRule, type RuleSet } from './firewallCases.ts';
-import { NodeCounters } from './firewallCounters.ts';
-import { buildFirewallPacket, readFirewallPacket } from './firewallPackets.ts';
-import { PacketTap } from './firewallTap.ts';
-import { type NodeKind, OVERLAY_DEVICE, TestNode, UNDERLAY_PORT } from './nodes.ts';
-import { type NodeFiles, Pki } from './pki.ts';
 
 /** What both made of one packet under one rule set: true when it came out. */
 export interface Seen {

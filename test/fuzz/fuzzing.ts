@@ -1,5 +1,5 @@
 /** What the fuzz tests share: how long, from which seed, and how packets are spoilt. */
-import type { Random } from './random.ts';
+import type { Random } from '../support/random.ts';
 
 /** `FUZZ_RUNS=1000000` for a long run; `FUZZ_SEED` to repeat one that failed. */
 export const fuzzRuns = Number(process.env['FUZZ_RUNS'] ?? 100_000);

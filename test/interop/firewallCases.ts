@@ -10,7 +10,7 @@
  * A rule without `local_cidr` covers this node's unsafe networks in 1.6.1, for which later releases want
  * `default_local_cidr_any`.
  */
-import { Random } from './random.ts';
+import { Random } from '../support/random.ts';
 
 export interface FirewallRule {
   readonly port: string | number;

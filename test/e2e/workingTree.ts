@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { repositoryRoot } from './sourceTree.ts';
+import { repositoryRoot } from '../support/sourceTree.ts';
 
 /** Copies every file that git tracks, as it stands now, into `folder`. */
 export function checkoutInto(folder: string): void {

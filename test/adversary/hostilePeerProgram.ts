@@ -18,8 +18,8 @@ import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { MessageType, Subtype } from '../../src/shared/wire/header.ts';
 import { sealPacket } from '../sim/packets.ts';
-import type { MemoryRow } from './memoryTunnelStore.ts';
-import type { NodeFiles } from './pki.ts';
+import type { MemoryRow } from '../support/memoryTunnelStore.ts';
+import type { NodeFiles } from '../support/pki.ts';
 
 export interface HostilePeerPlan {
   readonly target: string;

@@ -1,24 +1,24 @@
 /** Peer discovery on a fake clock, with its effects in words: what its tests share. */
 import { expect } from 'chai';
-import { LocalAllowList, RemoteAllowList } from '../../src/primary/control/allowList.ts';
-import { CalculatedRemotes } from '../../src/primary/control/calculatedRemotes.ts';
-import type { Effect, ResolveRequest } from '../../src/primary/control/effects.ts';
-import type { LighthouseTunnel } from '../../src/primary/control/lighthouseClient.ts';
-import type { LocalAddress } from '../../src/primary/control/localAddresses.ts';
-import { PeerDiscovery, type PeerDiscoverySettings } from '../../src/primary/control/peerDiscovery.ts';
-import { Remotes } from '../../src/primary/control/remotes.ts';
-import type { Certificate } from '../../src/shared/cert/certificate.ts';
-import { addressWords } from '../../src/shared/ip/networkWords.ts';
-import { LighthouseDecoder } from '../../src/shared/wire/lighthouseDecoder.ts';
-import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../src/shared/wire/lighthouseEncoder.ts';
+import { LocalAllowList, RemoteAllowList } from '../../../src/primary/control/allowList.ts';
+import { CalculatedRemotes } from '../../../src/primary/control/calculatedRemotes.ts';
+import type { Effect, ResolveRequest } from '../../../src/primary/control/effects.ts';
+import type { LighthouseTunnel } from '../../../src/primary/control/lighthouseClient.ts';
+import type { LocalAddress } from '../../../src/primary/control/localAddresses.ts';
+import { PeerDiscovery, type PeerDiscoverySettings } from '../../../src/primary/control/peerDiscovery.ts';
+import { Remotes } from '../../../src/primary/control/remotes.ts';
+import type { Certificate } from '../../../src/shared/cert/certificate.ts';
+import { addressWords } from '../../../src/shared/ip/networkWords.ts';
+import { LighthouseDecoder } from '../../../src/shared/wire/lighthouseDecoder.ts';
+import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
 import {
   addEndpoint,
   endpointsOf,
   LighthouseMessage,
   relaysOf,
   targetOf,
-} from '../../src/shared/wire/lighthouseMessage.ts';
-import { ep, ip, net, target, texts } from './addresses.ts';
+} from '../../../src/shared/wire/lighthouseMessage.ts';
+import { ep, ip, net, target, texts } from '../../support/addresses.ts';
 
 export const local = (interfaceName: string, address: string, interfaceKind = '', isDefault = false): LocalAddress => ({
   interfaceName,

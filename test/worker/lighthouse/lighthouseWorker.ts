@@ -1,11 +1,11 @@
 /** A lighthouse's worker without a kernel: table, handler, and what it sent. What the handler's tests share. */
 import { expect } from 'chai';
-import { LighthouseHosts } from '../../src/primary/lighthouse/hosts.ts';
-import { parsePrefix } from '../../src/shared/ip/address.ts';
-import { addressWords, networkWords } from '../../src/shared/ip/networkWords.ts';
-import { LIGHTHOUSE_METRIC, LIGHTHOUSE_METRIC_NAMES } from '../../src/shared/memory/lighthouseMetrics.ts';
-import { LighthouseDecoder } from '../../src/shared/wire/lighthouseDecoder.ts';
-import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../src/shared/wire/lighthouseEncoder.ts';
+import { LighthouseHosts } from '../../../src/primary/lighthouse/hosts.ts';
+import { parsePrefix } from '../../../src/shared/ip/address.ts';
+import { addressWords, networkWords } from '../../../src/shared/ip/networkWords.ts';
+import { LIGHTHOUSE_METRIC, LIGHTHOUSE_METRIC_NAMES } from '../../../src/shared/memory/lighthouseMetrics.ts';
+import { LighthouseDecoder } from '../../../src/shared/wire/lighthouseDecoder.ts';
+import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
 import {
   addEndpoint,
   endpointsOf,
@@ -13,12 +13,12 @@ import {
   LighthouseType,
   relaysOf,
   targetOf,
-} from '../../src/shared/wire/lighthouseMessage.ts';
-import { EndpointFilter, type EndpointRules } from '../../src/worker/datapath/endpointFilter.ts';
-import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseHandler } from '../../src/worker/lighthouse/lighthouseHandler.ts';
-import type { LighthousePeer } from '../../src/worker/lighthouse/lighthousePeer.ts';
-import { ep, ip, texts } from './addresses.ts';
-import { lighthouseTable, workerTurns } from './memories.ts';
+} from '../../../src/shared/wire/lighthouseMessage.ts';
+import { EndpointFilter, type EndpointRules } from '../../../src/worker/datapath/endpointFilter.ts';
+import { LIGHTHOUSE_OUTPUT_BYTES, LighthouseHandler } from '../../../src/worker/lighthouse/lighthouseHandler.ts';
+import type { LighthousePeer } from '../../../src/worker/lighthouse/lighthousePeer.ts';
+import { ep, ip, texts } from '../../support/addresses.ts';
+import { lighthouseTable, workerTurns } from '../../support/memories.ts';
 
 export interface Sent {
   readonly how: 'reply' | 'notify';

@@ -10,8 +10,8 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { HEADER_BYTES, headerRemoteIndex, headerType, MessageType, writeHeader } from '../../src/shared/wire/header.ts';
-import { forgeRequest, isHandshake, isRequest } from './forgedHandshakes.ts';
-import { Random } from './random.ts';
+import { forgeRequest, isHandshake, isRequest } from '../support/forgedHandshakes.ts';
+import { Random } from '../support/random.ts';
 
 /** What he does when told. */
 export interface MiddlePlan {

@@ -17,7 +17,7 @@ import { encode } from 'dns-packet';
 import { Netlink } from '../../src/primary/machine/netlink.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 import { check, libc } from '../../src/shared/sys/libc.ts';
-import { Random } from './random.ts';
+import { Random } from '../support/random.ts';
 
 const [role, target, ...numbers] = process.argv.slice(2);
 const random = new Random(Number(numbers.at(-1)));

@@ -22,9 +22,9 @@ import type { IpAddress } from '../../src/shared/ip/address.ts';
 import { initializeShared, openShared, type SharedTables } from '../../src/shared/memory/layout.ts';
 import { monotonicSeconds } from '../../src/shared/sys/clock.ts';
 import { type CertificateSpec, certificate, type TupleSpec, tupleOf } from '../shared/firewall/certificates.ts';
-import { ep } from './addresses.ts';
-import { privateMemories } from './memories.ts';
-import { TEST_NOT_AFTER, TestAuthority } from './testAuthority.ts';
+import { ep } from '../support/addresses.ts';
+import { privateMemories } from '../support/memories.ts';
+import { TEST_NOT_AFTER, TestAuthority } from '../support/testAuthority.ts';
 
 const NOW = { ms: 5_000_000, unixMs: (TEST_NOT_AFTER - 10 * 86_400) * 1000 };
 const CAPACITIES = { workers: 2, tunnels: 16, flows: 256, lighthouseHosts: 16 };

@@ -3,10 +3,10 @@
  * worker has them. Both speak IPv4 and IPv6 on the overlay; the left one is in the group `ops`.
  */
 import { Lab, type Namespace } from '../../src/primary/cli/demo/lab.ts';
-import { CertTool } from './certTool.ts';
-import { NodeCounters } from './firewallCounters.ts';
-import { type ConfigTree, TestNode, UNDERLAY_PORT } from './nodes.ts';
-import { LEFT, RIGHT } from './pair.ts';
+import { CertTool } from '../support/certTool.ts';
+import { NodeCounters } from '../support/firewallCounters.ts';
+import { type ConfigTree, TestNode, UNDERLAY_PORT } from '../support/nodes.ts';
+import { LEFT, RIGHT } from '../support/pair.ts';
 
 export const LEFT6 = 'fd00:86::1';
 export const RIGHT6 = 'fd00:86::2';

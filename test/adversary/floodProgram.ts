@@ -14,8 +14,8 @@ import { parseFirstCertificate } from '../../src/primary/pki/certificateFile.ts'
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { HEADER_BYTES, MessageType, writeHeader } from '../../src/shared/wire/header.ts';
-import { forgeRequest } from './forgedHandshakes.ts';
-import { Random } from './random.ts';
+import { forgeRequest } from '../support/forgedHandshakes.ts';
+import { Random } from '../support/random.ts';
 
 export interface FloodPlan {
   readonly target: string;
