@@ -5,7 +5,7 @@
  * alike. 16 bytes of associated data, as on the wire.
  */
 import { type AeadKey, Cipher } from '../../src/shared/crypto/aead.ts';
-import { providerNames } from '../../src/shared/crypto/providerNames.ts';
+import { PROVIDER_NAMES } from '../../src/shared/crypto/providerNames.ts';
 import { tryLoad } from '../../src/shared/crypto/providers.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 
@@ -27,7 +27,7 @@ interface Row {
 
 const arena = new Arena(Slots + PacketsOfRound * SlotBytes);
 const rows: Row[] = [];
-for (const name of providerNames) {
+for (const name of PROVIDER_NAMES) {
   const { provider, reasons } = tryLoad(name);
   if (provider === null) {
     console.log(`${name}: not here (${reasons[0]})`);

@@ -67,6 +67,13 @@ describe('files', () => {
     expect(found).to.deep.equal([]);
   });
 
+  it('write the constants of a module in capitals', () => {
+    expect(source.flatMap(smallConstants)).to.deep.equal([]);
+    const text =
+      "export const b = 2 ** 3;\nconst Name: string = 'x';\nconst rows = [1];\nconst C = {} as const;\nconst d = f();\n";
+    expect(smallConstants({ path: 'a.ts', text })).to.have.length(3);
+  });
+
   it('are in test/support only when tests of several folders use them', () => {
     const lonely = lonelySupport(tests).filter((path) => path !== 'test/support/runTests.ts');
     expect(lonely).to.deep.equal([]);
@@ -91,6 +98,15 @@ describe('files', () => {
 function isAskedFor(file: SourceFile, line: number): boolean {
   const above = file.text.split('\n').slice(Math.max(0, line - 10), line - 1);
   return above.some((text) => /getuid|isRoot|obstacle|\bexistsSync\('\/dev|process\.(version|arch)/.test(text));
+}
+
+/** Constants with a literal, or a list of them, for a value. Sets of constants (`Verdict`) and computed values may be otherwise. */
+function smallConstants(file: SourceFile): string[] {
+  const constant = /^(?:export )?const (\w+)(?:: [^=\n]+)? =\s+(?:-?\d|['"`/]|true\b|false\b|\[(?!\]|\.\.\.))/gm;
+  return [...file.text.matchAll(constant)]
+    .map((match) => match[1])
+    .filter((name) => !/^[A-Z][A-Z0-9_]*$/.test(name))
+    .map((name) => `${file.path}: ${name}`);
 }
 
 /** Files in test/support whose users, and users' users, all lie in one other folder. Programs are named, not imported. */

@@ -1,6 +1,6 @@
 /** The keys of the data plane: sockets, queues, device, cipher and firewall. Rows of `keys.ts`. */
 
-import { providerNames } from '../../shared/crypto/providerNames.ts';
+import { PROVIDER_NAMES } from '../../shared/crypto/providerNames.ts';
 import type { Rule } from '../../shared/firewall/rule.ts';
 import type { UnsafeRoute } from './config.ts';
 import { feeding, fixed, INT_MAX, live, U32_MAX } from './keyRows.ts';
@@ -81,7 +81,7 @@ export const dataKeys = {
     'AES-256-GCM or ChaCha20-Poly1305; every node must use the same.',
   ),
   'crypto.provider': fixed(
-    firm(choice('', ...providerNames)),
+    firm(choice('', ...PROVIDER_NAMES)),
     '',
     'weft only. Pins the AEAD library by name (`ipsec-mb`, `libgcrypt`, `node-evp`, `libcrypto`, `boringssl`, `node`); empty takes the fastest that is found. `ipsec-mb` offers AES only: ChaCha20 then goes to the fastest of the others.',
   ),

@@ -35,7 +35,7 @@ const isTrue = (value: Plain): boolean => parseFlag(value) === true;
 const isGiven = (value: Plain): boolean => value !== '';
 const isFilled = (value: Plain): boolean => isList(value) && value.length > 0;
 
-export const unsupportedFeatures: readonly UnsupportedFeature[] = [
+export const UNSUPPORTED_FEATURES: readonly UnsupportedFeature[] = [
   {
     path: 'stats',
     consequence: `${NOT_YET}: no statistics are sent or served`,
@@ -119,7 +119,7 @@ export const unsupportedFeatures: readonly UnsupportedFeature[] = [
   foreign('listen.rebind_on_network_change', flag, true, 'macOS'),
 ];
 
-export const unsupportedKeys: readonly Key[] = unsupportedFeatures.flatMap((feature) => feature.keys);
+export const unsupportedKeys: readonly Key[] = UNSUPPORTED_FEATURES.flatMap((feature) => feature.keys);
 
 function alone(key: Key, consequence: string, isAsked: UnsupportedFeature['isAsked']): UnsupportedFeature {
   return { path: key.path, consequence, isAsked, keys: [key] };

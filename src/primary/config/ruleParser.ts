@@ -205,7 +205,7 @@ class RuleReader {
   /** Nebula ignores keys it does not know and reads an empty value as the text `<nil>`; both are surely mistakes. */
   #warnAboutKeys(): void {
     for (const [key, value] of Object.entries(this.#map)) {
-      if (!ruleKeys.includes(key)) {
+      if (!RULE_KEYS.includes(key)) {
         this.#warn(key, `unknown key \`${key}\` is ignored`);
       } else if (value === null) {
         this.#warn(key, `${key} has no value, it is read as the text \`<nil>\``);
@@ -258,7 +258,7 @@ class RuleReader {
   }
 }
 
-const ruleKeys: readonly string[] = [
+const RULE_KEYS: readonly string[] = [
   'port',
   'code',
   'proto',
@@ -273,7 +273,7 @@ const ruleKeys: readonly string[] = [
 
 function ruleText(map: Readonly<Record<string, unknown>>): string {
   const parts: string[] = [];
-  for (const key of ruleKeys) {
+  for (const key of RULE_KEYS) {
     const value = map[key];
     if (value !== undefined) {
       parts.push(`${key}: ${Array.isArray(value) ? `[${value.map(goText).join(', ')}]` : goText(value)}`);

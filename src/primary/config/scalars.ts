@@ -12,7 +12,7 @@ import {
   parsePrefix,
   splitHostPort,
 } from '../../shared/ip/address.ts';
-import { deviceNameWords, isDeviceName } from '../../shared/sys/deviceName.ts';
+import { DEVICE_NAME_WORDS, isDeviceName } from '../../shared/sys/deviceName.ts';
 import type { HostPort } from './config.ts';
 import { parseDuration } from './duration.ts';
 import { parseGoPattern } from './goPattern.ts';
@@ -68,7 +68,7 @@ export const fingerprint: Scalar<string> = scalar(
   parseFingerprint,
 );
 /** Empty text leaves the name to the kernel. */
-export const device: Scalar<string> = scalar('interface name', deviceNameWords, parseDevice, { schema: TEXT });
+export const device: Scalar<string> = scalar('interface name', DEVICE_NAME_WORDS, parseDevice, { schema: TEXT });
 /** Matches a whole interface name. */
 export const pattern: Scalar<RegExp> = scalar('pattern', 'a regular expression', (value) =>
   typeof value === 'string' ? parseGoPattern(value) : null,

@@ -21,7 +21,7 @@ import { RemoteAllowList } from './allowList.ts';
 import { sortEndpoints } from './endpointOrder.ts';
 
 /** How many reported endpoints per family, and how many relays, are kept of one message. */
-const reportedMax = 10;
+const REPORTED_MAX = 10;
 
 /** What decides which endpoints are used and in which order; reloadable. */
 export interface RemotesPolicy {
@@ -84,8 +84,8 @@ export class Remotes {
     const peer = this.#peer(vpnAddress);
     const entry = peer.entry(owner);
     const kept = { 4: 0, 6: 0 };
-    entry.reported = endpoints.filter((endpoint) => kept[endpoint.address.family]++ < reportedMax);
-    entry.relays = relays.slice(0, reportedMax);
+    entry.reported = endpoints.filter((endpoint) => kept[endpoint.address.family]++ < REPORTED_MAX);
+    entry.relays = relays.slice(0, REPORTED_MAX);
     peer.sorted = null;
   }
 
@@ -130,7 +130,7 @@ export class Remotes {
   block(vpnAddress: IpAddress, endpoint: Endpoint): void {
     const peer = this.#peer(vpnAddress);
     if (!peer.blocked.includes(endpoint.text)) {
-      peer.blocked = [...peer.blocked, endpoint.text].slice(-blockedMax);
+      peer.blocked = [...peer.blocked, endpoint.text].slice(-BLOCKED_MAX);
       peer.sorted = null;
     }
   }
@@ -287,7 +287,7 @@ class PeerRemotes {
       ours.reported = ours.reported.length > 0 ? ours.reported : theirs.reported;
       ours.relays = ours.relays.length > 0 ? ours.relays : theirs.relays;
     }
-    this.blocked = [...new Set([...this.blocked, ...other.blocked])].slice(-blockedMax);
+    this.blocked = [...new Set([...this.blocked, ...other.blocked])].slice(-BLOCKED_MAX);
     this.resolved = this.resolved.length > 0 ? this.resolved : other.resolved;
   }
 }
@@ -304,6 +304,6 @@ function learnedOf(entry: Entry): readonly Endpoint[] {
 }
 
 /** More blocked endpoints than a list can hold honest ones; the oldest give way. */
-const blockedMax = 64;
+const BLOCKED_MAX = 64;
 const NO_ENDPOINTS: readonly Endpoint[] = [];
 const NO_RELAYS: readonly IpAddress[] = [];

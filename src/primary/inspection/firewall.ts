@@ -97,12 +97,12 @@ export interface RulesDifference {
   readonly warnings: readonly string[];
   /** Live flows in all. */
   readonly flowCount: number;
-  /** Flows that would be cut; `cut` has no more than `cutFlowsMax` of them. */
+  /** Flows that would be cut; `cut` has no more than `CUT_FLOWS_MAX` of them. */
   readonly cutCount: number;
   readonly cut: readonly CutSummary[];
 }
 
-const cutFlowsMax = 10_000;
+const CUT_FLOWS_MAX = 10_000;
 
 interface FirewallState {
   readonly own: OwnIdentity;
@@ -192,7 +192,7 @@ export class FirewallInspection {
       warnings: other.warnings,
       flowCount: this.#liveFlowCount(nowSeconds),
       cutCount: cut.length,
-      cut: cut.slice(0, cutFlowsMax).map(({ packet, incoming, expirySeconds, reopens }) => ({
+      cut: cut.slice(0, CUT_FLOWS_MAX).map(({ packet, incoming, expirySeconds, reopens }) => ({
         packet,
         direction: directionOf(incoming),
         expiresInSeconds: expirySeconds - nowSeconds,

@@ -3,7 +3,7 @@
  * gauges, and the fill of each UDP socket. Names are Nebula's where it has the same metric. Pure reads.
  */
 
-import { firewallCounterNames } from '../../shared/memory/firewallCounters.ts';
+import { FIREWALL_COUNTER_NAMES } from '../../shared/memory/firewallCounters.ts';
 import { countOf, METRIC_NAMES } from '../../shared/memory/metrics.ts';
 import { unixSecondsOf } from '../control/now.ts';
 import { certificateTtlSeconds } from '../pki/expiry.ts';
@@ -44,7 +44,7 @@ function sharedCounters(view: NodeView): CounterValue[] {
 
 /** The first cell is no count but the rules version that the rule cells belong to: it is not shown. */
 function firewallCounters(view: NodeView): CounterValue[] {
-  return firewallCounterNames.flatMap((name, cell) => {
+  return FIREWALL_COUNTER_NAMES.flatMap((name, cell) => {
     const workers = view.tables.firewallCounters.map((column) => countOf(column[cell]));
     return cell === 0 ? [] : [{ name, total: sum(workers), primary: 0, workers }];
   });

@@ -18,7 +18,7 @@ export type CapabilityName = keyof typeof Capability;
 /** Those of `names` that are not in force. */
 export function missingCapabilities(names: readonly CapabilityName[]): CapabilityName[] {
   readSets();
-  return names.filter((name) => (scratch.view.getUint32(SetsOffset, true) & (1 << Capability[name])) === 0);
+  return names.filter((name) => (scratch.view.getUint32(SETS_OFFSET, true) & (1 << Capability[name])) === 0);
 }
 
 /**
@@ -28,19 +28,19 @@ export function missingCapabilities(names: readonly CapabilityName[]): Capabilit
 export function keepFromChildren(): void {
   readSets();
   for (const half of [0, 1]) {
-    scratch.view.setUint32(SetsOffset + half * HalfBytes + InheritableOffset, 0, true);
+    scratch.view.setUint32(SETS_OFFSET + half * HALF_BYTES + INHERITABLE_OFFSET, 0, true);
   }
-  check(libc.capset(scratch.address, scratch.address + SetsOffset), 'capset', 'keeping capabilities from children');
+  check(libc.capset(scratch.address, scratch.address + SETS_OFFSET), 'capset', 'keeping capabilities from children');
 }
 
 /** Into the scratch page: header, then effective 4, permitted 4, inheritable 4 of the first 32, then of the others. */
 function readSets(): void {
-  clearScratch(SetsOffset + 2 * HalfBytes);
-  scratch.view.setUint32(0, Version3, true);
-  check(libc.capget(scratch.address, scratch.address + SetsOffset), 'capget');
+  clearScratch(SETS_OFFSET + 2 * HALF_BYTES);
+  scratch.view.setUint32(0, VERSION3, true);
+  check(libc.capget(scratch.address, scratch.address + SETS_OFFSET), 'capget');
 }
 
-const Version3 = 0x20080522;
-const SetsOffset = 8;
-const HalfBytes = 12;
-const InheritableOffset = 8;
+const VERSION3 = 0x20080522;
+const SETS_OFFSET = 8;
+const HALF_BYTES = 12;
+const INHERITABLE_OFFSET = 8;

@@ -5,8 +5,18 @@
  * are built and read by `netlinkMessages.ts`. Changing anything needs CAP_NET_ADMIN; reading needs nothing.
  */
 import type { IpAddress } from '../../shared/ip/address.ts';
+import {
+  AF_NETLINK,
+  NETLINK_CAP_ACK,
+  NETLINK_EXT_ACK,
+  O_CLOEXEC,
+  SO_RCVTIMEO,
+  SOCK_RAW,
+  SOL_NETLINK,
+  SOL_SOCKET,
+} from '../../shared/sys/abi.ts';
 import { Arena } from '../../shared/sys/arena.ts';
-import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from '../../shared/sys/libc.ts';
+import { check, Errno, lastErrno, libc, NEEDS_NET_ADMIN, SysError } from '../../shared/sys/libc.ts';
 import { type MessageSpan, splitMessages } from './netlinkBytes.ts';
 import {
   addAddressRequest,
@@ -39,7 +49,7 @@ export class Netlink {
 
   /** Throws SysError. */
   constructor() {
-    this.#arena = new Arena(BufferBytes);
+    this.#arena = new Arena(BUFFER_BYTES);
     this.#fd = openRouteSocket(this.#arena, 0, 0);
   }
 
@@ -78,7 +88,7 @@ export class Netlink {
     const { noIpv6LinkLocal, ...rest } = settings;
     if (noIpv6LinkLocal === true) {
       const request = setLinkRequest(++this.#sequence, linkIndex, { noIpv6LinkLocal });
-      this.#request(request, 'changing the network', IgnoredWithoutIpv6);
+      this.#request(request, 'changing the network', IGNORED_WITHOUT_IPV6);
     }
     this.#request(setLinkRequest(++this.#sequence, linkIndex, rest), `changing link ${linkIndex}`);
   }
@@ -185,7 +195,7 @@ export class Netlink {
   /** A copy of the next datagram. */
   #receive(): Uint8Array {
     for (;;) {
-      const length = libc.recv(this.#fd, this.#arena.address, BufferBytes, 0);
+      const length = libc.recv(this.#fd, this.#arena.address, BUFFER_BYTES, 0);
       if (length >= 0) {
         return this.#arena.bytes.slice(0, length);
       }
@@ -198,24 +208,24 @@ export class Netlink {
 }
 
 /**
- * A bound rtnetlink socket that is subscribed to the `groups` (a mask); `flags` is `NonBlocking` or 0. `arena` lends its
+ * A bound rtnetlink socket that is subscribed to the `groups` (a mask); `flags` is `O_NONBLOCK` or 0. `arena` lends its
  * first bytes. The caller closes the fd. Throws SysError.
  */
 export function openRouteSocket(arena: Arena, groups: number, flags: number): number {
-  const type = SocketRaw | CloseOnExec | flags;
-  const fd = check(libc.socket(FamilyNetlink, type, ProtocolRoute), 'socket', 'opening a netlink socket');
+  const type = SOCK_RAW | O_CLOEXEC | flags;
+  const fd = check(libc.socket(AF_NETLINK, type, PROTOCOL_ROUTE), 'socket', 'opening a netlink socket');
   try {
     // The kernel's own error texts, without an echo of the request; older kernels go without. A receive that lasts is
     // a defect of the kernel: give up instead of hanging.
     arena.view.setInt32(0, 1, true);
-    libc.setsockopt(fd, SolNetlink, NetlinkCapAck, arena.address, 4);
-    libc.setsockopt(fd, SolNetlink, NetlinkExtAck, arena.address, 4);
+    libc.setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, arena.address, 4);
+    libc.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, arena.address, 4);
     arena.bytes.fill(0, 0, 16);
-    arena.view.setUint32(0, ReceiveTimeoutSeconds, true);
-    check(libc.setsockopt(fd, SolSocket, SoReceiveTimeout, arena.address, 16), 'setsockopt(SO_RCVTIMEO)');
+    arena.view.setUint32(0, RECEIVE_TIMEOUT_SECONDS, true);
+    check(libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, arena.address, 16), 'setsockopt(SO_RCVTIMEO)');
     // struct sockaddr_nl: family 2, pad 2, port 4 (0: the kernel chooses), groups 4.
     arena.bytes.fill(0, 0, 12);
-    arena.view.setUint16(0, FamilyNetlink, true);
+    arena.view.setUint16(0, AF_NETLINK, true);
     arena.view.setUint32(8, groups, true);
     check(libc.bind(fd, arena.address, 12), 'bind', 'opening a netlink socket');
     return fd;
@@ -227,23 +237,14 @@ export function openRouteSocket(arena: Arena, groups: number, flags: number): nu
 
 function remedyOf(errno: number, text: string): string {
   if (errno === Errno.EPERM) {
-    return NeedsNetAdmin;
+    return NEEDS_NET_ADMIN;
   }
   return text === '' ? '' : `the kernel says: ${text}`;
 }
 
 /** What the kernel says to an IPv6 setting when IPv6 is disabled or older than the setting. */
-const IgnoredWithoutIpv6: readonly number[] = [Errno.EAFNOSUPPORT, Errno.EINVAL, Errno.EOPNOTSUPP];
+const IGNORED_WITHOUT_IPV6: readonly number[] = [Errno.EAFNOSUPPORT, Errno.EINVAL, Errno.EOPNOTSUPP];
 
-const BufferBytes = 65536;
-const ReceiveTimeoutSeconds = 10;
-const FamilyNetlink = 16;
-const ProtocolRoute = 0;
-const SocketRaw = 3;
-const CloseOnExec = 0o2000000;
-export const NonBlocking = 0o4000;
-const SolSocket = 1;
-const SoReceiveTimeout = 20;
-const SolNetlink = 270;
-const NetlinkCapAck = 10;
-const NetlinkExtAck = 11;
+const BUFFER_BYTES = 65536;
+const RECEIVE_TIMEOUT_SECONDS = 10;
+const PROTOCOL_ROUTE = 0;

@@ -6,6 +6,7 @@
  * Linux `uapi/linux/{netlink,rtnetlink,if_link,if_addr}.h`. `netlink.ts` does the I/O.
  */
 import { addressFromBytes, type Prefix, prefixOf } from '../../shared/ip/address.ts';
+import { AF_INET, AF_INET6 } from '../../shared/sys/abi.ts';
 import {
   attributesOf,
   MESSAGE_HEADER_BYTES,
@@ -80,8 +81,8 @@ export const RequestFlag = {
 /** Changes a link. With a link index of 0 the kernel refuses. */
 export function setLinkRequest(sequence: number, linkIndex: number, settings: LinkSettings): Uint8Array {
   const message = new MessageBuilder(NetlinkType.SetLink, RequestFlag.Ack, sequence);
-  const flags = settings.isUp === true ? InterfaceUp : 0;
-  const change = settings.isUp === undefined ? 0 : InterfaceUp;
+  const flags = settings.isUp === true ? INTERFACE_UP : 0;
+  const change = settings.isUp === undefined ? 0 : INTERFACE_UP;
   message.u8(0).u8(0).u16(0).u32(linkIndex).u32(flags).u32(change);
   if (settings.mtu !== undefined) {
     message.attribute32(LinkAttribute.Mtu, settings.mtu);
@@ -94,7 +95,7 @@ export function setLinkRequest(sequence: number, linkIndex: number, settings: Li
   }
   if (settings.noIpv6LinkLocal === true) {
     message.nest(LinkAttribute.FamilySpecific, () => {
-      message.nest(FamilyIpv6, () => message.attribute8(Inet6AddressGenerationMode, AddressGenerationNone));
+      message.nest(AF_INET6, () => message.attribute8(INET6_ADDRESS_GENERATION_MODE, ADDRESS_GENERATION_NONE));
     });
   }
   return message.finish();
@@ -111,7 +112,7 @@ export function addLinkRequest(sequence: number, link: NewLink): Uint8Array {
     message.attribute(LinkInformation.Kind, nulTerminated(peer === undefined ? 'bridge' : 'veth'));
     if (peer !== undefined) {
       message.nest(LinkInformation.Data, () => {
-        message.nest(VethPeer, () => {
+        message.nest(VETH_PEER, () => {
           message.u32(0).u32(0).u32(0).u32(0);
           message.attribute(LinkAttribute.Name, nulTerminated(peer.name));
           message.attribute32(LinkAttribute.NamespaceFd, peer.namespaceFd);
@@ -148,16 +149,16 @@ export function parseError(bytes: Uint8Array, span: MessageSpan): { readonly err
   const errno = -viewOf(bytes).getInt32(span.start, true);
   // With the answer capped (NETLINK_CAP_ACK) the extended attributes follow the bare header of the request.
   const attributes = attributesOf(bytes, span.start + 4 + MESSAGE_HEADER_BYTES, span.end);
-  const text = attributes.get(ExtendedAckMessage);
+  const text = attributes.get(EXTENDED_ACK_MESSAGE);
   return { errno, text: text === undefined ? '' : textOf(text) };
 }
 
 export function parseLink(bytes: Uint8Array, span: MessageSpan): Link | null {
-  if (span.end - span.start < LinkHeaderBytes) {
+  if (span.end - span.start < LINK_HEADER_BYTES) {
     return null;
   }
   const view = viewOf(bytes);
-  const attributes = attributesOf(bytes, span.start + LinkHeaderBytes, span.end);
+  const attributes = attributesOf(bytes, span.start + LINK_HEADER_BYTES, span.end);
   const name = attributes.get(LinkAttribute.Name);
   const information = attributes.get(LinkAttribute.Information);
   const kind =
@@ -168,18 +169,18 @@ export function parseLink(bytes: Uint8Array, span: MessageSpan): Link | null {
     name: name === undefined ? '' : textOf(name),
     mtu: number32(attributes.get(LinkAttribute.Mtu)),
     txQueueLength: number32(attributes.get(LinkAttribute.TxQueueLength)),
-    isUp: (flags & InterfaceUp) !== 0,
-    isRunning: (flags & InterfaceRunning) !== 0,
+    isUp: (flags & INTERFACE_UP) !== 0,
+    isRunning: (flags & INTERFACE_RUNNING) !== 0,
     kind: kind === undefined ? '' : textOf(kind),
   };
 }
 
 export function parseAddressMessage(bytes: Uint8Array, span: MessageSpan): LinkAddress | null {
-  if (span.end - span.start < AddressHeaderBytes) {
+  if (span.end - span.start < ADDRESS_HEADER_BYTES) {
     return null;
   }
   const view = viewOf(bytes);
-  const attributes = attributesOf(bytes, span.start + AddressHeaderBytes, span.end);
+  const attributes = attributesOf(bytes, span.start + ADDRESS_HEADER_BYTES, span.end);
   // On a point-to-point link the address attribute is the peer; the local one is ours.
   const value = attributes.get(AddressAttribute.Local) ?? attributes.get(AddressAttribute.Address);
   if (value === undefined || !isAddressOf(bytes[span.start], value)) {
@@ -194,9 +195,9 @@ export function parseAddressMessage(bytes: Uint8Array, span: MessageSpan): LinkA
 function addressRequest(type: number, flags: number, sequence: number, address: LinkAddress): Uint8Array {
   const { bytes, family } = address.prefix.address;
   const message = new MessageBuilder(type, flags, sequence);
-  const addressFlags = family === 6 ? NoDuplicateDetection : 0;
+  const addressFlags = family === 6 ? NO_DUPLICATE_DETECTION : 0;
   message
-    .u8(family === 4 ? FamilyIpv4 : FamilyIpv6)
+    .u8(family === 4 ? AF_INET : AF_INET6)
     .u8(address.prefix.bits)
     .u8(addressFlags)
     .u8(0);
@@ -211,17 +212,15 @@ function nulTerminated(text: string): Uint8Array {
 }
 
 function isAddressOf(family: number, value: Uint8Array): boolean {
-  return value.length === (family === FamilyIpv4 ? 4 : family === FamilyIpv6 ? 16 : -1);
+  return value.length === (family === AF_INET ? 4 : family === AF_INET6 ? 16 : -1);
 }
 
-const LinkHeaderBytes = 16;
-const AddressHeaderBytes = 8;
-const ExtendedAckMessage = 1;
+const LINK_HEADER_BYTES = 16;
+const ADDRESS_HEADER_BYTES = 8;
+const EXTENDED_ACK_MESSAGE = 1;
 
-export const FamilyIpv4 = 2;
-export const FamilyIpv6 = 10;
-const InterfaceUp = 0x1;
-const InterfaceRunning = 0x40;
+const INTERFACE_UP = 0x1;
+const INTERFACE_RUNNING = 0x40;
 
 const LinkAttribute = {
   Name: 3,
@@ -233,9 +232,9 @@ const LinkAttribute = {
   NamespaceFd: 28,
 } as const;
 const LinkInformation = { Kind: 1, Data: 2 } as const;
-const VethPeer = 1;
-const Inet6AddressGenerationMode = 8;
-const AddressGenerationNone = 1;
+const VETH_PEER = 1;
+const INET6_ADDRESS_GENERATION_MODE = 8;
+const ADDRESS_GENERATION_NONE = 1;
 
 const AddressAttribute = { Address: 1, Local: 2 } as const;
-const NoDuplicateDetection = 0x02;
+const NO_DUPLICATE_DETECTION = 0x02;

@@ -5,10 +5,11 @@
  * wants details reads them through `Netlink`. Notifications may be lost under pressure: that counts as a change of
  * everything. Needs no privilege.
  */
+import { O_NONBLOCK } from '../../shared/sys/abi.ts';
 import { Arena } from '../../shared/sys/arena.ts';
 import { check, Errno, lastErrno, libc, SysError } from '../../shared/sys/libc.ts';
 import { FdWatcher } from '../../shared/sys/poll.ts';
-import { NonBlocking, openRouteSocket } from './netlink.ts';
+import { openRouteSocket } from './netlink.ts';
 import { splitMessages } from './netlinkBytes.ts';
 import { NetlinkType } from './netlinkMessages.ts';
 
@@ -25,8 +26,8 @@ export class NetlinkMonitor {
 
   /** Starts watching; does not keep the process alive. `onError` gets what cannot be handled here. Throws SysError. */
   constructor(onChange: (change: NetworkChange) => void, onError: (error: unknown) => void) {
-    this.#arena = new Arena(BufferBytes);
-    this.#fd = openRouteSocket(this.#arena, Groups, NonBlocking);
+    this.#arena = new Arena(BUFFER_BYTES);
+    this.#fd = openRouteSocket(this.#arena, GROUPS, O_NONBLOCK);
     this.#onChange = onChange;
     this.#watcher = new FdWatcher(this.#fd, () => this.#read(), onError);
     this.#watcher.unref();
@@ -39,8 +40,8 @@ export class NetlinkMonitor {
 
   #read(): void {
     let change: NetworkChange = { links: false, addresses: false };
-    for (let turn = 0; turn < DatagramsPerTurn; turn++) {
-      const length = libc.recv(this.#fd, this.#arena.address, BufferBytes, 0);
+    for (let turn = 0; turn < DATAGRAMS_PER_TURN; turn++) {
+      const length = libc.recv(this.#fd, this.#arena.address, BUFFER_BYTES, 0);
       if (length >= 0) {
         change = merge(change, readChange(this.#arena.bytes.subarray(0, length)));
         continue;
@@ -76,7 +77,7 @@ function merge(a: NetworkChange, b: NetworkChange): NetworkChange {
   return { links: a.links || b.links, addresses: a.addresses || b.addresses };
 }
 
-const BufferBytes = 65536;
-const DatagramsPerTurn = 64;
+const BUFFER_BYTES = 65536;
+const DATAGRAMS_PER_TURN = 64;
 /** RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR. */
-const Groups = 0x1 | 0x10 | 0x100;
+const GROUPS = 0x1 | 0x10 | 0x100;

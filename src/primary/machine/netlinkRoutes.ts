@@ -3,8 +3,9 @@
  * beside `netlinkMessages.ts`. rtnetlink(7), Linux `uapi/linux/rtnetlink.h`.
  */
 import { addressFromBytes, type IpAddress, type Prefix, prefixOf } from '../../shared/ip/address.ts';
+import { AF_INET, AF_INET6 } from '../../shared/sys/abi.ts';
 import { attributesOf, MessageBuilder, type MessageSpan, number32 } from './netlinkBytes.ts';
-import { FamilyIpv4, FamilyIpv6, NetlinkType, RequestFlag } from './netlinkMessages.ts';
+import { NetlinkType, RequestFlag } from './netlinkMessages.ts';
 
 export interface KernelRoute {
   readonly destination: Prefix;
@@ -29,8 +30,8 @@ export interface KernelRoute {
 export function addRouteRequest(sequence: number, route: KernelRoute, replaces: boolean): Uint8Array {
   const flags = RequestFlag.Ack | RequestFlag.Create | (replaces ? RequestFlag.Replace : RequestFlag.Exclusive);
   const message = new MessageBuilder(NetlinkType.NewRoute, flags, sequence);
-  const protocol = route.isConnected === true ? ProtocolKernel : ProtocolStatic;
-  writeRouteHeader(message, route.destination, protocol, route.gateway === undefined ? ScopeLink : ScopeUniverse);
+  const protocol = route.isConnected === true ? PROTOCOL_KERNEL : PROTOCOL_STATIC;
+  writeRouteHeader(message, route.destination, protocol, route.gateway === undefined ? SCOPE_LINK : SCOPE_UNIVERSE);
   writeRouteAttributes(message, route);
   return message.finish();
 }
@@ -39,7 +40,7 @@ export function addRouteRequest(sequence: number, route: KernelRoute, replaces: 
 export function deleteRouteRequest(sequence: number, route: KernelRoute): Uint8Array {
   const { destination, linkIndex, metric = 0 } = route;
   const message = new MessageBuilder(NetlinkType.DeleteRoute, RequestFlag.Ack, sequence);
-  writeRouteHeader(message, destination, ProtocolUnspecified, ScopeNowhere);
+  writeRouteHeader(message, destination, PROTOCOL_UNSPECIFIED, SCOPE_NOWHERE);
   message.attribute(RouteAttribute.Destination, destination.address.bytes);
   message.attribute32(RouteAttribute.OutputLink, linkIndex);
   if (metric > 0) {
@@ -53,7 +54,7 @@ export function routeLookupRequest(sequence: number, destination: IpAddress, mar
   const message = new MessageBuilder(NetlinkType.GetRoute, 0, sequence);
   const bits = destination.bytes.length * 8;
   message
-    .u8(destination.family === 4 ? FamilyIpv4 : FamilyIpv6)
+    .u8(destination.family === 4 ? AF_INET : AF_INET6)
     .u8(bits)
     .u8(0)
     .u8(0)
@@ -68,26 +69,26 @@ export function routeLookupRequest(sequence: number, destination: IpAddress, mar
 
 /** The link that the answer to a lookup names; 0 for a route over none (unreachable, blackhole). */
 export function parseRouteLookup(bytes: Uint8Array, span: MessageSpan): number {
-  const isWhole = span.end - span.start >= RouteHeaderBytes;
+  const isWhole = span.end - span.start >= ROUTE_HEADER_BYTES;
   return isWhole
-    ? number32(attributesOf(bytes, span.start + RouteHeaderBytes, span.end).get(RouteAttribute.OutputLink))
+    ? number32(attributesOf(bytes, span.start + ROUTE_HEADER_BYTES, span.end).get(RouteAttribute.OutputLink))
     : 0;
 }
 
 /** Null for routes that are not plain unicast routes of the main table over one link. */
 export function parseRoute(bytes: Uint8Array, span: MessageSpan): KernelRoute | null {
-  if (span.end - span.start < RouteHeaderBytes) {
+  if (span.end - span.start < ROUTE_HEADER_BYTES) {
     return null;
   }
   const family = bytes[span.start];
-  const attributes = attributesOf(bytes, span.start + RouteHeaderBytes, span.end);
+  const attributes = attributesOf(bytes, span.start + ROUTE_HEADER_BYTES, span.end);
   const table = number32(attributes.get(RouteAttribute.Table)) || bytes[span.start + 4];
   const link = attributes.get(RouteAttribute.OutputLink);
-  const isKnown = family === FamilyIpv4 || family === FamilyIpv6;
-  if (!isKnown || table !== MainTable || bytes[span.start + 7] !== UnicastRoute || link === undefined) {
+  const isKnown = family === AF_INET || family === AF_INET6;
+  if (!isKnown || table !== MAIN_TABLE || bytes[span.start + 7] !== UNICAST_ROUTE || link === undefined) {
     return null;
   }
-  const destination = attributes.get(RouteAttribute.Destination) ?? new Uint8Array(family === FamilyIpv4 ? 4 : 16);
+  const destination = attributes.get(RouteAttribute.Destination) ?? new Uint8Array(family === AF_INET ? 4 : 16);
   const metrics = attributes.get(RouteAttribute.Metrics);
   const inner = metrics === undefined ? new Map<number, Uint8Array>() : attributesOf(metrics, 0, metrics.length);
   const source = attributes.get(RouteAttribute.PreferredSource);
@@ -98,7 +99,7 @@ export function parseRoute(bytes: Uint8Array, span: MessageSpan): KernelRoute | 
     metric: number32(attributes.get(RouteAttribute.Priority)) || undefined,
     mtu: number32(inner.get(RouteMetric.Mtu)) || undefined,
     advmss: number32(inner.get(RouteMetric.AdvertisedSegment)) || undefined,
-    isConnected: bytes[span.start + 5] === ProtocolKernel || undefined,
+    isConnected: bytes[span.start + 5] === PROTOCOL_KERNEL || undefined,
   };
   return {
     destination: prefixOf(addressFromBytes(destination), bytes[span.start + 1]),
@@ -111,11 +112,11 @@ export function parseRoute(bytes: Uint8Array, span: MessageSpan): KernelRoute | 
 
 function writeRouteHeader(message: MessageBuilder, destination: Prefix, protocol: number, scope: number): void {
   message
-    .u8(destination.address.family === 4 ? FamilyIpv4 : FamilyIpv6)
+    .u8(destination.address.family === 4 ? AF_INET : AF_INET6)
     .u8(destination.bits)
     .u8(0)
     .u8(0);
-  message.u8(MainTable).u8(protocol).u8(scope).u8(UnicastRoute);
+  message.u8(MAIN_TABLE).u8(protocol).u8(scope).u8(UNICAST_ROUTE);
   message.u32(0);
 }
 
@@ -143,7 +144,7 @@ function writeRouteAttributes(message: MessageBuilder, route: KernelRoute): void
   }
 }
 
-const RouteHeaderBytes = 12;
+const ROUTE_HEADER_BYTES = 12;
 const RouteAttribute = {
   Destination: 1,
   OutputLink: 4,
@@ -155,11 +156,11 @@ const RouteAttribute = {
   Mark: 16,
 } as const;
 const RouteMetric = { Mtu: 2, AdvertisedSegment: 8 } as const;
-const MainTable = 254;
-const ProtocolUnspecified = 0;
-const ProtocolKernel = 2;
-const ProtocolStatic = 4;
-const ScopeUniverse = 0;
-const ScopeLink = 253;
-const ScopeNowhere = 255;
-const UnicastRoute = 1;
+const MAIN_TABLE = 254;
+const PROTOCOL_UNSPECIFIED = 0;
+const PROTOCOL_KERNEL = 2;
+const PROTOCOL_STATIC = 4;
+const SCOPE_UNIVERSE = 0;
+const SCOPE_LINK = 253;
+const SCOPE_NOWHERE = 255;
+const UNICAST_ROUTE = 1;

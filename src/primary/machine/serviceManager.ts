@@ -7,7 +7,8 @@
  *   RELOADING=1      a reload has begun; READY=1 follows, whatever came of it
  *   STOPPING=1       the node is ending
  */
-import { check, libc, MESSAGE_DONT_WAIT } from '../../shared/sys/libc.ts';
+import { AF_UNIX, MSG_DONTWAIT, O_CLOEXEC, SOCK_DGRAM } from '../../shared/sys/abi.ts';
+import { check, libc } from '../../shared/sys/libc.ts';
 import { clearScratch, scratch } from '../../shared/sys/scratch.ts';
 
 const VARIABLE = 'NOTIFY_SOCKET';
@@ -45,15 +46,15 @@ export class ServiceManager {
       return;
     }
     const text = Buffer.from(message);
-    const fd = libc.socket(FamilyUnix, SocketDatagram | CloseOnExec, 0);
+    const fd = libc.socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC, 0);
     if (fd === -1) {
       return;
     }
     try {
       const nameLength = writeSocketName(this.#socket);
-      scratch.bytes.set(text, TextOffset);
+      scratch.bytes.set(text, TEXT_OFFSET);
       const { address } = scratch;
-      check(libc.sendto(fd, address + TextOffset, text.length, MESSAGE_DONT_WAIT, address, nameLength), 'sendto');
+      check(libc.sendto(fd, address + TEXT_OFFSET, text.length, MSG_DONTWAIT, address, nameLength), 'sendto');
     } catch {
       // The manager does not listen, or its queue is full: it has a time limit of its own for that.
     } finally {
@@ -65,24 +66,21 @@ export class ServiceManager {
 /** struct sockaddr_un at the start of the scratch page; returns its length. Throws RangeError for a name that is too long. */
 export function writeSocketName(socket: string): number {
   const name = Buffer.from(socket);
-  if (name.length >= PathBytesMax) {
-    throw new RangeError(`a Unix socket's name has less than ${PathBytesMax} bytes: ${socket}`);
+  if (name.length >= PATH_BYTES_MAX) {
+    throw new RangeError(`a Unix socket's name has less than ${PATH_BYTES_MAX} bytes: ${socket}`);
   }
-  clearScratch(TextOffset);
-  scratch.view.setUint16(0, FamilyUnix, true);
-  scratch.bytes.set(name, PathOffset);
+  clearScratch(TEXT_OFFSET);
+  scratch.view.setUint16(0, AF_UNIX, true);
+  scratch.bytes.set(name, PATH_OFFSET);
   if (socket.startsWith('@')) {
     // Of an abstract name every byte counts; a path ends with a zero.
-    scratch.bytes[PathOffset] = 0;
-    return PathOffset + name.length;
+    scratch.bytes[PATH_OFFSET] = 0;
+    return PATH_OFFSET + name.length;
   }
-  return PathOffset + name.length + 1;
+  return PATH_OFFSET + name.length + 1;
 }
 
-const FamilyUnix = 1;
-const SocketDatagram = 2;
-const CloseOnExec = 0o2000000;
-const PathOffset = 2;
-const PathBytesMax = 108;
+const PATH_OFFSET = 2;
+const PATH_BYTES_MAX = 108;
 /** Where in the scratch page the message lies. */
-const TextOffset = 256;
+const TEXT_OFFSET = 256;

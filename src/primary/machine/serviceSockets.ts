@@ -3,6 +3,18 @@
  * where that is free.
  */
 import type { IpAddress } from '../../shared/ip/address.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  IPV6_V6ONLY,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  SO_REUSEADDR,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  SOL_IPV6,
+  SOL_SOCKET,
+} from '../../shared/sys/abi.ts';
 import { check, Errno, libc, SysError } from '../../shared/sys/libc.ts';
 import { scratch } from '../../shared/sys/scratch.ts';
 import { boundPort, writeSocketName } from './udpSocket.ts';
@@ -25,13 +37,13 @@ export function openServiceSockets(host: IpAddress, port: number): ServiceSocket
     }
   };
   try {
-    const udp = openSocket(host, SocketDatagram);
+    const udp = openSocket(host, SOCK_DGRAM);
     open.push(udp);
     bind(udp, host, port);
     const bound = boundPort(udp);
-    const tcp = openSocket(host, SocketStream);
+    const tcp = openSocket(host, SOCK_STREAM);
     open.push(tcp);
-    setOption(tcp, SolSocket, SoReuseAddress, 1);
+    setOption(tcp, SOL_SOCKET, SO_REUSEADDR, 1);
     return { udp, tcp: listensOn(tcp, host, bound) ? tcp : null, port: bound, close };
   } catch (error) {
     close();
@@ -43,7 +55,7 @@ export function openServiceSockets(host: IpAddress, port: number): ServiceSocket
 function listensOn(fd: number, host: IpAddress, port: number): boolean {
   try {
     bind(fd, host, port);
-    check(libc.listen(fd, Backlog), 'listen');
+    check(libc.listen(fd, BACKLOG), 'listen');
     return true;
   } catch (error) {
     if (error instanceof SysError && error.errno === Errno.EADDRINUSE) {
@@ -54,10 +66,10 @@ function listensOn(fd: number, host: IpAddress, port: number): boolean {
 }
 
 function openSocket(host: IpAddress, type: number): number {
-  const domain = host.family === 4 ? FamilyIpv4 : FamilyIpv6;
-  const fd = check(libc.socket(domain, type | NonBlocking | CloseOnExec, 0), 'socket');
-  if (domain === FamilyIpv6) {
-    setOption(fd, SolIpv6, Ipv6Only, 0);
+  const domain = host.family === 4 ? AF_INET : AF_INET6;
+  const fd = check(libc.socket(domain, type | O_NONBLOCK | O_CLOEXEC, 0), 'socket');
+  if (domain === AF_INET6) {
+    setOption(fd, SOL_IPV6, IPV6_V6ONLY, 0);
   }
   return fd;
 }
@@ -73,14 +85,4 @@ function setOption(fd: number, level: number, name: number, value: number): void
 }
 
 /** Connections that wait to be accepted. */
-const Backlog = 64;
-const FamilyIpv4 = 2;
-const FamilyIpv6 = 10;
-const SocketStream = 1;
-const SocketDatagram = 2;
-const NonBlocking = 0o4000;
-const CloseOnExec = 0o2000000;
-const SolSocket = 1;
-const SoReuseAddress = 2;
-const SolIpv6 = 41;
-const Ipv6Only = 26;
+const BACKLOG = 64;

@@ -24,7 +24,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { type ProviderName, providerNames } from '../../shared/crypto/providerNames.ts';
+import { PROVIDER_NAMES, type ProviderName } from '../../shared/crypto/providerNames.ts';
 import { type ProviderReport, type TrialMemory, trialFolder } from '../../shared/crypto/providers.ts';
 import type { Speed } from '../../shared/crypto/trial.ts';
 import { SOCKET_DIRECTORY } from '../config/socketPath.ts';
@@ -131,7 +131,7 @@ function parse(text: string): Kept {
 function isReport(value: unknown): value is ProviderReport {
   return (
     isRecord(value) &&
-    providerNames.some((name) => name === value.name) &&
+    PROVIDER_NAMES.some((name) => name === value.name) &&
     isSpeed(value.aes) &&
     isSpeed(value.chacha) &&
     typeof value.reason === 'string' &&

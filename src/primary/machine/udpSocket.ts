@@ -8,8 +8,26 @@
  * `net/core/sock_reuseport.c`: a socket that got the option after its bind founds the group when the second one joins.)
  */
 import type { IpAddress } from '../../shared/ip/address.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  IPV6_V6ONLY,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  SO_ATTACH_REUSEPORT_CBPF,
+  SO_MARK,
+  SO_MEMINFO,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_REUSEPORT,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_DGRAM,
+  SOL_IPV6,
+  SOL_SOCKET,
+} from '../../shared/sys/abi.ts';
 import { BPF_INSTRUCTION_BYTES } from '../../shared/sys/bpf.ts';
-import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from '../../shared/sys/libc.ts';
+import { check, Errno, lastErrno, libc, NEEDS_NET_ADMIN, SysError } from '../../shared/sys/libc.ts';
 import { clearScratch, scratch } from '../../shared/sys/scratch.ts';
 import { steeringProgram } from './steering.ts';
 
@@ -57,20 +75,20 @@ export function openUdpSockets(request: UdpRequest): UdpSockets {
     bind(fds[0], request.host, request.port);
     const port = boundPort(fds[0]);
     if (request.count > 1) {
-      setOption(fds[0], SolSocket, SoReusePort, 1, 'SO_REUSEPORT');
+      setOption(fds[0], SOL_SOCKET, SO_REUSEPORT, 1, 'SO_REUSEPORT');
     }
     while (fds.length < request.count) {
       const fd = openSocket(request);
       fds.push(fd);
-      setOption(fd, SolSocket, SoReusePort, 1, 'SO_REUSEPORT');
+      setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1, 'SO_REUSEPORT');
       bind(fd, request.host, port);
     }
     return {
       fds,
       port,
       family: request.host.family,
-      readBuffer: option(fds[0], SolSocket, SoReceiveBuffer, 'SO_RCVBUF'),
-      writeBuffer: option(fds[0], SolSocket, SoSendBuffer, 'SO_SNDBUF'),
+      readBuffer: option(fds[0], SOL_SOCKET, SO_RCVBUF, 'SO_RCVBUF'),
+      writeBuffer: option(fds[0], SOL_SOCKET, SO_SNDBUF, 'SO_SNDBUF'),
     };
   } catch (error) {
     for (const fd of fds) {
@@ -93,7 +111,7 @@ export function attachSteering(fds: readonly number[]): void {
   scratch.view.setUint16(0, program.length / BPF_INSTRUCTION_BYTES, true);
   scratch.writePointer(8, programOffset);
   check(
-    libc.setsockopt(fds[0], SolSocket, SoAttachReusePortBpf, scratch.address, programOffset),
+    libc.setsockopt(fds[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, scratch.address, programOffset),
     'setsockopt(SO_ATTACH_REUSEPORT_CBPF)',
     'steering datagrams to workers',
   );
@@ -103,8 +121,8 @@ export function attachSteering(fds: readonly number[]): void {
 export function socketMemory(fd: number): SocketMemory | null {
   const words = 9;
   clearScratch(words * 4);
-  scratch.view.setUint32(LengthOffset, words * 4, true);
-  if (libc.getsockopt(fd, SolSocket, SoMemoryInfo, scratch.address, scratch.address + LengthOffset) !== 0) {
+  scratch.view.setUint32(LENGTH_OFFSET, words * 4, true);
+  if (libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, scratch.address, scratch.address + LENGTH_OFFSET) !== 0) {
     return null;
   }
   const word = (index: number): number => scratch.view.getUint32(index * 4, true);
@@ -122,21 +140,21 @@ export function socketMemory(fd: number): SocketMemory | null {
 }
 
 function openSocket(request: UdpRequest): number {
-  const domain = request.host.family === 4 ? FamilyIpv4 : FamilyIpv6;
-  const fd = libc.socket(domain, SocketDatagram | NonBlocking | CloseOnExec, 0);
+  const domain = request.host.family === 4 ? AF_INET : AF_INET6;
+  const fd = libc.socket(domain, SOCK_DGRAM | O_NONBLOCK | O_CLOEXEC, 0);
   if (fd === -1) {
     const errno = lastErrno();
     const remedy = errno === Errno.EAFNOSUPPORT ? 'this machine has no IPv6; set listen.host to 0.0.0.0' : '';
     throw new SysError('socket', errno, 'opening a UDP socket', remedy);
   }
   try {
-    if (domain === FamilyIpv6) {
-      setOption(fd, SolIpv6, Ipv6Only, 0, 'IPV6_V6ONLY');
+    if (domain === AF_INET6) {
+      setOption(fd, SOL_IPV6, IPV6_V6ONLY, 0, 'IPV6_V6ONLY');
     }
-    setBuffer(fd, SoReceiveBufferForce, SoReceiveBuffer, request.readBuffer, 'SO_RCVBUF');
-    setBuffer(fd, SoSendBufferForce, SoSendBuffer, request.writeBuffer, 'SO_SNDBUF');
+    setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, request.readBuffer, 'SO_RCVBUF');
+    setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, request.writeBuffer, 'SO_SNDBUF');
     if (request.soMark !== 0) {
-      setOption(fd, SolSocket, SoMark, request.soMark, 'SO_MARK');
+      setOption(fd, SOL_SOCKET, SO_MARK, request.soMark, 'SO_MARK');
     }
     return fd;
   } catch (error) {
@@ -147,8 +165,8 @@ function openSocket(request: UdpRequest): number {
 
 /** Past the system's limit when privileged, else up to it. */
 function setBuffer(fd: number, forcedName: number, name: number, bytes: number, label: string): void {
-  if (bytes > 0 && !tryOption(fd, SolSocket, forcedName, bytes)) {
-    setOption(fd, SolSocket, name, bytes, label);
+  if (bytes > 0 && !tryOption(fd, SOL_SOCKET, forcedName, bytes)) {
+    setOption(fd, SOL_SOCKET, name, bytes, label);
   }
 }
 
@@ -178,7 +196,7 @@ function bindRemedy(errno: number): string {
 /** Writes sockaddr_in or sockaddr_in6 at offset 0 of the scratch and returns its length. */
 export function writeSocketName(host: IpAddress, port: number): number {
   clearScratch(28);
-  scratch.view.setUint16(0, host.family === 4 ? FamilyIpv4 : FamilyIpv6, true);
+  scratch.view.setUint16(0, host.family === 4 ? AF_INET : AF_INET6, true);
   scratch.view.setUint16(2, port);
   scratch.bytes.set(host.bytes, host.family === 4 ? 4 : 8);
   return host.family === 4 ? 16 : 28;
@@ -186,8 +204,8 @@ export function writeSocketName(host: IpAddress, port: number): number {
 
 /** The port that a socket has got. Throws SysError. */
 export function boundPort(fd: number): number {
-  scratch.view.setUint32(LengthOffset, 28, true);
-  check(libc.getsockname(fd, scratch.address, scratch.address + LengthOffset), 'getsockname');
+  scratch.view.setUint32(LENGTH_OFFSET, 28, true);
+  check(libc.getsockname(fd, scratch.address, scratch.address + LENGTH_OFFSET), 'getsockname');
   return scratch.view.getUint16(2);
 }
 
@@ -199,35 +217,17 @@ function tryOption(fd: number, level: number, name: number, value: number): bool
 function setOption(fd: number, level: number, name: number, value: number, label: string): void {
   if (!tryOption(fd, level, name, value)) {
     const errno = lastErrno();
-    const remedy = errno === Errno.EPERM ? NeedsNetAdmin : '';
+    const remedy = errno === Errno.EPERM ? NEEDS_NET_ADMIN : '';
     throw new SysError(`setsockopt(${label})`, errno, 'preparing a UDP socket', remedy);
   }
 }
 
 function option(fd: number, level: number, name: number, label: string): number {
-  scratch.view.setUint32(LengthOffset, 4, true);
-  const result = libc.getsockopt(fd, level, name, scratch.address, scratch.address + LengthOffset);
+  scratch.view.setUint32(LENGTH_OFFSET, 4, true);
+  const result = libc.getsockopt(fd, level, name, scratch.address, scratch.address + LENGTH_OFFSET);
   check(result, `getsockopt(${label})`);
   return scratch.view.getInt32(0, true);
 }
 
 /** Where in the scratch a socklen_t is passed. */
-const LengthOffset = 64;
-
-const FamilyIpv4 = 2;
-const FamilyIpv6 = 10;
-const SocketDatagram = 2;
-const NonBlocking = 0o4000;
-const CloseOnExec = 0o2000000;
-
-const SolSocket = 1;
-const SoSendBuffer = 7;
-const SoReceiveBuffer = 8;
-const SoReusePort = 15;
-const SoSendBufferForce = 32;
-const SoReceiveBufferForce = 33;
-const SoMark = 36;
-const SoAttachReusePortBpf = 51;
-const SoMemoryInfo = 55;
-const SolIpv6 = 41;
-const Ipv6Only = 26;
+const LENGTH_OFFSET = 64;

@@ -7,8 +7,9 @@
  */
 import type { Endpoint } from '../../shared/ip/address.ts';
 import { writeMapped } from '../../shared/ip/address.ts';
+import { MSG_DONTWAIT } from '../../shared/sys/abi.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
-import { Errno, lastErrno, libc, MESSAGE_DONT_WAIT } from '../../shared/sys/libc.ts';
+import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
 import { SEAL_OVERHEAD_BYTES } from '../../shared/tunnel/seal.ts';
 import {
   SOCKADDR_BYTES,
@@ -75,7 +76,7 @@ export class Underlay {
       this.#fd,
       address + this.buffer,
       length,
-      MESSAGE_DONT_WAIT,
+      MSG_DONTWAIT,
       address + destination,
       socketAddressLength(this.#family),
     );

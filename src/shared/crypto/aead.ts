@@ -12,9 +12,9 @@ export const Cipher = { Aes256Gcm: 0, ChaCha20Poly1305: 1 } as const;
 export type Cipher = (typeof Cipher)[keyof typeof Cipher];
 
 /** Bytes of every key, of the authentication tag behind every ciphertext, and of the nonce. */
-export const keyBytes = 32;
-export const tagBytes = 16;
-export const nonceBytes = 12;
+export const KEY_BYTES = 32;
+export const TAG_BYTES = 16;
+export const NONCE_BYTES = 12;
 
 /** One key with its native context. Not shared between tunnels; used by one thread. */
 export interface AeadKey {
@@ -94,7 +94,7 @@ export function nodeCipherName(cipher: Cipher): 'aes-256-gcm' {
 
 /** Refuses keys of a wrong length before they reach native code. */
 export function checkKey(provider: string, key: Uint8Array): void {
-  if (key.length !== keyBytes) {
-    throw new AeadError(provider, `a key must have ${keyBytes} bytes, createKey`, key.length);
+  if (key.length !== KEY_BYTES) {
+    throw new AeadError(provider, `a key must have ${KEY_BYTES} bytes, createKey`, key.length);
   }
 }

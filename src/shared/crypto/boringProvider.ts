@@ -7,13 +7,13 @@
  */
 import { arch } from 'node:os';
 import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
-import { AeadError, type AeadKey, Cipher, keyBytes, nonceBytes, tagBytes } from './aead.ts';
+import { AeadError, type AeadKey, Cipher, KEY_BYTES, NONCE_BYTES, TAG_BYTES } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
-import { boringProviderName } from './providerNames.ts';
+import { BORING_PROVIDER_NAME } from './providerNames.ts';
 
 export function loadBoringProvider(): LoadedProvider {
   return loadLibraryProvider(
-    boringProviderName,
+    BORING_PROVIDER_NAME,
     { names: boringNames(), functions: signatures, deep: true },
     (functions, cipher, key, scratch) => new BoringKey(functions, cipher, key, scratch),
   );
@@ -43,10 +43,10 @@ class BoringKey implements AeadKey {
     const gcm = cipher === Cipher.Aes256Gcm;
     const algorithm = gcm ? functions.EVP_aead_aes_256_gcm() : functions.EVP_aead_chacha20_poly1305();
     this.#context = scratch.withKey(key, (address) =>
-      functions.EVP_AEAD_CTX_new(algorithm, address, keyBytes, tagBytes),
+      functions.EVP_AEAD_CTX_new(algorithm, address, KEY_BYTES, TAG_BYTES),
     );
     if (this.#context === 0) {
-      throw new AeadError(boringProviderName, 'EVP_AEAD_CTX_new', null);
+      throw new AeadError(BORING_PROVIDER_NAME, 'EVP_AEAD_CTX_new', null);
     }
   }
 
@@ -68,16 +68,16 @@ class BoringKey implements AeadKey {
         context,
         base + target,
         this.#lengthAddress,
-        length + tagBytes,
+        length + TAG_BYTES,
         this.#nonceAddress,
-        nonceBytes,
+        NONCE_BYTES,
         base + source,
         length,
         base + adOffset,
         adLength,
       ) === 1;
     if (!ok) {
-      throw new AeadError(boringProviderName, 'seal', null);
+      throw new AeadError(BORING_PROVIDER_NAME, 'seal', null);
     }
   }
 
@@ -98,11 +98,11 @@ class BoringKey implements AeadKey {
         context,
         address,
         this.#lengthAddress,
-        length + tagBytes,
+        length + TAG_BYTES,
         this.#nonceAddress,
-        nonceBytes,
+        NONCE_BYTES,
         address,
-        length + tagBytes,
+        length + TAG_BYTES,
         this.#base + adOffset,
         adLength,
       ) === 1
@@ -124,7 +124,7 @@ function boringNames(): readonly string[] {
 }
 
 /** Context; target, where its length is written, room there; then nonce, source and associated data with their lengths. */
-const packetParameters = [
+const PACKET_PARAMETERS = [
   'uintptr_t',
   'uintptr_t',
   'uintptr_t',
@@ -142,8 +142,8 @@ const signatures = {
   EVP_aead_chacha20_poly1305: ['uintptr_t', []],
   EVP_AEAD_CTX_new: ['uintptr_t', ['uintptr_t', 'uintptr_t', 'size_t', 'size_t']],
   EVP_AEAD_CTX_free: ['void', ['uintptr_t']],
-  EVP_AEAD_CTX_seal: ['int', packetParameters],
-  EVP_AEAD_CTX_open: ['int', packetParameters],
+  EVP_AEAD_CTX_seal: ['int', PACKET_PARAMETERS],
+  EVP_AEAD_CTX_open: ['int', PACKET_PARAMETERS],
 } as const;
 
 type Functions = LibraryFunctions<typeof signatures>;

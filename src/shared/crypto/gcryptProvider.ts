@@ -5,14 +5,14 @@
  * wipes it on close. Constants are those of gcrypt.h, whose ABI has been stable since 1.6 (2013).
  */
 import { type LibraryCall, type LibraryFunctions, readCString } from '../sys/library.ts';
-import { AeadError, type AeadKey, Cipher, keyBytes, nonceBytes, tagBytes } from './aead.ts';
+import { AeadError, type AeadKey, Cipher, KEY_BYTES, NONCE_BYTES, TAG_BYTES } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
-import { gcryptProviderName } from './providerNames.ts';
+import { GCRYPT_PROVIDER_NAME } from './providerNames.ts';
 
 /** `names`: what the dynamic loader is asked for, in this order. */
 export function loadGcryptProvider(names: readonly string[] = ['libgcrypt.so.20']): LoadedProvider {
   return loadLibraryProvider(
-    gcryptProviderName,
+    GCRYPT_PROVIDER_NAME,
     { names, functions: signatures, reject: rejectVersion },
     (functions, cipher, key, scratch) => new GcryptKey(functions, cipher, key, scratch),
   );
@@ -46,12 +46,12 @@ class GcryptKey implements AeadKey {
     this.#checkTag = functions.gcry_cipher_checktag;
     this.#close = functions.gcry_cipher_close;
     const gcm = cipher === Cipher.Aes256Gcm;
-    const algorithm = gcm ? AlgorithmAes256 : AlgorithmChaCha20;
-    const mode = gcm ? ModeGcm : ModePoly1305;
+    const algorithm = gcm ? ALGORITHM_AES256 : ALGORITHM_CHACHA20;
+    const mode = gcm ? MODE_GCM : MODE_POLY1305;
     succeed(functions.gcry_cipher_open(scratch.lengthAddress, algorithm, mode, 0), 'gcry_cipher_open');
     const handle = scratch.writtenAddress();
     this.#handle = handle;
-    const code = scratch.withKey(key, (address) => functions.gcry_cipher_setkey(handle, address, keyBytes));
+    const code = scratch.withKey(key, (address) => functions.gcry_cipher_setkey(handle, address, KEY_BYTES));
     if (code !== 0) {
       this.destroy();
     }
@@ -70,17 +70,17 @@ class GcryptKey implements AeadKey {
     const handle = this.#handle;
     const base = this.#base;
     if (handle === null) {
-      throw new AeadError(gcryptProviderName, 'seal with a destroyed key', null);
+      throw new AeadError(GCRYPT_PROVIDER_NAME, 'seal with a destroyed key', null);
     }
     let code = this.#start(handle, adOffset, adLength, counterHigh, counterLow);
     if (code === 0 && length > 0) {
       code = this.#encrypt(handle, base + target, length, base + source, length);
     }
     if (code === 0) {
-      code = this.#readTag(handle, base + target + length, tagBytes);
+      code = this.#readTag(handle, base + target + length, TAG_BYTES);
     }
     if (code !== 0) {
-      throw new AeadError(gcryptProviderName, 'seal', code);
+      throw new AeadError(GCRYPT_PROVIDER_NAME, 'seal', code);
     }
   }
 
@@ -100,7 +100,7 @@ class GcryptKey implements AeadKey {
     if (length > 0 && this.#decrypt(handle, address, length, 0, 0) !== 0) {
       return false;
     }
-    return this.#checkTag(handle, address + length, tagBytes) === 0;
+    return this.#checkTag(handle, address + length, TAG_BYTES) === 0;
   }
 
   destroy(): void {
@@ -112,25 +112,25 @@ class GcryptKey implements AeadKey {
 
   #start(handle: number, adOffset: number, adLength: number, counterHigh: number, counterLow: number): number {
     this.#scratch.writeNonce(this.#cipher, counterHigh, counterLow);
-    const code = this.#setIv(handle, this.#nonceAddress, nonceBytes);
+    const code = this.#setIv(handle, this.#nonceAddress, NONCE_BYTES);
     return code !== 0 || adLength === 0 ? code : this.#authenticate(handle, this.#base + adOffset, adLength);
   }
 }
 
 /** gcry_check_version must be the first call: it initialises the library. Chacha20-Poly1305 came with 1.7. */
 function rejectVersion(functions: Functions): string | null {
-  const found = readCString(functions.gcry_check_version(minimumVersion));
+  const found = readCString(functions.gcry_check_version(MINIMUM_VERSION));
   if (found === '') {
-    return `older than ${minimumVersion}`;
+    return `older than ${MINIMUM_VERSION}`;
   }
-  functions.gcry_control(ControlDisableSecureMemory, 0);
-  functions.gcry_control(ControlInitializationFinished, 0);
+  functions.gcry_control(CONTROL_DISABLE_SECURE_MEMORY, 0);
+  functions.gcry_control(CONTROL_INITIALIZATION_FINISHED, 0);
   return null;
 }
 
 function succeed(code: number, call: string): void {
   if (code !== 0) {
-    throw new AeadError(gcryptProviderName, call, code);
+    throw new AeadError(GCRYPT_PROVIDER_NAME, call, code);
   }
 }
 
@@ -150,10 +150,10 @@ const signatures = {
 
 type Functions = LibraryFunctions<typeof signatures>;
 
-const minimumVersion = '1.7.0';
-const ControlDisableSecureMemory = 37;
-const ControlInitializationFinished = 38;
-const AlgorithmAes256 = 9;
-const AlgorithmChaCha20 = 316;
-const ModeGcm = 9;
-const ModePoly1305 = 10;
+const MINIMUM_VERSION = '1.7.0';
+const CONTROL_DISABLE_SECURE_MEMORY = 37;
+const CONTROL_INITIALIZATION_FINISHED = 38;
+const ALGORITHM_AES256 = 9;
+const ALGORITHM_CHACHA20 = 316;
+const MODE_GCM = 9;
+const MODE_POLY1305 = 10;

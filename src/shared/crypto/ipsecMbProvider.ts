@@ -13,9 +13,9 @@ import { readFileSync } from 'node:fs';
 import { arch } from 'node:os';
 import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
 import { Slab } from '../sys/slab.ts';
-import { AeadError, type AeadKey, Cipher, tagBytes } from './aead.ts';
+import { AeadError, type AeadKey, Cipher, TAG_BYTES } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
-import { ipsecMbProviderName } from './providerNames.ts';
+import { IPSEC_MB_PROVIDER_NAME } from './providerNames.ts';
 
 /** Suffixes of the library's functions, best first, with the processor flags (/proc/cpuinfo) that each needs. */
 const VARIANTS = [
@@ -52,7 +52,7 @@ export function loadIpsecMbProvider(
   const slab = new Slab(KEY_DATA_BYTES);
   for (const variant of variants) {
     const loaded = loadLibraryProvider(
-      ipsecMbProviderName,
+      IPSEC_MB_PROVIDER_NAME,
       { names, functions: signaturesOf(variant) },
       (functions, cipher, key, scratch) =>
         new IpsecMbKey(namedFunctions(functions, variant), cipher, key, scratch, slab),
@@ -82,7 +82,7 @@ class IpsecMbKey implements AeadKey {
 
   constructor(functions: Functions, cipher: Cipher, key: Uint8Array, scratch: AeadScratch, slab: Slab) {
     if (cipher !== Cipher.Aes256Gcm) {
-      throw new AeadError(ipsecMbProviderName, 'only AES-256-GCM is offered, createKey', cipher);
+      throw new AeadError(IPSEC_MB_PROVIDER_NAME, 'only AES-256-GCM is offered, createKey', cipher);
     }
     this.#scratch = scratch;
     this.#slab = slab;
@@ -111,7 +111,7 @@ class IpsecMbKey implements AeadKey {
     const keyData = this.#keyData;
     const base = this.#base;
     if (keyData === null) {
-      throw new AeadError(ipsecMbProviderName, 'seal with a destroyed key', null);
+      throw new AeadError(IPSEC_MB_PROVIDER_NAME, 'seal with a destroyed key', null);
     }
     const out = base + target;
     this.#scratch.writeNonce(Cipher.Aes256Gcm, counterHigh, counterLow);
@@ -125,7 +125,7 @@ class IpsecMbKey implements AeadKey {
       base + adOffset,
       adLength,
       out + length,
-      tagBytes,
+      TAG_BYTES,
     );
   }
 
@@ -153,7 +153,7 @@ class IpsecMbKey implements AeadKey {
       this.#base + adOffset,
       adLength,
       this.#tagAddress,
-      tagBytes,
+      TAG_BYTES,
     );
     return this.#isTag(offset + length);
   }
@@ -188,8 +188,8 @@ interface Functions {
 function signaturesOf(variant: IpsecMbVariant): Signatures {
   return {
     [`aes_gcm_pre_256_${variant}`]: ['void', ['uintptr_t', 'uintptr_t']],
-    [`aes_gcm_enc_256_${variant}`]: ['void', packetParameters],
-    [`aes_gcm_dec_256_${variant}`]: ['void', packetParameters],
+    [`aes_gcm_enc_256_${variant}`]: ['void', PACKET_PARAMETERS],
+    [`aes_gcm_dec_256_${variant}`]: ['void', PACKET_PARAMETERS],
   };
 }
 
@@ -204,7 +204,7 @@ function namedFunctions(functions: LibraryFunctions<Signatures>, variant: IpsecM
 type Signatures = Readonly<Record<string, readonly [string, readonly string[]]>>;
 
 /** Key data, context; target, source, length; nonce (12 bytes); associated data, its length; tag, its length. */
-const packetParameters: readonly string[] = [
+const PACKET_PARAMETERS: readonly string[] = [
   'uintptr_t',
   'uintptr_t',
   'uintptr_t',

@@ -6,7 +6,7 @@
  */
 import type { Arena } from '../sys/arena.ts';
 import { type LibraryFunctions, type LibraryRequest, loadLibrary, type Signatures } from '../sys/library.ts';
-import { type AeadKey, type AeadProvider, Cipher, checkKey, keyBytes, tagBytes, writeNonce } from './aead.ts';
+import { type AeadKey, type AeadProvider, Cipher, checkKey, KEY_BYTES, TAG_BYTES, writeNonce } from './aead.ts';
 
 /** A provider, or null with one reason per library name tried. */
 export interface LoadedProvider {
@@ -64,8 +64,8 @@ export class AeadScratch {
     this.nonceAddress = arena.address + this.#nonce;
     this.#length = arena.allocate(8);
     this.lengthAddress = arena.address + this.#length;
-    this.#key = arena.allocate(keyBytes);
-    this.tag = arena.allocate(tagBytes, 16);
+    this.#key = arena.allocate(KEY_BYTES);
+    this.tag = arena.allocate(TAG_BYTES, 16);
     this.contextAddress = arena.address + arena.allocate(CONTEXT_BYTES, 64);
   }
 
@@ -86,7 +86,7 @@ export class AeadScratch {
     try {
       return use(this.arenaAddress + this.#key);
     } finally {
-      this.#bytes.fill(0, this.#key, this.#key + keyBytes);
+      this.#bytes.fill(0, this.#key, this.#key + KEY_BYTES);
     }
   }
 }

@@ -11,19 +11,19 @@ import {
   type AeadProvider,
   Cipher,
   checkKey,
+  NONCE_BYTES,
   nodeCipherName,
-  nonceBytes,
-  tagBytes,
+  TAG_BYTES,
   writeNonce,
 } from './aead.ts';
-import { nodeProviderName } from './providerNames.ts';
+import { NODE_PROVIDER_NAME } from './providerNames.ts';
 
 export function createNodeProvider(): AeadProvider {
   return {
-    name: nodeProviderName,
+    name: NODE_PROVIDER_NAME,
     ciphers: Object.values(Cipher),
     createKey(cipher: Cipher, key: Uint8Array, arena: Arena): AeadKey {
-      checkKey(nodeProviderName, key);
+      checkKey(NODE_PROVIDER_NAME, key);
       return new NodeKey(cipher, key, arena);
     },
   };
@@ -34,7 +34,7 @@ class NodeKey implements AeadKey {
   readonly #algorithm: 'aes-256-gcm';
   readonly #key: Uint8Array;
   readonly #bytes: Uint8Array;
-  readonly #nonce: Uint8Array = new Uint8Array(nonceBytes);
+  readonly #nonce: Uint8Array = new Uint8Array(NONCE_BYTES);
   readonly #nonceView: DataView = new DataView(this.#nonce.buffer);
   #isDestroyed = false;
 
@@ -55,11 +55,11 @@ class NodeKey implements AeadKey {
     counterLow: number,
   ): void {
     if (this.#isDestroyed) {
-      throw new AeadError(nodeProviderName, 'seal with a destroyed key', null);
+      throw new AeadError(NODE_PROVIDER_NAME, 'seal with a destroyed key', null);
     }
     writeNonce(this.#cipher, this.#nonceView, 0, counterHigh, counterLow);
     const bytes = this.#bytes;
-    const cipher = createCipheriv(this.#algorithm, this.#key, this.#nonce, { authTagLength: tagBytes });
+    const cipher = createCipheriv(this.#algorithm, this.#key, this.#nonce, { authTagLength: TAG_BYTES });
     cipher.setAAD(bytes.subarray(adOffset, adOffset + adLength));
     const sealed = cipher.update(bytes.subarray(source, source + length));
     cipher.final();
@@ -80,9 +80,9 @@ class NodeKey implements AeadKey {
     }
     writeNonce(this.#cipher, this.#nonceView, 0, counterHigh, counterLow);
     const bytes = this.#bytes;
-    const decipher = createDecipheriv(this.#algorithm, this.#key, this.#nonce, { authTagLength: tagBytes });
+    const decipher = createDecipheriv(this.#algorithm, this.#key, this.#nonce, { authTagLength: TAG_BYTES });
     decipher.setAAD(bytes.subarray(adOffset, adOffset + adLength));
-    decipher.setAuthTag(bytes.subarray(offset + length, offset + length + tagBytes));
+    decipher.setAuthTag(bytes.subarray(offset + length, offset + length + TAG_BYTES));
     const plain = decipher.update(bytes.subarray(offset, offset + length));
     try {
       decipher.final();

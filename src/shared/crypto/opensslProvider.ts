@@ -6,7 +6,7 @@
  * exports the same names.
  */
 import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
-import { AeadError, type AeadKey, Cipher, tagBytes } from './aead.ts';
+import { AeadError, type AeadKey, Cipher, TAG_BYTES } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
 import { opensslProviderNames } from './providerNames.ts';
 
@@ -81,7 +81,7 @@ class EvpKey implements AeadKey {
       ok = ok && this.#update(context, out, written, this.#base + source, length) === 1;
     }
     ok = ok && this.#finish(context, out + length, written) === 1;
-    ok = ok && this.#control(context, ControlReadTag, tagBytes, out + length) === 1;
+    ok = ok && this.#control(context, CONTROL_READ_TAG, TAG_BYTES, out + length) === 1;
     if (!ok) {
       throw new AeadError(this.#name, 'seal', null);
     }
@@ -104,7 +104,7 @@ class EvpKey implements AeadKey {
       return false;
     }
     return (
-      this.#control(context, ControlSetTag, tagBytes, address + length) === 1 &&
+      this.#control(context, CONTROL_SET_TAG, TAG_BYTES, address + length) === 1 &&
       this.#finish(context, address + length, this.#lengthAddress) === 1
     );
   }
@@ -122,7 +122,7 @@ class EvpKey implements AeadKey {
 
   #start(context: number, adOffset: number, adLength: number, counterHigh: number, counterLow: number): boolean {
     this.#scratch.writeNonce(this.#cipher, counterHigh, counterLow);
-    if (this.#init(context, 0, 0, 0, this.#nonceAddress, KeepDirection) !== 1) {
+    if (this.#init(context, 0, 0, 0, this.#nonceAddress, KEEP_DIRECTION) !== 1) {
       return false;
     }
     return adLength === 0 || this.#update(context, 0, this.#lengthAddress, this.#base + adOffset, adLength) === 1;
@@ -158,6 +158,6 @@ const signatures = {
 
 type Functions = LibraryFunctions<typeof signatures>;
 
-const KeepDirection = -1;
-const ControlReadTag = 0x10;
-const ControlSetTag = 0x11;
+const KEEP_DIRECTION = -1;
+const CONTROL_READ_TAG = 0x10;
+const CONTROL_SET_TAG = 0x11;

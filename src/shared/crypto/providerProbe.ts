@@ -7,12 +7,12 @@ import { readFileSync, writeSync } from 'node:fs';
 import { errorText } from '../log/errorText.ts';
 import { Cipher } from './aead.ts';
 import { createNodeProvider } from './nodeProvider.ts';
-import { type ProviderName, providerNames } from './providerNames.ts';
+import { PROVIDER_NAMES, type ProviderName } from './providerNames.ts';
 import { type ProviderReport, tryLoad } from './providers.ts';
 import { checkProvider, type Speed, timeProvider } from './trial.ts';
 
 for (const name of process.argv.slice(2)) {
-  const known = providerNames.find((candidate) => candidate === name);
+  const known = PROVIDER_NAMES.find((candidate) => candidate === name);
   if (known !== undefined) {
     // At once: a line held back would be lost if the next candidate crashed.
     writeSync(1, `${JSON.stringify(tryProvider(known))}\n`);

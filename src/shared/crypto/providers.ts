@@ -16,12 +16,12 @@ import type { LoadedProvider } from './libraryProvider.ts';
 import { createNodeProvider } from './nodeProvider.ts';
 import { loadOpensslProvider } from './opensslProvider.ts';
 import {
-  boringProviderName,
-  gcryptProviderName,
-  ipsecMbProviderName,
-  nodeProviderName,
+  BORING_PROVIDER_NAME,
+  GCRYPT_PROVIDER_NAME,
+  IPSEC_MB_PROVIDER_NAME,
+  NODE_PROVIDER_NAME,
+  PROVIDER_NAMES,
   type ProviderName,
-  providerNames,
 } from './providerNames.ts';
 import { checkProvider, type Speed } from './trial.ts';
 
@@ -77,7 +77,7 @@ export class ProviderError extends Error {
 export function chooseProviders(options: ProviderOptions): ProviderChoice {
   const { memory, log } = options;
   const pinned = options.pinned ?? null;
-  const names = pinned === null || pinned === ipsecMbProviderName ? providerNames : [pinned];
+  const names = pinned === null || pinned === IPSEC_MB_PROVIDER_NAME ? PROVIDER_NAMES : [pinned];
   const remembered = rememberedChoice(memory?.recall(names) ?? null, pinned);
   const choice = remembered ?? choiceOf(probeProviders(names, options.script, options.trialTimeoutMs), pinned);
   const { report } = choice;
@@ -130,7 +130,7 @@ export function fasterLibraryAdvice(
   report: readonly ProviderReport[],
   flags: readonly string[] = processorFlags(),
 ): string | null {
-  const isFound = report.some((entry) => entry.name === ipsecMbProviderName && entry.aes !== null);
+  const isFound = report.some((entry) => entry.name === IPSEC_MB_PROVIDER_NAME && entry.aes !== null);
   return isFound || ipsecMbVariants(flags).length === 0
     ? null
     : 'AES-256-GCM would be two to three times as fast with libIPSec_MB (Debian: apt-get install libipsec-mb1)';
@@ -138,7 +138,7 @@ export function fasterLibraryAdvice(
 
 /** The same without a choice at hand: tries that library alone. */
 export function cipherAdvice(): string | null {
-  return fasterLibraryAdvice(probeProviders([ipsecMbProviderName]));
+  return fasterLibraryAdvice(probeProviders([IPSEC_MB_PROVIDER_NAME]));
 }
 
 /**
@@ -148,7 +148,7 @@ export function cipherAdvice(): string | null {
 export function probeProviders(
   names: readonly ProviderName[],
   script: string = probeScript,
-  trialTimeoutMs: number = ProbeTimeoutMs,
+  trialTimeoutMs: number = PROBE_TIMEOUT_MS,
 ): readonly ProviderReport[] {
   const report: ProviderReport[] = [];
   let rest = names;
@@ -183,13 +183,13 @@ export function loadProvider(name: ProviderName): AeadProvider {
 /** Loads one provider in this process, or says why not. */
 export function tryLoad(name: ProviderName): LoadedProvider {
   switch (name) {
-    case ipsecMbProviderName:
+    case IPSEC_MB_PROVIDER_NAME:
       return loadIpsecMbProvider();
-    case gcryptProviderName:
+    case GCRYPT_PROVIDER_NAME:
       return loadGcryptProvider();
-    case boringProviderName:
+    case BORING_PROVIDER_NAME:
       return loadBoringProvider();
-    case nodeProviderName:
+    case NODE_PROVIDER_NAME:
       return { provider: createNodeProvider(), reasons: [] };
     default:
       return loadOpensslProvider(name);
@@ -216,7 +216,7 @@ export function chooseFor(
   if (pinned !== null && wanted?.[cipher]) {
     return pinned;
   }
-  let best: ProviderName = nodeProviderName;
+  let best: ProviderName = NODE_PROVIDER_NAME;
   let bestNs = Number.POSITIVE_INFINITY;
   for (const entry of report) {
     const speed = entry[cipher];
@@ -253,4 +253,4 @@ export const trialFolder: string = fileURLToPath(new URL('.', import.meta.url));
 
 const probeScript = fileURLToPath(new URL('./providerProbe.js', import.meta.url));
 
-const ProbeTimeoutMs = 3000;
+const PROBE_TIMEOUT_MS = 3000;

@@ -5,8 +5,8 @@
  * as associated data, counter as nonce), so a provider with another nonce order or tag place fails here.
  */
 import { Arena } from '../sys/arena.ts';
-import { type AeadKey, type AeadProvider, type Cipher, tagBytes } from './aead.ts';
-import { type AeadVector, aeadVectors } from './vectors.ts';
+import { type AeadKey, type AeadProvider, type Cipher, TAG_BYTES } from './aead.ts';
+import { AEAD_VECTORS, type AeadVector } from './vectors.ts';
 
 /** Nanoseconds per packet, the best of several rounds of sealing and opening: the least disturbed by other processes. */
 export interface Speed {
@@ -17,7 +17,7 @@ export interface Speed {
 /** What is wrong with the provider's implementation of a cipher, or null: vectors first, then against `oracle`. */
 export function checkProvider(provider: AeadProvider, cipher: Cipher, oracle: AeadProvider): string | null {
   const arena = new Arena(65536);
-  for (const vector of aeadVectors) {
+  for (const vector of AEAD_VECTORS) {
     if (vector.cipher !== cipher) {
       continue;
     }
@@ -35,16 +35,16 @@ export function checkProvider(provider: AeadProvider, cipher: Cipher, oracle: Ae
 export function timeProvider(provider: AeadProvider, cipher: Cipher, nowNs: () => number): Speed {
   const arena = new Arena(65536);
   const key = provider.createKey(cipher, new Uint8Array(32).fill(7), arena);
-  sealAndOpen(key, WarmUpPackets, SmallBytes);
+  sealAndOpen(key, WARM_UP_PACKETS, SMALL_BYTES);
   let smallNs = Number.POSITIVE_INFINITY;
   let largeNs = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < Rounds; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     const startNs = nowNs();
-    sealAndOpen(key, RoundPackets, SmallBytes);
+    sealAndOpen(key, ROUND_PACKETS, SMALL_BYTES);
     const middleNs = nowNs();
-    sealAndOpen(key, RoundPackets, LargeBytes);
-    smallNs = Math.min(smallNs, (middleNs - startNs) / (2 * RoundPackets));
-    largeNs = Math.min(largeNs, (nowNs() - middleNs) / (2 * RoundPackets));
+    sealAndOpen(key, ROUND_PACKETS, LARGE_BYTES);
+    smallNs = Math.min(smallNs, (middleNs - startNs) / (2 * ROUND_PACKETS));
+    largeNs = Math.min(largeNs, (nowNs() - middleNs) / (2 * ROUND_PACKETS));
   }
   key.destroy();
   return { smallNs, largeNs };
@@ -54,32 +54,32 @@ function checkVector(key: AeadKey, arena: Arena, vector: AeadVector): string | n
   const { ad, plain, sealed, counterHigh, counterLow } = vector;
   const { bytes } = arena;
   const length = plain.length;
-  const end = Text + length + tagBytes;
+  const end = TEXT + length + TAG_BYTES;
   // Out of place, in place, and opened again; then every kind of forgery.
-  for (const target of [Text, Other]) {
+  for (const target of [TEXT, OTHER]) {
     bytes.fill(0);
-    bytes.set(ad, Ad);
-    bytes.set(plain, Text);
-    key.seal(Ad, ad.length, Text, length, target, counterHigh, counterLow);
+    bytes.set(ad, AD);
+    bytes.set(plain, TEXT);
+    key.seal(AD, ad.length, TEXT, length, target, counterHigh, counterLow);
     if (!equals(bytes, target, sealed)) {
       return 'sealed bytes differ';
     }
   }
-  bytes.set(sealed, Text);
-  if (!key.open(Ad, ad.length, Text, length, counterHigh, counterLow) || !equals(bytes, Text, plain)) {
+  bytes.set(sealed, TEXT);
+  if (!key.open(AD, ad.length, TEXT, length, counterHigh, counterLow) || !equals(bytes, TEXT, plain)) {
     return 'a genuine packet is refused or changed';
   }
-  for (const spoilt of [Ad, end - 1, end - tagBytes, length > 0 ? Text : end - 1]) {
-    bytes.set(sealed, Text);
+  for (const spoilt of [AD, end - 1, end - TAG_BYTES, length > 0 ? TEXT : end - 1]) {
+    bytes.set(sealed, TEXT);
     bytes[spoilt] ^= 0x40;
-    const accepted = key.open(Ad, ad.length, Text, length, counterHigh, counterLow);
-    bytes.set(ad, Ad);
+    const accepted = key.open(AD, ad.length, TEXT, length, counterHigh, counterLow);
+    bytes.set(ad, AD);
     if (accepted) {
       return 'a forged packet is accepted';
     }
   }
-  bytes.set(sealed, Text);
-  if (key.open(Ad, ad.length, Text, length, counterHigh ^ 1, counterLow)) {
+  bytes.set(sealed, TEXT);
+  if (key.open(AD, ad.length, TEXT, length, counterHigh ^ 1, counterLow)) {
     return 'a wrong counter is accepted';
   }
   return null;
@@ -91,14 +91,14 @@ function compareWith(oracle: AeadProvider, provider: AeadProvider, cipher: Ciphe
   const expected = oracle.createKey(cipher, rawKey, arena);
   const actual = provider.createKey(cipher, rawKey, arena);
   const { bytes } = arena;
-  for (let index = Ad; index < Text + MaxLength; index++) {
+  for (let index = AD; index < TEXT + MAX_LENGTH; index++) {
     bytes[index] = index * 167 + (index >> 8);
   }
   let fault: string | null = null;
-  for (const length of [1, 15, 16, 17, 63, 64, 65, 127, 129, 255, 257, 511, 1023, 1300, MaxLength]) {
-    expected.seal(Ad, 16, Text, length, Other, length, ~length >>> 0);
-    actual.seal(Ad, 16, Text, length, Third, length, ~length >>> 0);
-    if (!equals(bytes, Third, bytes.subarray(Other, Other + length + tagBytes))) {
+  for (const length of [1, 15, 16, 17, 63, 64, 65, 127, 129, 255, 257, 511, 1023, 1300, MAX_LENGTH]) {
+    expected.seal(AD, 16, TEXT, length, OTHER, length, ~length >>> 0);
+    actual.seal(AD, 16, TEXT, length, THIRD, length, ~length >>> 0);
+    if (!equals(bytes, THIRD, bytes.subarray(OTHER, OTHER + length + TAG_BYTES))) {
       fault = `${length} bytes: sealed bytes differ from those of ${oracle.name}`;
       break;
     }
@@ -110,8 +110,8 @@ function compareWith(oracle: AeadProvider, provider: AeadProvider, cipher: Ciphe
 
 function sealAndOpen(key: AeadKey, count: number, length: number): void {
   for (let counter = 1; counter <= count; counter++) {
-    key.seal(Ad, 16, Text, length, Other, 0, counter);
-    if (!key.open(Ad, 16, Other, length, 0, counter)) {
+    key.seal(AD, 16, TEXT, length, OTHER, 0, counter);
+    if (!key.open(AD, 16, OTHER, length, 0, counter)) {
       throw new Error('own packet refused while timing');
     }
   }
@@ -122,16 +122,16 @@ function equals(bytes: Uint8Array, offset: number, expected: Uint8Array): boolea
 }
 
 /** Where things lie in the trial's arena. A provider's own scratch is allocated from the start, far below. */
-const Ad = 1024;
-const Text = 4096;
-const Other = 16384;
-const Third = 32768;
-const MaxLength = 9001;
+const AD = 1024;
+const TEXT = 4096;
+const OTHER = 16384;
+const THIRD = 32768;
+const MAX_LENGTH = 9001;
 
 /** Plaintext sizes that are timed. */
-const SmallBytes = 100;
-const LargeBytes = 1300;
+const SMALL_BYTES = 100;
+const LARGE_BYTES = 1300;
 
-const WarmUpPackets = 1500;
-const RoundPackets = 16;
-const Rounds = 24;
+const WARM_UP_PACKETS = 1500;
+const ROUND_PACKETS = 16;
+const ROUNDS = 24;

@@ -35,25 +35,25 @@ export function instantiateSum(memory: WasmMemory): SumFunction | null {
   if (wasm === null || !wasm.validate(code)) {
     return null;
   }
-  const instance = new wasm.Instance(new wasm.Module(code), { [ImportName]: { [ImportName]: memory } });
-  return instance.exports[ExportName] as SumFunction;
+  const instance = new wasm.Instance(new wasm.Module(code), { [IMPORT_NAME]: { [IMPORT_NAME]: memory } });
+  return instance.exports[EXPORT_NAME] as SumFunction;
 }
 
 /** One function (offset, length) → sum, which imports its memory. */
 export function assembleModule(): Uint8Array {
   const signature = [Type.Function, ...list([[Type.I32], [Type.I32]]), ...list([[Type.I32]])];
-  const memory = [...name(ImportName), ...name(ImportName), Kind.Memory, ...atLeast(1)];
+  const memory = [...name(IMPORT_NAME), ...name(IMPORT_NAME), Kind.Memory, ...atLeast(1)];
   const locals = list([
     [1, Type.I64],
     [1, Type.V128],
   ]);
   const body = [...locals, ...sumInstructions(), Op.End];
   return Uint8Array.from([
-    ...MagicAndVersion,
+    ...MAGIC_AND_VERSION,
     ...section(Section.Types, list([signature])),
     ...section(Section.Imports, list([memory])),
     ...section(Section.Functions, list([[0]])),
-    ...section(Section.Exports, list([[...name(ExportName), Kind.Function, 0]])),
+    ...section(Section.Exports, list([[...name(EXPORT_NAME), Kind.Function, 0]])),
     ...section(Section.Code, list([[...unsigned(body.length), ...body]])),
   ]);
 }
@@ -65,55 +65,55 @@ export function assembleModule(): Uint8Array {
 function sumInstructions(): number[] {
   return [
     ...whileAtLeast(64, [
-      ...get(Lanes),
-      ...[...pairs(0), ...pairs(16), ...AddLanes],
-      ...[...pairs(32), ...pairs(48), ...AddLanes],
-      ...[...AddLanes, ...AddLanes],
-      ...set(Lanes),
+      ...get(LANES),
+      ...[...pairs(0), ...pairs(16), ...ADD_LANES],
+      ...[...pairs(32), ...pairs(48), ...ADD_LANES],
+      ...[...ADD_LANES, ...ADD_LANES],
+      ...set(LANES),
     ]),
-    ...whileAtLeast(16, [...get(Lanes), ...pairs(0), ...AddLanes, ...set(Lanes)]),
-    ...[0, 1, 2, 3].flatMap((lane) => addToSum([...get(Lanes), ...ExtractLane, lane, Op.I64ExtendI32])),
-    ...whileAtLeast(4, addToSum([...get(Offset), Op.I64Load32, ...unaligned(0)])),
-    ...ifBit(2, [...addToSum([...get(Offset), Op.I64Load16, ...unaligned(0)]), ...advance(2)]),
-    ...ifBit(1, addToSum([...get(Offset), Op.I64Load8, ...unaligned(0)])),
+    ...whileAtLeast(16, [...get(LANES), ...pairs(0), ...ADD_LANES, ...set(LANES)]),
+    ...[0, 1, 2, 3].flatMap((lane) => addToSum([...get(LANES), ...EXTRACT_LANE, lane, Op.I64ExtendI32])),
+    ...whileAtLeast(4, addToSum([...get(OFFSET), Op.I64Load32, ...unaligned(0)])),
+    ...ifBit(2, [...addToSum([...get(OFFSET), Op.I64Load16, ...unaligned(0)]), ...advance(2)]),
+    ...ifBit(1, addToSum([...get(OFFSET), Op.I64Load8, ...unaligned(0)])),
     // Four lanes below 2^32, a few words more: below 2^35. Then below 2^20, below 2^16 + 16, below 2^16.
     ...[...foldAt16(), ...foldAt16(), ...foldAt16()],
-    ...[...get(Sum), Op.I32WrapI64, ...int32(8), Op.I32ShiftLeft, ...int32(0xff00), Op.I32And],
-    ...[...get(Sum), Op.I32WrapI64, ...int32(8), Op.I32ShiftRight, Op.I32Or],
+    ...[...get(SUM), Op.I32WrapI64, ...int32(8), Op.I32ShiftLeft, ...int32(0xff00), Op.I32And],
+    ...[...get(SUM), Op.I32WrapI64, ...int32(8), Op.I32ShiftRight, Op.I32Or],
   ];
 }
 
 /** The eight 16-bit words at `offset` + `displacement`, added in pairs to four 32-bit lanes. */
 function pairs(displacement: number): number[] {
-  return [...get(Offset), ...LoadLanes, ...unaligned(displacement), ...AddPairs];
+  return [...get(OFFSET), ...LOAD_LANES, ...unaligned(displacement), ...ADD_PAIRS];
 }
 
 /** Runs `body` and moves on by `bytes` for as long as so many are left. */
 function whileAtLeast(bytes: number, body: readonly number[]): number[] {
-  const condition = [...get(Length), ...int32(bytes), Op.I32AtLeast];
-  const shorten = [...get(Length), ...int32(bytes), Op.I32Subtract, ...set(Length)];
+  const condition = [...get(LENGTH), ...int32(bytes), Op.I32AtLeast];
+  const shorten = [...get(LENGTH), ...int32(bytes), Op.I32Subtract, ...set(LENGTH)];
   const again = [Op.Branch, 1];
   const whole = [...condition, Op.If, Type.None, ...body, ...advance(bytes), ...shorten, ...again, Op.End];
   return [Op.Loop, Type.None, ...whole, Op.End];
 }
 
 function ifBit(bit: number, body: readonly number[]): number[] {
-  return [...get(Length), ...int32(bit), Op.I32And, Op.If, Type.None, ...body, Op.End];
+  return [...get(LENGTH), ...int32(bit), Op.I32And, Op.If, Type.None, ...body, Op.End];
 }
 
 function advance(bytes: number): number[] {
-  return [...get(Offset), ...int32(bytes), Op.I32Add, ...set(Offset)];
+  return [...get(OFFSET), ...int32(bytes), Op.I32Add, ...set(OFFSET)];
 }
 
 function addToSum(value: readonly number[]): number[] {
-  return [...get(Sum), ...value, Op.I64Add, ...set(Sum)];
+  return [...get(SUM), ...value, Op.I64Add, ...set(SUM)];
 }
 
-/** Sum = its low 16 bits + the bits above. */
+/** SUM = its low 16 bits + the bits above. */
 function foldAt16(): number[] {
-  const low = [...get(Sum), Op.I64Const, ...signed(0xffff), Op.I64And];
-  const high = [...get(Sum), Op.I64Const, ...signed(16), Op.I64ShiftRight];
-  return [...low, ...high, Op.I64Add, ...set(Sum)];
+  const low = [...get(SUM), Op.I64Const, ...signed(0xffff), Op.I64And];
+  const high = [...get(SUM), Op.I64Const, ...signed(16), Op.I64ShiftRight];
+  return [...low, ...high, Op.I64Add, ...set(SUM)];
 }
 
 function get(local: number): number[] {
@@ -160,18 +160,18 @@ function signed(value: number): number[] {
   return value >= -0x40 && value < 0x40 ? [value & 0x7f] : [(value & 0x7f) | 0x80, ...signed(value >> 7)];
 }
 
-const ImportName = 'memory';
-const ExportName = 'sum';
-const MagicAndVersion = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+const IMPORT_NAME = 'memory';
+const EXPORT_NAME = 'sum';
+const MAGIC_AND_VERSION = [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 const Section = { Types: 1, Imports: 2, Functions: 3, Exports: 7, Code: 10 } as const;
 const Kind = { Function: 0, Memory: 2 } as const;
 const Type = { I32: 0x7f, I64: 0x7e, V128: 0x7b, Function: 0x60, None: 0x40 } as const;
 
 /** Numbers of the function's locals: its two parameters, then its own. */
-const Offset = 0;
-const Length = 1;
-const Sum = 2;
-const Lanes = 3;
+const OFFSET = 0;
+const LENGTH = 1;
+const SUM = 2;
+const LANES = 3;
 
 const Op = {
   Loop: 0x03,
@@ -200,8 +200,8 @@ const Op = {
 } as const;
 
 /** Vector instructions: a prefix, then the number as LEB128. v128.load, i32x4.extract_lane, … */
-const VectorPrefix = 0xfd;
-const LoadLanes = [VectorPrefix, 0];
-const ExtractLane = [VectorPrefix, 0x1b];
-const AddPairs = [VectorPrefix, ...unsigned(0x7f)];
-const AddLanes = [VectorPrefix, ...unsigned(0xae)];
+const VECTOR_PREFIX = 0xfd;
+const LOAD_LANES = [VECTOR_PREFIX, 0];
+const EXTRACT_LANE = [VECTOR_PREFIX, 0x1b];
+const ADD_PAIRS = [VECTOR_PREFIX, ...unsigned(0x7f)];
+const ADD_LANES = [VECTOR_PREFIX, ...unsigned(0xae)];

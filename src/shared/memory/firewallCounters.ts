@@ -33,7 +33,7 @@ export const FirewallCounter = {
 } as const;
 
 /** Names for metrics; the drop counters are Nebula's where it has them. */
-export const firewallCounterNames: readonly string[] = [
+export const FIREWALL_COUNTER_NAMES: readonly string[] = [
   'firewall.rules.counted_version',
   'firewall.cache.hits',
   'firewall.cache.emptyings',
@@ -54,14 +54,14 @@ export const firewallCounterNames: readonly string[] = [
 ];
 
 /** Where the rule cells begin: inbound rules first, then outbound. */
-export const firstRuleCell = 32;
+export const FIRST_RULE_CELL = 32;
 
 /** Rules that have a counter when the column is made for this many. */
-export const countedRules = 1024;
+export const COUNTED_RULES = 1024;
 
 /** Cells of one column. */
-export function firewallCounterCells(ruleCount: number = countedRules): number {
-  return firstRuleCell + ruleCount;
+export function firewallCounterCells(ruleCount: number = COUNTED_RULES): number {
+  return FIRST_RULE_CELL + ruleCount;
 }
 
 /** The cell of a drop; `verdict` is negative. */
@@ -78,7 +78,7 @@ export function ruleHits(
   incoming: boolean,
   index: number,
 ): number {
-  const cell = firstRuleCell + (incoming ? index : inboundCount + index);
+  const cell = FIRST_RULE_CELL + (incoming ? index : inboundCount + index);
   return columns
     .filter((column) => column[FirewallCounter.RulesVersion] === version)
     .reduce((sum, column) => sum + countOf(column[cell]), 0);

@@ -4,7 +4,7 @@
  */
 
 /** The words after "expected". */
-export const deviceNameWords =
+export const DEVICE_NAME_WORDS =
   'an interface name of 1 to 15 characters without blanks, "/" and ":", and without "%" but for one "%d"';
 
 /** Whether the kernel would take it: '' lets it choose, a `%d` becomes the first free number. */

@@ -4,6 +4,7 @@
  * Not an eventfd: its one open file would be shared, so the process that rings could make the other's reads block. The
  * two ends of a pipe are files of their own, and each side's is non-blocking by its own flag.
  */
+import { O_CLOEXEC, O_NONBLOCK } from './abi.ts';
 import { check, libc } from './libc.ts';
 import { scratch } from './scratch.ts';
 
@@ -16,7 +17,7 @@ export interface Doorbell {
 
 /** Throws SysError. */
 export function openDoorbell(): Doorbell {
-  check(libc.pipe2(scratch.address, CloseOnExec | NonBlocking), 'pipe2', 'making a doorbell');
+  check(libc.pipe2(scratch.address, O_CLOEXEC | O_NONBLOCK), 'pipe2', 'making a doorbell');
   return { listenFd: scratch.view.getInt32(0, true), ringFd: scratch.view.getInt32(4, true) };
 }
 
@@ -29,6 +30,3 @@ export function ring(fd: number): void {
 export function silence(fd: number): void {
   libc.read(fd, scratch.address, scratch.bytes.length);
 }
-
-const CloseOnExec = 0x8_0000;
-const NonBlocking = 0x800;

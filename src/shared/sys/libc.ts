@@ -8,16 +8,17 @@
  * be asked before anything else is called.
  */
 import koffi from 'koffi';
+import { O_NONBLOCK } from './abi.ts';
 import { SysError } from './sysError.ts';
 
-export { Errno, NeedsNetAdmin, SysError } from './sysError.ts';
+export { Errno, NEEDS_NET_ADMIN, SysError } from './sysError.ts';
 
 /** Architectures that share the struct layouts, constants and ioctl numbers used in this folder. */
-const SupportedArchitectures = ['x64', 'arm64', 'riscv64', 'loong64'];
+const SUPPORTED_ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
 
-if (process.platform !== 'linux' || !SupportedArchitectures.includes(process.arch)) {
+if (process.platform !== 'linux' || !SUPPORTED_ARCHITECTURES.includes(process.arch)) {
   throw new Error(
-    `weft runs on Linux on ${SupportedArchitectures.join(', ')}, not on ${process.platform} ${process.arch}`,
+    `weft runs on Linux on ${SUPPORTED_ARCHITECTURES.join(', ')}, not on ${process.platform} ${process.arch}`,
   );
 }
 
@@ -159,9 +160,6 @@ export const libc = {
   ]),
 } as const;
 
-/** For recvmmsg, sendmmsg and sendto: the call never waits, whatever the socket's own mode, which its sharers can change. */
-export const MESSAGE_DONT_WAIT = 0x40;
-
 /** errno of the libc call made just before. */
 export function lastErrno(): number {
   return koffi.errno();
@@ -177,8 +175,8 @@ export function check(result: number, call: string, doing: string = '', remedy: 
 
 /** Makes an open file non-blocking, for every process that shares it. Throws SysError. */
 export function keepNonBlocking(fd: number): void {
-  const flags = check(libc.fcntl(fd, GetStatusFlags, 0), 'fcntl(F_GETFL)');
-  check(libc.fcntl(fd, SetStatusFlags, flags | NonBlocking), 'fcntl(F_SETFL)');
+  const flags = check(libc.fcntl(fd, GET_STATUS_FLAGS, 0), 'fcntl(F_GETFL)');
+  check(libc.fcntl(fd, SET_STATUS_FLAGS, flags | O_NONBLOCK), 'fcntl(F_SETFL)');
 }
 
 /** The bytes at an address as an ArrayBuffer without copying. The mapping must stay for as long as the view is used. */
@@ -191,9 +189,8 @@ export function addressOf(buffer: ArrayBuffer): number {
   return Number(koffi.address(buffer));
 }
 
-const GetStatusFlags = 3;
-const SetStatusFlags = 4;
-const NonBlocking = 0o4000;
+const GET_STATUS_FLAGS = 3;
+const SET_STATUS_FLAGS = 4;
 
 function declare<F>(name: string, result: string, parameters: string[]): F {
   return library.func(name, result, parameters) as unknown as F;

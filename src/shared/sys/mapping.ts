@@ -17,11 +17,11 @@ import { check, libc } from './libc.ts';
  * so that `mapAgain` can show them at a second address; no other process sees them.
  */
 export function lowMapping(byteLength: number): number {
-  const flags = MapShared | MapAnonymous;
-  const highest = LowLimit - byteLength;
-  const start = highest - randomInt(SpreadBytes / Granule) * Granule;
-  for (let hint = start - (start % Granule); hint >= LowFloor; hint -= StepBytes) {
-    const address = libc.mmap(hint, byteLength, ReadWrite, flags | FixedNoReplace, -1, 0);
+  const flags = MAP_SHARED | MAP_ANONYMOUS;
+  const highest = LOW_LIMIT - byteLength;
+  const start = highest - randomInt(SPREAD_BYTES / GRANULE) * GRANULE;
+  for (let hint = start - (start % GRANULE); hint >= LOW_FLOOR; hint -= STEP_BYTES) {
+    const address = libc.mmap(hint, byteLength, READ_WRITE, flags | FIXED_NO_REPLACE, -1, 0);
     if (address === hint) {
       return withoutDump(address, byteLength);
     }
@@ -31,7 +31,7 @@ export function lowMapping(byteLength: number): number {
     }
   }
   const doing = `reserving ${byteLength} bytes of memory`;
-  return withoutDump(check(libc.mmap(0, byteLength, ReadWrite, flags, -1, 0), 'mmap', doing), byteLength);
+  return withoutDump(check(libc.mmap(0, byteLength, READ_WRITE, flags, -1, 0), 'mmap', doing), byteLength);
 }
 
 /**
@@ -39,7 +39,7 @@ export function lowMapping(byteLength: number): number {
  * and then nothing may be mapped there. (mremap(2): an old size of zero makes a new mapping of the same shared pages.)
  */
 export function mapAgain(address: number, byteLength: number, target: number): boolean {
-  if (libc.mremap(address, 0, byteLength, MayMove | RemapFixed, target) !== target) {
+  if (libc.mremap(address, 0, byteLength, MAY_MOVE | REMAP_FIXED, target) !== target) {
     return false;
   }
   withoutDump(target, byteLength);
@@ -49,7 +49,7 @@ export function mapAgain(address: number, byteLength: number, target: number): b
 /** Pages shared with every process that maps the same fd; returns their address. */
 export function sharedMapping(fd: number, byteLength: number, isWritable: boolean): number {
   const address = check(
-    libc.mmap(0, byteLength, isWritable ? ReadWrite : ReadOnly, MapShared, fd, 0),
+    libc.mmap(0, byteLength, isWritable ? READ_WRITE : READ_ONLY, MAP_SHARED, fd, 0),
     'mmap',
     `mapping ${byteLength} bytes of shared memory`,
   );
@@ -57,24 +57,24 @@ export function sharedMapping(fd: number, byteLength: number, isWritable: boolea
 }
 
 function withoutDump(address: number, byteLength: number): number {
-  check(libc.madvise(address, byteLength, AdviseDontDump), 'madvise');
+  check(libc.madvise(address, byteLength, ADVISE_DONT_DUMP), 'madvise');
   return address;
 }
 
 /** The last address is left out, so that the end of a mapping is below 2^31 too. */
-const LowLimit = 0x7fff_0000;
+const LOW_LIMIT = 0x7fff_0000;
 /** Where executables that are not position-independent lie, and the heap behind them begins to grow. */
-const LowFloor = 0x1000_0000;
-const SpreadBytes = 0x1000_0000;
-const StepBytes = 0x0200_0000;
+const LOW_FLOOR = 0x1000_0000;
+const SPREAD_BYTES = 0x1000_0000;
+const STEP_BYTES = 0x0200_0000;
 /** The largest page size of the supported architectures. */
-const Granule = 0x1_0000;
+const GRANULE = 0x1_0000;
 
-const ReadOnly = 1;
-const ReadWrite = 3;
-const MapShared = 1;
-const MapAnonymous = 0x20;
-const FixedNoReplace = 0x10_0000;
-const MayMove = 1;
-const RemapFixed = 2;
-const AdviseDontDump = 16;
+const READ_ONLY = 1;
+const READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_ANONYMOUS = 0x20;
+const FIXED_NO_REPLACE = 0x10_0000;
+const MAY_MOVE = 1;
+const REMAP_FIXED = 2;
+const ADVISE_DONT_DUMP = 16;

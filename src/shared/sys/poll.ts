@@ -114,7 +114,7 @@ export class FdWatcher {
    */
   #handleFailure(status: number): void {
     this.#failureCount++;
-    if (this.#failureCount > FailureCountMax) {
+    if (this.#failureCount > FAILURE_COUNT_MAX) {
       this.close();
       throw new Error(`fd ${this.#fd} stays in an error state (poll status ${status})`);
     }
@@ -128,4 +128,4 @@ function nothing(): void {
 }
 
 /** Enough for every pending error of a socket, few enough that a dead device costs nothing. */
-const FailureCountMax = 16;
+const FAILURE_COUNT_MAX = 16;

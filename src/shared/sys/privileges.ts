@@ -7,6 +7,7 @@
  * back from the kernel, thread by thread: a confinement that is not whole throws, and the caller must not go on.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { PR_SET_NO_NEW_PRIVS } from './abi.ts';
 import { check, libc } from './libc.ts';
 import { clearScratch, scratch } from './scratch.ts';
 import { installFilter } from './seccomp.ts';
@@ -48,7 +49,7 @@ export function confine(confinement: Confinement, profile: SandboxProfile): void
   becomeUser(confinement);
   forbidDumps();
   endWithParent(confinement.parent);
-  check(libc.prctl(SetNoNewPrivileges, 1, 0, 0, 0), 'prctl(PR_SET_NO_NEW_PRIVS)');
+  check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 'prctl(PR_SET_NO_NEW_PRIVS)');
   for (const thread of readdirSync('/proc/self/task')) {
     const fault = statusFault(readFileSync(`/proc/self/task/${thread}/status`, 'latin1'), confinement);
     if (fault !== null) {
@@ -66,9 +67,9 @@ export function confine(confinement: Confinement, profile: SandboxProfile): void
  */
 export function forbidDumps(): void {
   clearScratch(16);
-  check(libc.setrlimit(LimitCore, scratch.address), 'setrlimit(RLIMIT_CORE)');
-  check(libc.prctl(SetDumpable, 0, 0, 0, 0), 'prctl(PR_SET_DUMPABLE)');
-  if (libc.prctl(GetDumpable, 0, 0, 0, 0) !== 0) {
+  check(libc.setrlimit(LIMIT_CORE, scratch.address), 'setrlimit(RLIMIT_CORE)');
+  check(libc.prctl(SET_DUMPABLE, 0, 0, 0, 0), 'prctl(PR_SET_DUMPABLE)');
+  if (libc.prctl(GET_DUMPABLE, 0, 0, 0, 0) !== 0) {
     throw new Error('forbidding core dumps: the kernel did not take it');
   }
 }
@@ -99,7 +100,7 @@ export function statusFault(status: string, { uid, gid }: Pick<Confinement, 'uid
 function becomeUser({ uid, gid }: Confinement): void {
   const doing = 'dropping privileges';
   if (process.getuid?.() === 0) {
-    check(libc.setgroups(0, 0), 'setgroups', doing, NeedsSetgid);
+    check(libc.setgroups(0, 0), 'setgroups', doing, NEEDS_SETGID);
     check(libc.setresgid(gid, gid, gid), 'setresgid', doing);
     check(libc.setresuid(uid, uid, uid), 'setresuid', doing);
   }
@@ -110,17 +111,16 @@ function becomeUser({ uid, gid }: Confinement): void {
 
 /** After the change of user, which clears the wish. */
 function endWithParent(parent: number): void {
-  check(libc.prctl(SetParentDeathSignal, SignalKill, 0, 0, 0), 'prctl(PR_SET_PDEATHSIG)');
+  check(libc.prctl(SET_PARENT_DEATH_SIGNAL, SIGNAL_KILL, 0, 0, 0), 'prctl(PR_SET_PDEATHSIG)');
   if (libc.getppid() !== parent) {
     throw new Error('the primary has ended');
   }
 }
 
 /** Root of a user namespace may be refused it, too (user_namespaces(7)). */
-const NeedsSetgid = 'this needs CAP_SETGID, and in a user namespace "allow" in /proc/self/setgroups';
-const SetParentDeathSignal = 1;
-const GetDumpable = 3;
-const SetDumpable = 4;
-const SetNoNewPrivileges = 38;
-const LimitCore = 4;
-const SignalKill = 9;
+const NEEDS_SETGID = 'this needs CAP_SETGID, and in a user namespace "allow" in /proc/self/setgroups';
+const SET_PARENT_DEATH_SIGNAL = 1;
+const GET_DUMPABLE = 3;
+const SET_DUMPABLE = 4;
+const LIMIT_CORE = 4;
+const SIGNAL_KILL = 9;

@@ -21,7 +21,7 @@ export interface SharedMemory {
 
 /** Creates zeroed memory of a fixed size that every holder of the fd may write. The name is only seen in /proc. Throws SysError. */
 export function createSharedMemory(name: string, byteLength: number): SharedMemory {
-  return create(name, byteLength, SealSeal | SealShrink | SealGrow);
+  return create(name, byteLength, SEAL_SEAL | SEAL_SHRINK | SEAL_GROW);
 }
 
 /**
@@ -30,7 +30,7 @@ export function createSharedMemory(name: string, byteLength: number): SharedMemo
  */
 export function createSealedMemory(name: string, byteLength: number): SharedMemory & { readonly isSealed: boolean } {
   try {
-    return { ...create(name, byteLength, SealSeal | SealShrink | SealGrow | SealFutureWrite), isSealed: true };
+    return { ...create(name, byteLength, SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_FUTURE_WRITE), isSealed: true };
   } catch (error) {
     if (error instanceof SysError && error.errno === Errno.EINVAL) {
       return { ...createSharedMemory(name, byteLength), isSealed: false };
@@ -55,7 +55,7 @@ function create(name: string, byteLength: number, seals: number): SharedMemory {
     check(libc.ftruncate(fd, byteLength), 'ftruncate', `sizing shared memory to ${byteLength} bytes`);
     // Mapped first: a seal against future writers spares the mappings that there are.
     const memory = map(fd, true);
-    check(libc.fcntl(fd, AddSeals, seals), 'fcntl(F_ADD_SEALS)');
+    check(libc.fcntl(fd, ADD_SEALS, seals), 'fcntl(F_ADD_SEALS)');
     return memory;
   } catch (error) {
     libc.close(fd);
@@ -64,15 +64,15 @@ function create(name: string, byteLength: number, seals: number): SharedMemory {
 }
 
 function map(fd: number, isWritable: boolean): SharedMemory {
-  const byteLength = check(libc.lseek(fd, 0, SeekEnd), 'lseek', 'reading the size of shared memory');
+  const byteLength = check(libc.lseek(fd, 0, SEEK_END), 'lseek', 'reading the size of shared memory');
   const address = sharedMapping(fd, byteLength, isWritable);
   return { fd, byteLength, address, buffer: viewMemory(address, byteLength) };
 }
 
 /** Kernels from 6.3 on want to be told whether the file may be executed; older ones do not know the flag. */
 function createMemfd(name: string): number {
-  const flags = CloseOnExec | AllowSealing;
-  const fd = libc.memfdCreate(name, flags | NoExecSeal);
+  const flags = MFD_CLOEXEC | ALLOW_SEALING;
+  const fd = libc.memfdCreate(name, flags | NO_EXEC_SEAL);
   if (fd !== -1) {
     return fd;
   }
@@ -83,12 +83,12 @@ function createMemfd(name: string): number {
   return check(libc.memfdCreate(name, flags), 'memfd_create');
 }
 
-const CloseOnExec = 1;
-const AllowSealing = 2;
-const NoExecSeal = 8;
-const AddSeals = 1033;
-const SealSeal = 1;
-const SealShrink = 2;
-const SealGrow = 4;
-const SealFutureWrite = 16;
-const SeekEnd = 2;
+const MFD_CLOEXEC = 1;
+const ALLOW_SEALING = 2;
+const NO_EXEC_SEAL = 8;
+const ADD_SEALS = 1033;
+const SEAL_SEAL = 1;
+const SEAL_SHRINK = 2;
+const SEAL_GROW = 4;
+const SEAL_FUTURE_WRITE = 16;
+const SEEK_END = 2;

@@ -11,7 +11,7 @@ import { getSystemErrorMap } from 'node:util';
 export const Errno = { ...constants.errno, EBADFD: 77, ENOTUNIQ: 76 } as const;
 
 /** Remedy for what the kernel refuses to a process without the capability. */
-export const NeedsNetAdmin = 'this needs root or CAP_NET_ADMIN';
+export const NEEDS_NET_ADMIN = 'this needs root or CAP_NET_ADMIN';
 
 /** A system call that failed. `name` is the errno's name (`EBUSY`), so logs and tests can match on it. */
 export class SysError extends Error {

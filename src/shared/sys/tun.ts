@@ -6,8 +6,9 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { deviceNameWords, isDeviceName } from './deviceName.ts';
-import { check, Errno, lastErrno, libc, NeedsNetAdmin, SysError } from './libc.ts';
+import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from './abi.ts';
+import { DEVICE_NAME_WORDS, isDeviceName } from './deviceName.ts';
+import { check, Errno, lastErrno, libc, NEEDS_NET_ADMIN, SysError } from './libc.ts';
 import { clearScratch, scratch } from './scratch.ts';
 
 export interface TunRequest {
@@ -37,12 +38,12 @@ export interface TunQueues {
 }
 
 /** Opens all queues or none. Throws SysError (and RangeError for a name or count that cannot be). */
-export function openTunQueues(request: TunRequest, devicePath: string = DevicePath): TunQueues {
+export function openTunQueues(request: TunRequest, devicePath: string = DEVICE_PATH): TunQueues {
   if (!isDeviceName(request.name)) {
-    throw new RangeError(`tun device name ${JSON.stringify(request.name)}: expected ${deviceNameWords}`);
+    throw new RangeError(`tun device name ${JSON.stringify(request.name)}: expected ${DEVICE_NAME_WORDS}`);
   }
-  if (!Number.isInteger(request.queues) || request.queues < 1 || request.queues > QueuesMax) {
-    throw new RangeError(`a tun device has 1 to ${QueuesMax} queues, not ${request.queues}`);
+  if (!Number.isInteger(request.queues) || request.queues < 1 || request.queues > QUEUES_MAX) {
+    throw new RangeError(`a tun device has 1 to ${QUEUES_MAX} queues, not ${request.queues}`);
   }
   ensureDeviceNode(devicePath);
   if (request.offloads) {
@@ -57,15 +58,15 @@ export function openTunQueues(request: TunRequest, devicePath: string = DevicePa
 
 /** Whether a queue still belongs to a device: not after somebody deleted it. */
 export function isTunAttached(fd: number): boolean {
-  clearScratch(InterfaceRequestBytes);
-  return libc.ioctl(fd, TunGetInterface, scratch.address) === 0;
+  clearScratch(INTERFACE_REQUEST_BYTES);
+  return libc.ioctl(fd, TUN_GET_INTERFACE, scratch.address) === 0;
 }
 
 /** Null when the kernel takes none of our offload masks: then nothing is open any more. */
 function openOffloaded(request: TunRequest, devicePath: string): TunQueues | null {
   let opened: { name: string; fds: number[] };
   try {
-    opened = openFds(request, FlagVnetHeader, devicePath);
+    opened = openFds(request, FLAG_VNET_HEADER, devicePath);
   } catch (error) {
     if (error instanceof SysError && error.errno === Errno.EINVAL) {
       return null;
@@ -73,9 +74,9 @@ function openOffloaded(request: TunRequest, devicePath: string): TunQueues | nul
     throw error;
   }
   // One queue with another mask would switch offloads off for the whole device: all take the mask, or none.
-  for (const mask of [OffloadTcp | OffloadUdp, OffloadTcp]) {
-    if (opened.fds.every((fd) => libc.ioctl(fd, TunSetOffload, mask) === 0)) {
-      return { ...opened, offload: { vnetHeader: true, tso: true, uso: (mask & OffloadUdp) !== 0 } };
+  for (const mask of [OFFLOAD_TCP | OFFLOAD_UDP, OFFLOAD_TCP]) {
+    if (opened.fds.every((fd) => libc.ioctl(fd, TUN_SET_OFFLOAD, mask) === 0)) {
+      return { ...opened, offload: { vnetHeader: true, tso: true, uso: (mask & OFFLOAD_UDP) !== 0 } };
     }
   }
   closeAll(opened.fds);
@@ -89,10 +90,10 @@ function openFds(request: TunRequest, extraFlags: number, devicePath: string): {
     for (let queue = 0; queue < request.queues; queue++) {
       const fd = openDevice(devicePath);
       fds.push(fd);
-      let flags = FlagTun | FlagNoPacketInfo | extraFlags;
-      flags |= request.queues > 1 ? FlagMultiQueue : 0;
+      let flags = FLAG_TUN | FLAG_NO_PACKET_INFO | extraFlags;
+      flags |= request.queues > 1 ? FLAG_MULTI_QUEUE : 0;
       // The first queue must create the device: a second node cannot slip into an existing one.
-      flags |= queue === 0 ? FlagExclusive : 0;
+      flags |= queue === 0 ? FLAG_EXCLUSIVE : 0;
       name = attach(fd, name, flags);
     }
     return { name, fds };
@@ -103,7 +104,7 @@ function openFds(request: TunRequest, extraFlags: number, devicePath: string): {
 }
 
 function openDevice(devicePath: string): number {
-  const fd = libc.open(devicePath, ReadWrite | NonBlocking | CloseOnExec, 0);
+  const fd = libc.open(devicePath, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
   if (fd !== -1) {
     return fd;
   }
@@ -113,18 +114,18 @@ function openDevice(devicePath: string): number {
     'open',
     errno,
     `opening ${devicePath}`,
-    isForbidden ? MayOpenDevice : 'is the tun module loaded (modprobe tun)?',
+    isForbidden ? MAY_OPEN_DEVICE : 'is the tun module loaded (modprobe tun)?',
   );
 }
 
 /** TUNSETIFF; returns the device's name. */
 function attach(fd: number, name: string, flags: number): string {
-  clearScratch(InterfaceRequestBytes);
+  clearScratch(INTERFACE_REQUEST_BYTES);
   new TextEncoder().encodeInto(name, scratch.bytes);
-  scratch.view.setUint16(InterfaceNameBytes, flags, true);
-  if (libc.ioctl(fd, TunSetInterface, scratch.address) === 0) {
+  scratch.view.setUint16(INTERFACE_NAME_BYTES, flags, true);
+  if (libc.ioctl(fd, TUN_SET_INTERFACE, scratch.address) === 0) {
     const end = scratch.bytes.indexOf(0);
-    return new TextDecoder().decode(scratch.bytes.subarray(0, Math.min(end, InterfaceNameBytes)));
+    return new TextDecoder().decode(scratch.bytes.subarray(0, Math.min(end, INTERFACE_NAME_BYTES)));
   }
   const errno = lastErrno();
   throw new SysError('ioctl(TUNSETIFF)', errno, `creating tun device ${name}`, attachRemedy(errno));
@@ -136,7 +137,7 @@ function attachRemedy(errno: number): string {
       return 'a device of this name exists: another node uses it, or it was made beforehand; choose another tun.dev';
     case Errno.EPERM:
     case Errno.EACCES:
-      return NeedsNetAdmin;
+      return NEEDS_NET_ADMIN;
     case Errno.E2BIG:
       return 'the kernel does not allow so many queues; lower routines';
     default:
@@ -154,10 +155,10 @@ function ensureDeviceNode(devicePath: string): void {
   } catch {
     // The next call says what is wrong, in the words of this file.
   }
-  if (libc.mknod(devicePath, CharacterDevice | 0o600, TunDeviceNumber) === -1) {
+  if (libc.mknod(devicePath, CHARACTER_DEVICE | 0o600, TUN_DEVICE_NUMBER) === -1) {
     const errno = lastErrno();
     if (errno !== Errno.EEXIST) {
-      throw new SysError('mknod', errno, `${devicePath} is missing and cannot be made`, MakesDevice);
+      throw new SysError('mknod', errno, `${devicePath} is missing and cannot be made`, MAKES_DEVICE);
     }
   }
 }
@@ -168,32 +169,29 @@ function closeAll(fds: readonly number[]): void {
   }
 }
 
-const DevicePath = '/dev/net/tun';
-const MayOpenDevice = 'this needs root; in a container, start it with --device /dev/net/tun';
-const MakesDevice = 'making it needs root and CAP_MKNOD; in a container, start it with --device /dev/net/tun instead';
+const DEVICE_PATH = '/dev/net/tun';
+const MAY_OPEN_DEVICE = 'this needs root; in a container, start it with --device /dev/net/tun';
+const MAKES_DEVICE = 'making it needs root and CAP_MKNOD; in a container, start it with --device /dev/net/tun instead';
 /** MAX_TAP_QUEUES of the kernel. */
-const QueuesMax = 256;
+const QUEUES_MAX = 256;
 
-const ReadWrite = 2;
-const NonBlocking = 0o4000;
-const CloseOnExec = 0o2000000;
-const CharacterDevice = 0o020000;
-const TunDeviceNumber = (10 << 8) | 200;
+const CHARACTER_DEVICE = 0o020000;
+const TUN_DEVICE_NUMBER = (10 << 8) | 200;
 
 /** struct ifreq: 16 bytes of name, then a union. */
-const InterfaceRequestBytes = 40;
-const InterfaceNameBytes = 16;
-const TunSetInterface = 0x400454ca;
-const TunGetInterface = 0x800454d2;
-const TunSetOffload = 0x400454d0;
+const INTERFACE_REQUEST_BYTES = 40;
+const INTERFACE_NAME_BYTES = 16;
+const TUN_SET_INTERFACE = 0x400454ca;
+const TUN_GET_INTERFACE = 0x800454d2;
+const TUN_SET_OFFLOAD = 0x400454d0;
 
-const FlagTun = 0x0001;
-const FlagNoPacketInfo = 0x1000;
-const FlagVnetHeader = 0x4000;
-const FlagMultiQueue = 0x0100;
-const FlagExclusive = 0x8000;
+const FLAG_TUN = 0x0001;
+const FLAG_NO_PACKET_INFO = 0x1000;
+const FLAG_VNET_HEADER = 0x4000;
+const FLAG_MULTI_QUEUE = 0x0100;
+const FLAG_EXCLUSIVE = 0x8000;
 
 /** Checksum, TSO4, TSO6, TSO_ECN. */
-const OffloadTcp = 0x01 | 0x02 | 0x04 | 0x08;
+const OFFLOAD_TCP = 0x01 | 0x02 | 0x04 | 0x08;
 /** USO4, USO6. */
-const OffloadUdp = 0x20 | 0x40;
+const OFFLOAD_UDP = 0x20 | 0x40;

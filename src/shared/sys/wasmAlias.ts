@@ -46,9 +46,9 @@ function makeMemory(pages: number): WasmMemory | null {
 
 /** Whether `bytes` are those at `address`: at both ends, writes through each side and reads through the other. */
 function liesAt(bytes: Uint8Array, address: number): boolean {
-  return [0, bytes.length - ProbeBytes].every((at) => {
-    const here = bytes.subarray(at, at + ProbeBytes);
-    const there = new Uint8Array(viewMemory(address + at, ProbeBytes));
+  return [0, bytes.length - PROBE_BYTES].every((at) => {
+    const here = bytes.subarray(at, at + PROBE_BYTES);
+    const there = new Uint8Array(viewMemory(address + at, PROBE_BYTES));
     return showsIn(here, there) && showsIn(there, here);
   });
 }
@@ -63,4 +63,4 @@ function showsIn(target: Uint8Array, other: Uint8Array): boolean {
   return isShown;
 }
 
-const ProbeBytes = 16;
+const PROBE_BYTES = 16;

@@ -8,12 +8,13 @@
  * IPv4 as ::ffff:a.b.c.d. Runs per packet: no allocation.
  */
 import { isMappedBytes } from '../ip/address.ts';
+import { AF_INET, AF_INET6 } from '../sys/abi.ts';
 import type { Arena } from '../sys/arena.ts';
 
 /** Room for either form, and a multiple of 8. */
 export const SOCKADDR_BYTES = 32;
 
-export const SocketFamily = { Ipv4: 2, Ipv6: 10 } as const;
+export const SocketFamily = { Ipv4: AF_INET, Ipv6: AF_INET6 } as const;
 export type SocketFamily = (typeof SocketFamily)[keyof typeof SocketFamily];
 
 export function socketAddressLength(family: SocketFamily): number {

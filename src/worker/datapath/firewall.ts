@@ -16,7 +16,7 @@ import { hashTuple } from '../../shared/firewall/tupleHash.ts';
 import { Verdict } from '../../shared/firewall/verdict.ts';
 import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
 import { ConntrackInsert, type ConntrackTable } from '../../shared/memory/conntrackTable.ts';
-import { dropCell, FirewallCounter, firstRuleCell } from '../../shared/memory/firewallCounters.ts';
+import { dropCell, FIRST_RULE_CELL, FirewallCounter } from '../../shared/memory/firewallCounters.ts';
 import type { RoutineCache } from './routineCache.ts';
 
 /** Life of an idle flow by protocol; everything else, ICMP included, has the default. */
@@ -63,7 +63,7 @@ export class Firewall {
     this.#cache.empty();
     this.#emptyingsBefore = this.#counters[FirewallCounter.CacheEmptyings] - this.#cache.emptyingCount;
     if (this.#counters[FirewallCounter.RulesVersion] !== parts.rules.version) {
-      this.#counters.fill(0, firstRuleCell);
+      this.#counters.fill(0, FIRST_RULE_CELL);
       this.#counters[FirewallCounter.RulesVersion] = parts.rules.version;
     }
   }
@@ -153,7 +153,7 @@ export class Firewall {
 
   /** Rules beyond the counters' room are enforced but not counted. */
   #countRule(rule: number, incoming: boolean): void {
-    const cell = firstRuleCell + (incoming ? rule : this.#rules.inbound.length + rule);
+    const cell = FIRST_RULE_CELL + (incoming ? rule : this.#rules.inbound.length + rule);
     if (cell < this.#counters.length) {
       this.#counters[cell]++;
     }

@@ -4,17 +4,17 @@
  * Where it is sent (back into the tun, or through the tunnel past the firewall) is the caller's. Never answered are
  * fragments other than the first, ICMP errors, resets, and packets to or from an address that is not one host's
  * (RFC 1122 §3.2.2, RFC 4443 §2.4): so two nodes cannot reject each other's rejects, and no answer is larger than
- * `rejectBytesMax`. Allocates nothing. Source of the contents: Nebula protocol, reject packets; RFC 9293 §3.10.7.1.
+ * `REJECT_BYTES_MAX`. Allocates nothing. Source of the contents: Nebula protocol, reject packets; RFC 9293 §3.10.7.1.
  */
 import { checksumOf, ipv4Checksum, pseudoSum4, pseudoSum6, sumBytes } from '../../shared/ip/checksum.ts';
 import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
 
 /** The longest answer: IPv6 and ICMPv6 headers and 1000 bytes of the refused packet. */
-export const rejectBytesMax = 1048;
+export const REJECT_BYTES_MAX = 1048;
 
 /**
  * Writes the answer to the packet of `length` bytes at `offset` (parsed into `tuple`, in either direction) at `target`
- * in the same memory, where `rejectBytesMax` bytes must be free and not overlap the packet. Returns its length, or 0
+ * in the same memory, where `REJECT_BYTES_MAX` bytes must be free and not overlap the packet. Returns its length, or 0
  * when the packet gets no answer.
  */
 export function buildReject(

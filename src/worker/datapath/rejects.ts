@@ -7,7 +7,7 @@ import type { Arena } from '../../shared/sys/arena.ts';
 import type { TunnelContext } from '../../shared/tunnel/tunnelContext.ts';
 import { MessageType, Subtype } from '../../shared/wire/header.ts';
 import type { PacketSink } from '../ports/contracts.ts';
-import { buildReject, rejectBytesMax } from './reject.ts';
+import { buildReject, REJECT_BYTES_MAX } from './reject.ts';
 import type { Sender } from './sender.ts';
 
 export interface RejectActions {
@@ -31,7 +31,7 @@ export class Rejects {
     this.#tun = tun;
     this.#sender = sender;
     this.#tuple = tuple;
-    this.#buffer = arena.allocate(rejectBytesMax, 64);
+    this.#buffer = arena.allocate(REJECT_BYTES_MAX, 64);
     this.#actions = actions;
   }
 

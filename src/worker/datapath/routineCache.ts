@@ -16,7 +16,7 @@ import { holdsFlow, writeFlow } from '../../shared/memory/flowKey.ts';
 const MISSED_TICKS_MAX = 3;
 
 /** 8192 entries of 64 bytes: half a megabyte, which second-level processor caches hold. */
-export const routineCacheEntries = 8192;
+export const ROUTINE_CACHE_ENTRIES = 8192;
 
 export class RoutineCache {
   /** Entries since the last emptying. */
@@ -33,7 +33,7 @@ export class RoutineCache {
   #lastTickMs = 0;
 
   /** `periodMs` 0 makes a cache that never answers; `entries` is a power of two. */
-  constructor(periodMs: number, entries: number = routineCacheEntries) {
+  constructor(periodMs: number, entries: number = ROUTINE_CACHE_ENTRIES) {
     if (entries < 2 || (entries & (entries - 1)) !== 0) {
       throw new RangeError(`a routine cache has a power of two of entries, not ${entries}`);
     }

@@ -61,7 +61,7 @@ export class Coalescer {
   readonly #marks: Uint8Array;
   #groupCount = 0;
   /** Newest open group by flow hash, or -1. A collision closes the older flow's group, which is always safe. */
-  readonly #open: Int32Array = new Int32Array(TableSize).fill(-1);
+  readonly #open: Int32Array = new Int32Array(TABLE_SIZE).fill(-1);
 
   constructor(memory: PacketMemory, sink: JoiningSink, options: CoalescerOptions) {
     const { capacity } = options;
@@ -136,7 +136,7 @@ export class Coalescer {
       this.#open.fill(-1);
       return;
     }
-    const entry = candidate.hash & (TableSize - 1);
+    const entry = candidate.hash & (TABLE_SIZE - 1);
     const group = this.#open[entry];
     const isOwn =
       group >= 0 &&
@@ -187,7 +187,7 @@ export class Coalescer {
       count < this.#joinedCountMax &&
       candidate.header === this.#headers[group] &&
       candidate.payload <= this.#gsoSizes[group] &&
-      candidate.header + this.#payloads[group] + candidate.payload <= JoinedBytesMax &&
+      candidate.header + this.#payloads[group] + candidate.payload <= JOINED_BYTES_MAX &&
       (!candidate.isTcp || candidate.sequence === this.#sequences[group]) &&
       isSameHeader(this.#view, first, offset, count, candidate) &&
       this.#isFirstIntact(group) &&
@@ -282,5 +282,5 @@ export class Coalescer {
 const Mark = { Ipv4: 1, Tcp: 2, Push: 4, Intact: 8, Broken: 16 } as const;
 
 /** An IPv4 total length has 16 bits; the same limit does for IPv6. */
-const JoinedBytesMax = 65535;
-const TableSize = 1024;
+const JOINED_BYTES_MAX = 65535;
+const TABLE_SIZE = 1024;

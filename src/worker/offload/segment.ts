@@ -166,7 +166,7 @@ export class Segmenter {
     const sum = this.#sum(offset + start, length - start);
     this.#view.setUint16(
       offset + start + fieldOffset,
-      fieldOffset === UdpChecksumOffset ? udpChecksumOf(sum) : checksumOf(sum),
+      fieldOffset === UDP_CHECKSUM_OFFSET ? udpChecksumOf(sum) : checksumOf(sum),
     );
     return 1;
   }
@@ -257,7 +257,7 @@ export class Segmenter {
   #writeTcp(transport: number, index: number, isLast: boolean, payload: number): void {
     const view = this.#view;
     const sequence = (this.#sequence + index * this.#gsoSize) >>> 0;
-    const flags = this.#flagsWord & (isLast ? 0xffff : ~OnLastOnly) & (index === 0 ? 0xffff : ~OnFirstOnly);
+    const flags = this.#flagsWord & (isLast ? 0xffff : ~ON_LAST_ONLY) & (index === 0 ? 0xffff : ~ON_FIRST_ONLY);
     const length = this.#header - this.#ipHeader + payload;
     view.setUint32(transport + 4, sequence);
     view.setUint16(transport + 12, flags);
@@ -304,7 +304,7 @@ function ipv6HeaderLength(bytes: Uint8Array, offset: number, length: number, pro
   }
   let next = bytes[offset + 6];
   let position = 40;
-  while (next === NextHopByHop || next === NextDestination) {
+  while (next === NEXT_HOP_BY_HOP || next === NEXT_DESTINATION) {
     if (position + 8 > length) {
       return SegmentFault.TooShort;
     }
@@ -319,8 +319,8 @@ function without(word: number): number {
 }
 
 /** TCP flags: FIN and PSH belong to the last segment, CWR to the first. */
-const OnLastOnly = 0x09;
-const OnFirstOnly = 0x80;
-const UdpChecksumOffset = 6;
-const NextHopByHop = 0;
-const NextDestination = 60;
+const ON_LAST_ONLY = 0x09;
+const ON_FIRST_ONLY = 0x80;
+const UDP_CHECKSUM_OFFSET = 6;
+const NEXT_HOP_BY_HOP = 0;
+const NEXT_DESTINATION = 60;

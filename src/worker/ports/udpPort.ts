@@ -5,6 +5,7 @@
  * writability while there is a backlog. See the two halves for their contracts.
  */
 import { release } from 'node:os';
+import { SOL_UDP, UDP_GRO, UDP_SEGMENT } from '../../shared/sys/abi.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { libc } from '../../shared/sys/libc.ts';
 import type { SocketFamily } from '../../shared/tunnel/socketAddress.ts';
@@ -97,8 +98,5 @@ export function isKernelSince(text: string, major: number, minor: number): boole
   return found >= major * 1000 + minor;
 }
 
-const SOL_UDP = 17;
-const UDP_SEGMENT = 103;
-const UDP_GRO = 104;
 /** Eight full runs: more than one turn of the loop produces. */
 const SEND_BYTES = 8 * 65_536;

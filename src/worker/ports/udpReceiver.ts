@@ -7,8 +7,9 @@
  * A call takes 8 messages, or as many as lately came to 256 KiB: a whole batch of joined ones is 4 MiB, and would have
  * left the processor's cache before it is opened (docs/performance.md has the figures).
  */
+import { MSG_DONTWAIT, UDP_GRO } from '../../shared/sys/abi.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
-import { Errno, lastErrno, libc, MESSAGE_DONT_WAIT } from '../../shared/sys/libc.ts';
+import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
 import { type SocketFamily, socketAddressLength } from '../../shared/tunnel/socketAddress.ts';
 import { CONTROL_BYTES, Messages } from './messages.ts';
 
@@ -71,13 +72,7 @@ export class UdpReceiver {
     this.#prepare();
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       this.callCount++;
-      const count = libc.recvmmsg(
-        this.#fd,
-        this.#arena.address + this.#messages.offset,
-        this.#wanted,
-        MESSAGE_DONT_WAIT,
-        0,
-      );
+      const count = libc.recvmmsg(this.#fd, this.#arena.address + this.#messages.offset, this.#wanted, MSG_DONTWAIT, 0);
       if (count > 0) {
         this.#describe(count);
         return count;
@@ -136,4 +131,3 @@ const ATTEMPTS_MAX = 8;
 const BYTES_AT_ONCE = 4 * GRO_BYTES;
 const WANTED_MIN = 8;
 const MESSAGE_TRUNCATED = 0x20;
-const UDP_GRO = 104;

@@ -9,8 +9,9 @@
  * kernel refuses is sent again as single datagrams, EIO (no checksum offload on the route) ends segmentation for good,
  * and one unreachable destination drops nothing but its own run. Nothing is allocated, thrown or logged per datagram.
  */
+import { MSG_DONTWAIT, UDP_SEGMENT } from '../../shared/sys/abi.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
-import { Errno, lastErrno, libc, MESSAGE_DONT_WAIT } from '../../shared/sys/libc.ts';
+import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
 import { type SocketFamily, socketAddressLength } from '../../shared/tunnel/socketAddress.ts';
 import { MESSAGE_BYTES, Messages } from './messages.ts';
 
@@ -239,7 +240,7 @@ export class UdpSender {
   #send(messages: Messages, first: number, count: number): number {
     this.callCount++;
     const table = this.#arena.address + messages.offset + first * MESSAGE_BYTES;
-    const sent = this.#calls.sendmmsg(this.#fd, table, count, MESSAGE_DONT_WAIT);
+    const sent = this.#calls.sendmmsg(this.#fd, table, count, MSG_DONTWAIT);
     return sent > 0 ? sent : sent === 0 ? -Errno.EAGAIN : -this.#calls.lastErrno();
   }
 
@@ -302,4 +303,3 @@ const RUN_BYTES_MAX = 65_507;
 const SEGMENTS_MAX = 64;
 const SEGMENTS_MAX_OLD_KERNEL = 63;
 const RETRIES_MAX = 3;
-const UDP_SEGMENT = 103;

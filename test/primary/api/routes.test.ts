@@ -7,7 +7,7 @@ import type { MetricList } from '../../../src/primary/inspection/metrics.ts';
 import { InspectionError } from '../../../src/primary/inspection/nodeView.ts';
 import type { HostList, NodeStatus } from '../../../src/primary/inspection/status.ts';
 import type { WhyAnswer } from '../../../src/primary/inspection/why.ts';
-import { firstRuleCell } from '../../../src/shared/memory/firewallCounters.ts';
+import { FIRST_RULE_CELL } from '../../../src/shared/memory/firewallCounters.ts';
 import { METRIC } from '../../../src/shared/memory/metrics.ts';
 import { ep, ip } from '../../support/addresses.ts';
 import { configOf, InspectedNode } from '../inspectedNode.ts';
@@ -108,8 +108,8 @@ describe('firewall inspection', () => {
   it('numbers rules and adds up their hits, of the rules in force only', () => {
     const node = nodeWithPeer();
     const [first, second] = node.tables.firewallCounters;
-    [first[0], first[firstRuleCell], first[firstRuleCell + 2]] = [1, 10, 4];
-    [second[0], second[firstRuleCell]] = [1, 5];
+    [first[0], first[FIRST_RULE_CELL], first[FIRST_RULE_CELL + 2]] = [1, 10, 4];
+    [second[0], second[FIRST_RULE_CELL]] = [1, 5];
     const list = ask<RuleList>(node, 'GET', '/v1/firewall/rules');
     expect(list.rules.map(({ name, hits }) => [name, hits])).to.deep.equal([
       ['firewall.inbound rule #0', 15],

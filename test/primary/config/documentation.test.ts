@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { Key } from '../../../src/primary/config/keyRows.ts';
 import { keys, sections } from '../../../src/primary/config/keys.ts';
-import { unsupportedFeatures } from '../../../src/primary/config/keysUnsupported.ts';
+import { UNSUPPORTED_FEATURES } from '../../../src/primary/config/keysUnsupported.ts';
 import { loadConfig } from '../../../src/primary/config/loader.ts';
 import { nodeOf } from '../../../src/primary/config/plain.ts';
 import type { Problem } from '../../../src/primary/config/problems.ts';
@@ -45,7 +45,7 @@ describe('key table', () => {
   });
 
   it('knows every unsupported key', () => {
-    for (const { path } of unsupportedFeatures) {
+    for (const { path } of UNSUPPORTED_FEATURES) {
       expect(keys.has(path) || sections.has(path), path).to.equal(true);
     }
   });

@@ -1,16 +1,16 @@
 /** Every cipher provider found on this machine against recorded packets, node:crypto and forgeries. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { AeadError, type AeadKey, type AeadProvider, Cipher, tagBytes } from '../../../src/shared/crypto/aead.ts';
+import { AeadError, type AeadKey, type AeadProvider, Cipher, TAG_BYTES } from '../../../src/shared/crypto/aead.ts';
 import { createNodeProvider } from '../../../src/shared/crypto/nodeProvider.ts';
-import { providerNames } from '../../../src/shared/crypto/providerNames.ts';
+import { PROVIDER_NAMES } from '../../../src/shared/crypto/providerNames.ts';
 import { tryLoad } from '../../../src/shared/crypto/providers.ts';
 import { checkProvider } from '../../../src/shared/crypto/trial.ts';
-import { aeadVectors } from '../../../src/shared/crypto/vectors.ts';
+import { AEAD_VECTORS } from '../../../src/shared/crypto/vectors.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { Random } from '../../support/random.ts';
 
-const found: AeadProvider[] = providerNames.map((name) => tryLoad(name).provider).filter((p) => p !== null);
+const found: AeadProvider[] = PROVIDER_NAMES.map((name) => tryLoad(name).provider).filter((p) => p !== null);
 const oracle = createNodeProvider();
 const AreaA = 65536;
 const AreaB = 131072;
@@ -23,7 +23,7 @@ describe('AEAD providers', () => {
 
   it('are judged by vectors of both ciphers', () => {
     for (const cipher of ciphers) {
-      expect(aeadVectors.filter((vector) => vector.cipher === cipher)).to.have.length(6);
+      expect(AEAD_VECTORS.filter((vector) => vector.cipher === cipher)).to.have.length(6);
     }
   });
 
@@ -138,10 +138,10 @@ function compareAtRandom(provider: AeadProvider, cipher: Cipher, random: Random)
       const plain = arena.bytes.slice(source, source + length);
       const target = AreaB + random.below(64);
       expected.seal(ad, adLength, source, length, target, high, low);
-      const sealed = arena.bytes.slice(target, target + length + tagBytes);
+      const sealed = arena.bytes.slice(target, target + length + TAG_BYTES);
       const placed = random.bool() ? source : AreaB + 20000 + random.below(64);
       key.seal(ad, adLength, source, length, placed, high, low);
-      expect(Buffer.compare(arena.bytes.slice(placed, placed + length + tagBytes), sealed)).to.equal(0);
+      expect(Buffer.compare(arena.bytes.slice(placed, placed + length + TAG_BYTES), sealed)).to.equal(0);
       expect(key.open(ad, adLength, placed, length, high, low)).to.equal(true);
       expect(Buffer.compare(arena.bytes.slice(placed, placed + length), plain)).to.equal(0);
     }
@@ -158,8 +158,8 @@ function forge(provider: AeadProvider, cipher: Cipher, random: Random): void {
     const counter = random.u32();
     arena.bytes.set(random.bytes(16), AreaA);
     key.seal(AreaA, 16, AreaA + 16, length, AreaB, 0, counter);
-    const sealed = arena.bytes.slice(AreaB, AreaB + length + tagBytes);
-    const where = random.pick([AreaA + random.below(16), AreaB + random.below(length + tagBytes)]);
+    const sealed = arena.bytes.slice(AreaB, AreaB + length + TAG_BYTES);
+    const where = random.pick([AreaA + random.below(16), AreaB + random.below(length + TAG_BYTES)]);
     arena.bytes[where] ^= 1 << random.below(8);
     expect(key.open(AreaA, 16, AreaB, length, 0, counter)).to.equal(false);
     arena.bytes.set(sealed, AreaB);

@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import { after, before, describe, it } from 'mocha';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { loadGcryptProvider } from '../../../src/shared/crypto/gcryptProvider.ts';
-import { providerNames } from '../../../src/shared/crypto/providerNames.ts';
+import { PROVIDER_NAMES } from '../../../src/shared/crypto/providerNames.ts';
 import {
   chooseFor,
   chooseProviders,
@@ -48,7 +48,7 @@ describe('chooseProviders', function () {
 
   it('tries every candidate for real and loads a working pair', () => {
     const choice: ProviderChoice = chooseProviders({ log, trialTimeoutMs });
-    expect(choice.report.map((entry) => entry.name)).to.deep.equal([...providerNames]);
+    expect(choice.report.map((entry) => entry.name)).to.deep.equal([...PROVIDER_NAMES]);
     const node = choice.report.find((entry) => entry.name === 'node');
     expect(node?.aes?.largeNs).to.be.greaterThan(0);
     expect(node?.reason).to.equal('');

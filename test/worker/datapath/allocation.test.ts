@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
-import { providerNames } from '../../../src/shared/crypto/providerNames.ts';
+import { PROVIDER_NAMES } from '../../../src/shared/crypto/providerNames.ts';
 import { tryLoad } from '../../../src/shared/crypto/providers.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { Coalescer } from '../../../src/worker/offload/coalesce.ts';
@@ -69,7 +69,7 @@ describe('the packet path', function () {
     expect(bytesPerPacket).to.be.lessThan(BytesMax);
   });
 
-  for (const name of providerNames.filter((candidate) => candidate !== 'node')) {
+  for (const name of PROVIDER_NAMES.filter((candidate) => candidate !== 'node')) {
     const { provider } = tryLoad(name);
     if (provider !== null) {
       it(`seals and opens with ${name} without allocating`, () => {

@@ -4,7 +4,7 @@ import { PacketTuple, parsePacket } from '../../../src/shared/ip/packetTuple.ts'
 import { ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
 import { firewallCounterCells } from '../../../src/shared/memory/firewallCounters.ts';
 import { Firewall } from '../../../src/worker/datapath/firewall.ts';
-import { buildReject, rejectBytesMax } from '../../../src/worker/datapath/reject.ts';
+import { buildReject, REJECT_BYTES_MAX } from '../../../src/worker/datapath/reject.ts';
 import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';
 import { ownIdentity, peerView, rulesOf } from '../../shared/firewall/certificates.ts';
 import { ipv4, ipv6, tcp, udp, viewOf } from '../../shared/firewall/packets.ts';
@@ -52,7 +52,7 @@ describe('firewall allocation', function () {
 
   for (const packet of sources) {
     const { length } = packet;
-    const bytes = new Uint8Array(length + rejectBytesMax);
+    const bytes = new Uint8Array(length + REJECT_BYTES_MAX);
     bytes.set(packet);
     const view = viewOf(bytes);
     const upper = bytes[0] >> 4 === 4 ? 20 : 40;

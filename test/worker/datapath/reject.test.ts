@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { PacketTuple, parsePacket } from '../../../src/shared/ip/packetTuple.ts';
-import { buildReject, rejectBytesMax } from '../../../src/worker/datapath/reject.ts';
+import { buildReject, REJECT_BYTES_MAX } from '../../../src/worker/datapath/reject.ts';
 import { extension, fragmentHeader, icmp, ipv4, ipv6, tcp, udp, viewOf } from '../../shared/firewall/packets.ts';
 import { Random } from '../../support/random.ts';
 
@@ -15,12 +15,12 @@ const flagAck = 0x10;
 function reject(packet: Uint8Array, incoming: boolean = true): Uint8Array {
   const tuple = new PacketTuple();
   const sourceBytes = packet.length + 7;
-  const memory = new Uint8Array(sourceBytes + rejectBytesMax + 20).fill(0xee, 0, sourceBytes);
+  const memory = new Uint8Array(sourceBytes + REJECT_BYTES_MAX + 20).fill(0xee, 0, sourceBytes);
   memory.set(packet, 3);
   expect(parsePacket(memory, viewOf(memory), 3, packet.length, incoming, tuple)).to.equal(0);
   const target = memory.subarray(sourceBytes).fill(0xdd);
   const length = buildReject(memory, viewOf(memory), 3, packet.length, tuple, sourceBytes + 11);
-  expect(length).to.be.at.most(rejectBytesMax);
+  expect(length).to.be.at.most(REJECT_BYTES_MAX);
   expect(target.subarray(0, 11).every((byte) => byte === 0xdd)).to.equal(true);
   expect(target.subarray(11 + length).every((byte) => byte === 0xdd)).to.equal(true);
   const answer = target.slice(11, 11 + length);
@@ -49,7 +49,7 @@ function expectSound(answer: Uint8Array, packet: Uint8Array): void {
   expect(sum(Uint8Array.from([...pseudo, ...upper]))).to.equal(0xffff);
   const tuple = new PacketTuple();
   expect(parsePacket(answer, viewOf(answer), 0, answer.length, false, tuple)).to.equal(0);
-  const memory = new Uint8Array(answer.length + rejectBytesMax);
+  const memory = new Uint8Array(answer.length + REJECT_BYTES_MAX);
   memory.set(answer);
   expect(buildReject(memory, viewOf(memory), 0, answer.length, tuple, answer.length)).to.equal(0);
 }

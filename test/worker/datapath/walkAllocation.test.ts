@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { nodeProviderName, providerNames } from '../../../src/shared/crypto/providerNames.ts';
+import { NODE_PROVIDER_NAME, PROVIDER_NAMES } from '../../../src/shared/crypto/providerNames.ts';
 import { tryLoad } from '../../../src/shared/crypto/providers.ts';
 import type { WalkMeasurement } from './walkAllocation.child.ts';
 
@@ -23,7 +23,9 @@ describe('the whole data path allocates nothing per packet', function () {
   });
 
   // The last resort of the providers is made of node's objects, several for each packet.
-  for (const provider of providerNames.filter((name) => name !== nodeProviderName && tryLoad(name).provider !== null)) {
+  for (const provider of PROVIDER_NAMES.filter(
+    (name) => name !== NODE_PROVIDER_NAME && tryLoad(name).provider !== null,
+  )) {
     it(`small packets with ${provider}`, async () => {
       expectNothing(await cleanest('small', provider));
     });

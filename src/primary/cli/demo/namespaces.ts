@@ -105,7 +105,7 @@ export function namespaceNames(): string[] {
 /** Takes a namespace's name away, and the folder of names with the last one if it can be. Safe when it is gone. */
 export function removeNamespace(name: string): void {
   const path = join(FOLDER, name);
-  libc.umount(path, DetachMount);
+  libc.umount(path, DETACH_MOUNT);
   rmSync(path, { force: true });
   try {
     rmdirSync(FOLDER);
@@ -127,8 +127,8 @@ function makeNamed(name: string): void {
   const own = openSync(OWN_NAMESPACE, 'r');
   try {
     within(own, () => {
-      check(libc.unshare(NewNetwork), 'unshare', 'making a network namespace');
-      check(libc.mount(OWN_NAMESPACE, path, 'none', BindMount, 0), 'mount', `naming network namespace ${name}`);
+      check(libc.unshare(NEW_NETWORK), 'unshare', 'making a network namespace');
+      check(libc.mount(OWN_NAMESPACE, path, 'none', BIND_MOUNT, 0), 'mount', `naming network namespace ${name}`);
     });
   } catch (error) {
     removeNamespace(name);
@@ -142,11 +142,11 @@ function makeNamed(name: string): void {
 function within<T>(fd: number, work: () => T): T {
   const own = openSync(OWN_NAMESPACE, 'r');
   try {
-    check(libc.setns(fd, NewNetwork), 'setns', 'entering a network namespace');
+    check(libc.setns(fd, NEW_NETWORK), 'setns', 'entering a network namespace');
     try {
       return work();
     } finally {
-      if (libc.setns(own, NewNetwork) !== 0) {
+      if (libc.setns(own, NEW_NETWORK) !== 0) {
         process.abort();
       }
     }
@@ -155,6 +155,6 @@ function within<T>(fd: number, work: () => T): T {
   }
 }
 
-const NewNetwork = 0x4000_0000;
-const BindMount = 4096;
-const DetachMount = 2;
+const NEW_NETWORK = 0x4000_0000;
+const BIND_MOUNT = 4096;
+const DETACH_MOUNT = 2;

@@ -3,7 +3,7 @@
  * only: the data path seals with its own keys through `crypto/aead`.
  */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { type Cipher, nodeCipherName, nonceBytes, tagBytes, writeNonce } from '../../../shared/crypto/aead.ts';
+import { type Cipher, NONCE_BYTES, nodeCipherName, TAG_BYTES, writeNonce } from '../../../shared/crypto/aead.ts';
 
 export class CipherState {
   readonly #cipher: Cipher;
@@ -31,7 +31,7 @@ export class CipherState {
       return plaintext;
     }
     const nonce = this.#nonceBytes();
-    const cipher = createCipheriv(nodeCipherName(this.#cipher), this.#key, nonce, { authTagLength: tagBytes });
+    const cipher = createCipheriv(nodeCipherName(this.#cipher), this.#key, nonce, { authTagLength: TAG_BYTES });
     cipher.setAAD(ad);
     const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
     this.#nonce++;
@@ -43,12 +43,12 @@ export class CipherState {
     if (this.#key === null) {
       return ciphertext;
     }
-    const bodyBytes = ciphertext.length - tagBytes;
+    const bodyBytes = ciphertext.length - TAG_BYTES;
     if (bodyBytes < 0) {
       return null;
     }
     const nonce = this.#nonceBytes();
-    const decipher = createDecipheriv(nodeCipherName(this.#cipher), this.#key, nonce, { authTagLength: tagBytes });
+    const decipher = createDecipheriv(nodeCipherName(this.#cipher), this.#key, nonce, { authTagLength: TAG_BYTES });
     decipher.setAAD(ad);
     decipher.setAuthTag(ciphertext.subarray(bodyBytes));
     try {
@@ -69,7 +69,7 @@ export class CipherState {
 
   /** As Noise §12.3 and §12.4 say, which is the nonce of the data path too. */
   #nonceBytes(): Uint8Array {
-    const nonce = new Uint8Array(nonceBytes);
+    const nonce = new Uint8Array(NONCE_BYTES);
     writeNonce(this.#cipher, new DataView(nonce.buffer), 0, 0, this.#nonce);
     return nonce;
   }

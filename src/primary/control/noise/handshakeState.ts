@@ -10,7 +10,7 @@
  * somebody else does not spoil a handshake that waits for the real one. P-256 is Nebula's extension: the Noise specification does not name it.
  */
 
-import { Cipher, tagBytes } from '../../../shared/crypto/aead.ts';
+import { Cipher, TAG_BYTES } from '../../../shared/crypto/aead.ts';
 import { Curve } from '../../../shared/crypto/curve.ts';
 import { type DhKeyPair, publicKeyBytes, sharedSecret } from '../../../shared/crypto/dh.ts';
 import { SymmetricState } from './symmetricState.ts';
@@ -144,7 +144,7 @@ export class HandshakeState {
         continue;
       }
       const isSealed = token === 's' && this.#symmetric.hasKey();
-      const end = offset + this.#publicKeyBytes + (isSealed ? tagBytes : 0);
+      const end = offset + this.#publicKeyBytes + (isSealed ? TAG_BYTES : 0);
       if (end > message.length || !this.#readKey(token, new Uint8Array(message.subarray(offset, end)))) {
         return null;
       }
