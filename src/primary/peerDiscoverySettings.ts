@@ -21,6 +21,7 @@ export function peerDiscoverySettingsOf(config: Config, identity: Identity, port
       intervalMs: lighthouse.intervalMs,
       queryBuffer: config.handshakes.queryBuffer,
       relays: [],
+      hasTwoVersions: hasTwoVersions(identity),
     },
     ownNetworks: identity.networks,
     remoteAllowList: remoteAllowListOf(config),
@@ -33,4 +34,9 @@ export function peerDiscoverySettingsOf(config: Config, identity: Identity, port
     punchy: { delayMs: punchy.delayMs, respond: punchy.respond, respondDelayMs: punchy.respondDelayMs },
     port,
   };
+}
+
+function hasTwoVersions({ certificates }: Identity): boolean {
+  const [first, second] = certificates;
+  return first.version === 1 && second !== undefined && second.networks.some(({ address }) => address.family === 6);
 }

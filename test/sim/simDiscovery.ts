@@ -54,6 +54,7 @@ export class SimDiscovery implements SimCompanion {
           intervalMs: wishes.intervalMs ?? 10_000,
           queryBuffer: 64,
           relays: [],
+          hasTwoVersions: node.identity.certificates.length === 2,
         },
         ownNetworks: node.identity.networks,
         remoteAllowList: RemoteAllowList.all,

@@ -99,6 +99,9 @@ export class ControlPlane {
       case 'connect':
         this.onMiss(now, effect.address);
         break;
+      case 'upgrade':
+        this.#handshakes.start(now, effect.address, 2);
+        break;
       case 'remotesChanged':
         this.onRemotesChanged(now, effect.address);
         break;

@@ -42,6 +42,8 @@ export type Effect =
   | { readonly kind: 'queryLighthouse'; readonly address: IpAddress }
   /** Somebody wants a tunnel to this address (ControlPlane.onMiss). */
   | { readonly kind: 'connect'; readonly address: IpAddress }
+  /** The tunnel to this address should be made anew with our version 2 certificate (ControlPlane.onEffect). */
+  | { readonly kind: 'upgrade'; readonly address: IpAddress }
   /** There are new endpoints for this address: a handshake that waits tries them (ControlPlane.onRemotesChanged). */
   | { readonly kind: 'remotesChanged'; readonly address: IpAddress }
   /** Send a test request, through a new tunnel if need be (ControlPlane.onEffect). */

@@ -47,6 +47,8 @@ export interface LighthouseClientSettings {
   readonly queryBuffer: number;
   /** Vpn addresses of hosts that relay to this node. */
   readonly relays: readonly IpAddress[];
+  /** This node has a version 1 certificate, and one of version 2 with IPv6 networks. */
+  readonly hasTwoVersions: boolean;
 }
 
 export interface LighthouseClientParts {
@@ -62,6 +64,9 @@ export interface LighthouseClientParts {
 const ASKED_MS = 60_000;
 const ASKED_MAX = 8192;
 
+/** So long after it was asked for, a tunnel of version 2 may still come up: a handshake with all its tries. */
+const UPGRADE_MS = 15_000;
+
 /** A lost tunnel to a lighthouse is replaced after this: at once, but not in a tight loop with one that keeps closing it. */
 const RECONNECT_MS = 500;
 
@@ -76,6 +81,8 @@ export class LighthouseClient {
   readonly #waiting: Map<string, Map<string, IpAddress>> = new Map();
   /** By lighthouse: slot of the tunnel that the last update went through. */
   readonly #toldSlots: Map<string, number> = new Map();
+  /** By lighthouse: the tunnel of version 1 that was to be made anew with version 2, once each, and until when it may be. */
+  readonly #upgrades: Map<string, { readonly slot: number; readonly untilMs: number }> = new Map();
   /** Addresses asked for: answers are believed. */
   readonly #asked = new RecentKeys(ASKED_MS, ASKED_MAX);
   readonly #message = new LighthouseMessage();
@@ -101,6 +108,7 @@ export class LighthouseClient {
     this.#settings = settings;
     for (const key of [...this.#waiting.keys(), ...this.#toldSlots.keys()]) {
       if (!settings.lighthouses.some((lighthouse) => lighthouse.text === key)) {
+        this.#upgrades.delete(key);
         this.#waiting.delete(key);
         this.#toldSlots.delete(key);
       }
@@ -135,7 +143,7 @@ export class LighthouseClient {
     for (const lighthouse of this.#settings.lighthouses) {
       const tunnel = this.#parts.tunnelTo(lighthouse);
       if (tunnel !== null) {
-        this.#sendQuery(tunnel, address);
+        this.#ask(now, lighthouse, tunnel, address);
       } else if (this.#wait(lighthouse, address)) {
         this.#parts.outbox.push({ kind: 'connect', address: lighthouse });
       }
@@ -153,8 +161,11 @@ export class LighthouseClient {
     this.#update(now);
   }
 
-  /** A tunnel to these addresses is up: if it is a lighthouse's, it gets an update and the queries that waited. */
-  onHostUp(addresses: readonly IpAddress[]): void {
+  /**
+   * A tunnel to these addresses is up: if it is a lighthouse's, it gets an update and the queries that waited. One of
+   * version 1 tells nothing of this node's IPv6 addresses, so it is made anew where there is a certificate of version 2.
+   */
+  onHostUp(now: Now, addresses: readonly IpAddress[]): void {
     for (const lighthouse of addresses.filter((address) => this.isLighthouse(address))) {
       const tunnel = this.#parts.tunnelTo(lighthouse);
       if (tunnel === null) {
@@ -163,10 +174,12 @@ export class LighthouseClient {
       if (this.#toldSlots.get(lighthouse.text) !== tunnel.slot) {
         this.#sendUpdate(lighthouse, tunnel);
       }
-      for (const address of this.#waiting.get(lighthouse.text)?.values() ?? []) {
-        this.#sendQuery(tunnel, address);
-      }
+      const waiting = this.#waiting.get(lighthouse.text);
       this.#waiting.delete(lighthouse.text);
+      this.#mayUpgrade(now, lighthouse, tunnel);
+      for (const address of waiting?.values() ?? []) {
+        this.#ask(now, lighthouse, tunnel, address);
+      }
     }
   }
 
@@ -179,6 +192,7 @@ export class LighthouseClient {
   onHostGone(now: Now, addresses: readonly IpAddress[]): void {
     for (const address of addresses) {
       this.#toldSlots.delete(address.text);
+      this.#upgrades.delete(address.text);
     }
     if (addresses.some((address) => this.isLighthouse(address))) {
       this.#scheduleUpdate(now, Math.min(RECONNECT_MS, this.#settings.intervalMs));
@@ -280,15 +294,37 @@ export class LighthouseClient {
     this.#send(tunnel);
   }
 
-  #sendQuery(tunnel: LighthouseTunnel, address: IpAddress): void {
-    const { version } = tunnel.ownCertificate;
-    if (version === 1 && address.family !== 4) {
+  /** Asks through the tunnel, or through the one of version 2 that is to take its place, if it takes that. */
+  #ask(now: Now, lighthouse: IpAddress, tunnel: LighthouseTunnel, address: IpAddress): void {
+    const isSayable = tunnel.ownCertificate.version === 2 || address.family === 4;
+    if (isSayable) {
+      this.#sendQuery(tunnel, address);
+    } else if (this.#mayUpgrade(now, lighthouse, tunnel)) {
+      this.#wait(lighthouse, address);
+    } else {
       this.#parts.outbox.log('error', 'Cannot query a lighthouse for an IPv6 address with a version 1 certificate', {
         vpnAddr: address.text,
         lighthouse: tunnel.vpnAddresses[0].text,
       });
-      return;
     }
+  }
+
+  /** Whether a tunnel of version 2 may take the place of this one; the first time it is asked for. */
+  #mayUpgrade(now: Now, lighthouse: IpAddress, tunnel: LighthouseTunnel): boolean {
+    if (!this.#settings.hasTwoVersions || this.#settings.amLighthouse || tunnel.ownCertificate.version === 2) {
+      return false;
+    }
+    const known = this.#upgrades.get(lighthouse.text);
+    if (known?.slot === tunnel.slot) {
+      return now.ms < known.untilMs;
+    }
+    this.#upgrades.set(lighthouse.text, { slot: tunnel.slot, untilMs: now.ms + UPGRADE_MS });
+    this.#parts.outbox.push({ kind: 'upgrade', address: lighthouse });
+    return true;
+  }
+
+  #sendQuery(tunnel: LighthouseTunnel, address: IpAddress): void {
+    const { version } = tunnel.ownCertificate;
     const [a0, a1, a2, a3] = addressWords([address]);
     this.#message.reset();
     this.#message.type = LighthouseType.HostQuery;

@@ -135,7 +135,7 @@ export class PeerDiscovery {
       this.#calculate(effect.address);
       this.#client.query(now, effect.address);
     } else if (effect.kind === 'hostUp') {
-      this.#client.onHostUp(effect.addresses);
+      this.#client.onHostUp(now, effect.addresses);
     } else if (effect.kind === 'hostFailed') {
       this.#onHostFailed(effect.address);
     } else if (effect.kind === 'tunnelClosed' && effect.isLast) {

@@ -41,6 +41,23 @@ describe('primary/control/peerDiscovery', () => {
       ]);
     });
 
+    it('for IPv6 wait for a tunnel of version 2 where this node has such a certificate, once', () => {
+      const bench = new Bench();
+      bench.reload({ client: { ...bench.settings.client, lighthouses: [ip(lighthouse1)], hasTwoVersions: true } });
+      const up = words(bench.up(3, lighthouse1));
+      expect(up.filter((text) => text.includes('upgrade'))).to.deep.equal([`upgrade ${lighthouse1}`]);
+      expect(words(bench.ask('fd42::7'))).to.deep.equal([]);
+      expect(words(bench.ask(peer)), 'IPv4 need not wait').to.deep.equal([`slot 3 type 1 v1 | ${peer}`]);
+      const sent = words(bench.up(4, lighthouse1, 2)).filter((text) => text.includes('type 1 '));
+      expect(sent).to.deep.equal(['slot 4 type 1 v2 | fd42::7']);
+      bench.up(5, lighthouse1);
+      bench.nowMs += 15_000;
+      const failed = words(bench.ask('fd42::8'));
+      expect(failed).to.deep.equal([
+        'error Cannot query a lighthouse for an IPv6 address with a version 1 certificate',
+      ]);
+    });
+
     it('are not sent by a lighthouse, nor for a lighthouse', () => {
       const bench = new Bench();
       bench.tunnel(3, lighthouse1);

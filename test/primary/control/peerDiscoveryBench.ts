@@ -47,6 +47,7 @@ export class Bench {
         intervalMs: 10_000,
         queryBuffer: 3,
         relays: [],
+        hasTwoVersions: false,
       },
       ownNetworks: [net(`${me}/24`)],
       remoteAllowList: RemoteAllowList.all,
@@ -150,7 +151,12 @@ export class Bench {
 
 /** A sealed lighthouse message in words. */
 export function describeEffect(effect: Effect): string {
-  if (effect.kind === 'connect' || effect.kind === 'remotesChanged' || effect.kind === 'test') {
+  if (
+    effect.kind === 'connect' ||
+    effect.kind === 'upgrade' ||
+    effect.kind === 'remotesChanged' ||
+    effect.kind === 'test'
+  ) {
     return `${effect.kind} ${effect.address.text}`;
   }
   if (effect.kind === 'punch') {
