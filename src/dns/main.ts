@@ -8,7 +8,7 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { setPriority } from 'node:os';
-import { BEAT_MS, DnsFd, decodeZoneLine, LineSplitter } from '../shared/ipc/zoneLines.ts';
+import { DNS_BEAT_MS, DnsFd, decodeZoneLine, LineSplitter } from '../shared/ipc/zoneLines.ts';
 import { errorText } from '../shared/log/errorText.ts';
 import { createLogger } from '../shared/log/logger.ts';
 import { RateLimit } from '../shared/log/rateLimit.ts';
@@ -43,7 +43,7 @@ const lines = new LineSplitter((text) => {
 process.stdin.setEncoding('utf8');
 process.stdin.on('data', (chunk) => lines.push(String(chunk)));
 process.stdin.once('end', () => process.exit(0));
-setInterval(() => counters.beat(), BEAT_MS);
+setInterval(() => counters.beat(), DNS_BEAT_MS);
 serve(process.argv[2] === '4' ? 'udp4' : 'udp6', process.argv[3] === 'udp+tcp');
 confine(confinementFromEnvironment(), 'server');
 

@@ -14,14 +14,14 @@ import { orWhoHasIt, tunHolders, udpHolders } from './machine/holders.ts';
 import { attachSteering, openUdpSockets, type UdpRequest, type UdpSockets } from './machine/udpSocket.ts';
 import { openNodeMemories } from './tables/nodeMemories.ts';
 import { ChildLaunch } from './workers/childLaunch.ts';
-import type { WorkerFds } from './workers/supervisor.ts';
+import type { LentFds } from './workers/supervisor.ts';
 import { WorkerChannel } from './workers/workerChannel.ts';
 
 export interface Resources {
   /** null with `tun.disabled`. */
   readonly tun: TunQueues | null;
   readonly udp: UdpSockets;
-  workerFds(worker: number): WorkerFds;
+  workerFds(worker: number): LentFds;
   /** Undoes what a dead worker may have done to its queue and socket: a read or a write of either never waits. */
   restore(worker: number): void;
   /** False: the kernel cannot keep workers from writing what only the primary may write. */

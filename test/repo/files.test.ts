@@ -67,6 +67,15 @@ describe('files', () => {
     expect(found).to.deep.equal([]);
   });
 
+  it('export every name once', () => {
+    // The state machines of the control plane have three names that others have, too.
+    const others = source.filter(({ path }) => !/^src\/primary\/control\//.test(path));
+    expect(repeatedExports(others)).to.deep.equal([]);
+    const [a, b] = ['const', 'interface'].map((kind) => ({ path: `${kind}.ts`, text: `export ${kind} Name {}\n` }));
+    expect(repeatedExports([a])).to.deep.equal([]);
+    expect(repeatedExports([a, b])).to.have.length(1);
+  });
+
   it('write the constants of a module in capitals', () => {
     expect(source.flatMap(smallConstants)).to.deep.equal([]);
     const text =
@@ -98,6 +107,18 @@ describe('files', () => {
 function isAskedFor(file: SourceFile, line: number): boolean {
   const above = file.text.split('\n').slice(Math.max(0, line - 10), line - 1);
   return above.some((text) => /getuid|isRoot|obstacle|\bexistsSync\('\/dev|process\.(version|arch)/.test(text));
+}
+
+/** Names that two files export. A value and its type may have one name: they are in one file. */
+function repeatedExports(files: readonly SourceFile[]): string[] {
+  const exported = /^export (?:declare |abstract |async )*(?:const|let|function\*?|class|interface|type|enum) (\w+)/gm;
+  const paths = new Map<string, Set<string>>();
+  for (const file of files) {
+    for (const [, name] of file.text.matchAll(exported)) {
+      paths.set(name, (paths.get(name) ?? new Set()).add(file.path));
+    }
+  }
+  return [...paths].filter(([, of]) => of.size > 1).map(([name, of]) => `${name}: ${[...of].join(', ')}`);
 }
 
 /** Constants with a literal, or a list of them, for a value. Sets of constants (`Verdict`) and computed values may be otherwise. */

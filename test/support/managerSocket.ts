@@ -1,5 +1,5 @@
 /** The socket of a service manager, as sd_notify(3) has it: what was sent to it, message by message. */
-import { writeSocketName } from '../../src/primary/machine/serviceManager.ts';
+import { writeUnixSocketName } from '../../src/primary/machine/serviceManager.ts';
 import { check, libc } from '../../src/shared/sys/libc.ts';
 import { scratch } from '../../src/shared/sys/scratch.ts';
 
@@ -17,7 +17,7 @@ export class ManagerSocket {
   constructor(name: string) {
     this.name = name;
     this.#fd = check(libc.socket(FAMILY_UNIX, SOCKET_DATAGRAM | NON_BLOCKING | CLOSE_ON_EXEC, 0), 'socket');
-    const length = writeSocketName(name);
+    const length = writeUnixSocketName(name);
     check(libc.bind(this.#fd, scratch.address, length), 'bind');
   }
 

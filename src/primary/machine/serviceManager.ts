@@ -51,7 +51,7 @@ export class ServiceManager {
       return;
     }
     try {
-      const nameLength = writeSocketName(this.#socket);
+      const nameLength = writeUnixSocketName(this.#socket);
       scratch.bytes.set(text, TEXT_OFFSET);
       const { address } = scratch;
       check(libc.sendto(fd, address + TEXT_OFFSET, text.length, MSG_DONTWAIT, address, nameLength), 'sendto');
@@ -64,7 +64,7 @@ export class ServiceManager {
 }
 
 /** struct sockaddr_un at the start of the scratch page; returns its length. Throws RangeError for a name that is too long. */
-export function writeSocketName(socket: string): number {
+export function writeUnixSocketName(socket: string): number {
   const name = Buffer.from(socket);
   if (name.length >= PATH_BYTES_MAX) {
     throw new RangeError(`a Unix socket's name has less than ${PATH_BYTES_MAX} bytes: ${socket}`);

@@ -20,7 +20,8 @@ import type { WorkerChannel } from './workerChannel.ts';
 import { offerToOomKiller } from './workerMemory.ts';
 import { WorkerProcess } from './workerProcess.ts';
 
-export interface WorkerFds {
+/** The descriptors that the primary lends to a worker and to its successors. */
+export interface LentFds {
   /** null when the node runs without a device (`tun.disabled`). */
   readonly tun: number | null;
   readonly udp: number;
@@ -29,7 +30,7 @@ export interface WorkerFds {
 }
 
 export interface SupervisorOptions {
-  readonly fds: readonly WorkerFds[];
+  readonly fds: readonly LentFds[];
   /** One per worker; they stay the caller's to close, after `stop`. */
   readonly channels: readonly WorkerChannel[];
   readonly launch: Launch;

@@ -11,9 +11,8 @@ import type { Arena } from '../sys/arena.ts';
 export const Cipher = { Aes256Gcm: 0, ChaCha20Poly1305: 1 } as const;
 export type Cipher = (typeof Cipher)[keyof typeof Cipher];
 
-/** Bytes of every key, of the authentication tag behind every ciphertext, and of the nonce. */
+/** Bytes of every key and of the nonce; the tag behind every ciphertext has `TAG_BYTES` (`wire/header.ts`). */
 export const KEY_BYTES = 32;
-export const TAG_BYTES = 16;
 export const NONCE_BYTES = 12;
 
 /** One key with its native context. Not shared between tunnels; used by one thread. */
@@ -21,7 +20,8 @@ export interface AeadKey {
   /**
    * Encrypts `length` bytes at arena offset `source` to `target` (may equal `source`, must not overlap it otherwise) and
    * puts the tag behind them. The nonce is 4 zero bytes and the 64-bit counter, big endian for AES, little for ChaCha;
-   * its halves may be signed numbers, which are not boxed on their way from 2^31 on.
+   * its halves may be signed numbers, which are not boxed on their way from 2^31 on. The associated data of a packet
+   * is its header, but that of a relayed one is all of it, so it has an offset and a length of its own.
    * `length` may be 0: then only the associated data is authenticated. Throws when the library refuses, which no packet
    * can cause: sending what lies in `target` then would leak plaintext.
    */

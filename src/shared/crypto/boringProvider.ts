@@ -7,7 +7,8 @@
  */
 import { arch } from 'node:os';
 import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
-import { AeadError, type AeadKey, Cipher, KEY_BYTES, NONCE_BYTES, TAG_BYTES } from './aead.ts';
+import { TAG_BYTES } from '../wire/header.ts';
+import { AeadError, type AeadKey, Cipher, KEY_BYTES, NONCE_BYTES } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
 import { BORING_PROVIDER_NAME } from './providerNames.ts';
 

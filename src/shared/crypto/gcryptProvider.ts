@@ -5,7 +5,8 @@
  * wipes it on close. Constants are those of gcrypt.h, whose ABI has been stable since 1.6 (2013).
  */
 import { type LibraryCall, type LibraryFunctions, readCString } from '../sys/library.ts';
-import { AeadError, type AeadKey, Cipher, KEY_BYTES, NONCE_BYTES, TAG_BYTES } from './aead.ts';
+import { TAG_BYTES } from '../wire/header.ts';
+import { AeadError, type AeadKey, Cipher, KEY_BYTES, NONCE_BYTES } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
 import { GCRYPT_PROVIDER_NAME } from './providerNames.ts';
 

@@ -13,7 +13,8 @@ import { readFileSync } from 'node:fs';
 import { arch } from 'node:os';
 import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
 import { Slab } from '../sys/slab.ts';
-import { AeadError, type AeadKey, Cipher, TAG_BYTES } from './aead.ts';
+import { TAG_BYTES } from '../wire/header.ts';
+import { AeadError, type AeadKey, Cipher } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
 import { IPSEC_MB_PROVIDER_NAME } from './providerNames.ts';
 

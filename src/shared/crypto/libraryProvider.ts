@@ -6,7 +6,8 @@
  */
 import type { Arena } from '../sys/arena.ts';
 import { type LibraryFunctions, type LibraryRequest, loadLibrary, type Signatures } from '../sys/library.ts';
-import { type AeadKey, type AeadProvider, Cipher, checkKey, KEY_BYTES, TAG_BYTES, writeNonce } from './aead.ts';
+import { TAG_BYTES } from '../wire/header.ts';
+import { type AeadKey, type AeadProvider, Cipher, checkKey, KEY_BYTES, writeNonce } from './aead.ts';
 
 /** A provider, or null with one reason per library name tried. */
 export interface LoadedProvider {

@@ -5,6 +5,7 @@
  */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import type { Arena } from '../sys/arena.ts';
+import { TAG_BYTES } from '../wire/header.ts';
 import {
   AeadError,
   type AeadKey,
@@ -13,7 +14,6 @@ import {
   checkKey,
   NONCE_BYTES,
   nodeCipherName,
-  TAG_BYTES,
   writeNonce,
 } from './aead.ts';
 import { NODE_PROVIDER_NAME } from './providerNames.ts';

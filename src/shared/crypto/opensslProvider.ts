@@ -6,7 +6,8 @@
  * exports the same names.
  */
 import type { LibraryCall, LibraryFunctions } from '../sys/library.ts';
-import { AeadError, type AeadKey, Cipher, TAG_BYTES } from './aead.ts';
+import { TAG_BYTES } from '../wire/header.ts';
+import { AeadError, type AeadKey, Cipher } from './aead.ts';
 import { type AeadScratch, type LoadedProvider, loadLibraryProvider } from './libraryProvider.ts';
 import { opensslProviderNames } from './providerNames.ts';
 

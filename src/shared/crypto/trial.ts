@@ -5,7 +5,8 @@
  * as associated data, counter as nonce), so a provider with another nonce order or tag place fails here.
  */
 import { Arena } from '../sys/arena.ts';
-import { type AeadKey, type AeadProvider, type Cipher, TAG_BYTES } from './aead.ts';
+import { TAG_BYTES } from '../wire/header.ts';
+import type { AeadKey, AeadProvider, Cipher } from './aead.ts';
 import { AEAD_VECTORS, type AeadVector } from './vectors.ts';
 
 /** Nanoseconds per packet, the best of several rounds of sealing and opening: the least disturbed by other processes. */

@@ -3,7 +3,9 @@
  *
  * Used by `trial.ts` at every start and by the tests. Data only.
  */
-import { Cipher, TAG_BYTES } from './aead.ts';
+
+import { TAG_BYTES } from '../wire/header.ts';
+import { Cipher } from './aead.ts';
 
 export interface AeadVector {
   readonly name: string;

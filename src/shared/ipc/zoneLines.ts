@@ -44,7 +44,7 @@ export class LineSplitter {
 }
 
 /** So often the DNS process says that it lives. */
-export const BEAT_MS = 500;
+export const DNS_BEAT_MS = 500;
 
 /** Descriptors of the DNS process by number; 0 is the pipe with the lines, 1 and 2 are the log. */
 export const DnsFd = { Udp: 3, Tcp: 4, Counters: 5 } as const;

@@ -32,7 +32,7 @@ export function readRow(words: Int32Array, row: number, tag: number, record: Flo
   record.incoming = (mark & 1) !== 0;
   record.rulesVersion = mark >> 1;
   record.rule = words[row + RULE];
-  record.owner = ownerOf(words[row + ORIGIN]);
+  record.owner = ownerInOrigin(words[row + ORIGIN]);
   return Atomics.load(words, row) === generation && words[tag] === words[row + HASH];
 }
 
@@ -55,7 +55,7 @@ export function originOf(peer: number, owner: number): number {
   return (peer << OWNER_BITS) | owner;
 }
 
-export function ownerOf(origin: number): number {
+export function ownerInOrigin(origin: number): number {
   return origin & ((1 << OWNER_BITS) - 1);
 }
 

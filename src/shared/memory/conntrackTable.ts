@@ -29,7 +29,7 @@ import {
   MARK,
   ORIGIN,
   originOf,
-  ownerOf,
+  ownerInOrigin,
   ROW_WORDS,
   RULE,
   readRow,
@@ -94,7 +94,7 @@ export class ConntrackTable {
 
   /** The process that added the found flow. */
   get foundOwner(): number {
-    return ownerOf(this.#foundOrigin);
+    return ownerInOrigin(this.#foundOrigin);
   }
 
   /** Live flows that had to give way since the start. */

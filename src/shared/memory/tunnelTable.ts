@@ -48,7 +48,7 @@ export const CERTIFICATE_BYTES_MAX = 9216;
 /** vpn addresses kept per tunnel for fast checks; a certificate may name more, which then stand only in itself. */
 export const VPN_ADDRESSES_MAX = 8;
 
-export const KEY_BYTES = 32;
+const KEY_BYTES = 32;
 
 /** What is to come through a tunnel before it counts. */
 export const Proof = {

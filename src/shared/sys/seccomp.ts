@@ -8,7 +8,7 @@ import { PR_SET_NO_NEW_PRIVS } from './abi.ts';
 import { BPF_INSTRUCTION_BYTES } from './bpf.ts';
 import { check, libc } from './libc.ts';
 import { clearScratch, scratch } from './scratch.ts';
-import { filterWithoutRings, type SandboxProfile, systemCallFilter, Verdict } from './systemCallFilter.ts';
+import { FilterAction, filterWithoutRings, type SandboxProfile, systemCallFilter } from './systemCallFilter.ts';
 import { FILTERED_ARCHITECTURES, type FilteredArchitecture, systemCallNumber } from './systemCalls.ts';
 
 /** Why this kernel or container takes no filter, or null when it does. Changes nothing. */
@@ -18,7 +18,7 @@ export function filterObstacle(): string | null {
     return `weft has none for ${process.arch}`;
   }
   clearScratch(4);
-  scratch.view.setUint32(0, Verdict.Kill, true);
+  scratch.view.setUint32(0, FilterAction.Kill, true);
   try {
     check(libc.syscall(seccompNumber(architecture), GET_ACTION_AVAIL, 0, scratch.address), 'seccomp');
     return null;

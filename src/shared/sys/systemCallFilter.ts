@@ -25,16 +25,16 @@ export function systemCallFilter(architecture: FilteredArchitecture, profile: Sa
   return encodeBpf([
     [Bpf.LoadWord, 0, 0, ARCHITECTURE_OFFSET],
     [Bpf.JumpIfEqual, 1, 0, AUDIT_ARCHITECTURE[architecture]],
-    [Bpf.ReturnConstant, 0, 0, Verdict.Kill],
+    [Bpf.ReturnConstant, 0, 0, FilterAction.Kill],
     [Bpf.LoadWord, 0, 0, NUMBER_OFFSET],
     ...(architecture === 'x64' ? X32_KILLED : []),
-    ...among(numbers(ALLOWED), Verdict.Allow),
-    ...among(numbers(profile === 'server' ? ALLOWED_TO_SERVERS : []), Verdict.Allow),
+    ...among(numbers(ALLOWED), FilterAction.Allow),
+    ...among(numbers(profile === 'server' ? ALLOWED_TO_SERVERS : []), FilterAction.Allow),
     ...conditional.flatMap(([call, rule]) => conditionally(systemCallNumber(call, architecture), rule)),
-    ...among(numbers(KILLED), Verdict.Kill),
+    ...among(numbers(KILLED), FilterAction.Kill),
     [Bpf.JumpIfGreaterOrEqual, 0, 1, NEWER_FROM],
-    [Bpf.ReturnConstant, 0, 0, Verdict.NoSuchCall],
-    [Bpf.ReturnConstant, 0, 0, Verdict.Refuse],
+    [Bpf.ReturnConstant, 0, 0, FilterAction.NoSuchCall],
+    [Bpf.ReturnConstant, 0, 0, FilterAction.Refuse],
   ]);
 }
 
@@ -50,20 +50,20 @@ export function filterWithoutRings(architecture: FilteredArchitecture): Uint8Arr
     [Bpf.JumpIfEqual, 0, 3, AUDIT_ARCHITECTURE[architecture]],
     [Bpf.LoadWord, 0, 0, NUMBER_OFFSET],
     [Bpf.JumpIfEqual, 0, 1, number],
-    [Bpf.ReturnConstant, 0, 0, Verdict.NoSuchCall],
-    [Bpf.ReturnConstant, 0, 0, Verdict.Allow],
+    [Bpf.ReturnConstant, 0, 0, FilterAction.NoSuchCall],
+    [Bpf.ReturnConstant, 0, 0, FilterAction.Allow],
   ]);
 }
 
 /** What the kernel does with the call (`linux/seccomp.h`); the low half is the errno. */
-export const Verdict = {
+export const FilterAction = {
   Allow: 0x7fff0000,
   Refuse: 0x00050000 | 1,
   NoSuchCall: 0x00050000 | 38,
   Kill: 0x80000000,
 } as const;
 
-type Verdict = (typeof Verdict)[keyof typeof Verdict];
+type FilterAction = (typeof FilterAction)[keyof typeof FilterAction];
 
 /** `elf` machine number, 64 bits, little endian (`linux/audit.h`). */
 export const AUDIT_ARCHITECTURE: Readonly<Record<FilteredArchitecture, number>> = {
@@ -71,8 +71,8 @@ export const AUDIT_ARCHITECTURE: Readonly<Record<FilteredArchitecture, number>> 
   arm64: 0xc00000b7,
 };
 
-/** One jump for each number to a common verdict behind the last; falls through when it is none of them. */
-function among(numbers: readonly number[], verdict: Verdict): Instruction[] {
+/** One jump for each number to a common answer behind the last; falls through when it is none of them. */
+function among(numbers: readonly number[], action: FilterAction): Instruction[] {
   if (numbers.length === 0) {
     return [];
   }
@@ -80,7 +80,7 @@ function among(numbers: readonly number[], verdict: Verdict): Instruction[] {
     const isLast = index === numbers.length - 1;
     return [Bpf.JumpIfEqual, numbers.length - 1 - index, isLast ? 1 : 0, number];
   });
-  return [...tests, [Bpf.ReturnConstant, 0, 0, verdict]];
+  return [...tests, [Bpf.ReturnConstant, 0, 0, action]];
 }
 
 /** What has to hold of one argument; its low half unless both halves are asked for. */
@@ -92,7 +92,7 @@ type Condition =
 
 interface Conditional {
   readonly allowedIf: readonly Condition[];
-  readonly otherwise: Verdict;
+  readonly otherwise: FilterAction;
 }
 
 function conditionally(number: number | null, { allowedIf, otherwise }: Conditional): Instruction[] {
@@ -101,7 +101,7 @@ function conditionally(number: number | null, { allowedIf, otherwise }: Conditio
   }
   // From the last condition backwards: a failed one jumps over all that follow, to the second verdict.
   let body: Instruction[] = [
-    [Bpf.ReturnConstant, 0, 0, Verdict.Allow],
+    [Bpf.ReturnConstant, 0, 0, FilterAction.Allow],
     [Bpf.ReturnConstant, 0, 0, otherwise],
   ];
   for (const condition of allowedIf.toReversed()) {
@@ -147,7 +147,7 @@ const ARGUMENT_BYTES = 8;
 const X32_BIT = 0x40000000;
 const X32_KILLED: readonly Instruction[] = [
   [Bpf.JumpIfGreaterOrEqual, 0, 1, X32_BIT],
-  [Bpf.ReturnConstant, 0, 0, Verdict.Kill],
+  [Bpf.ReturnConstant, 0, 0, FilterAction.Kill],
 ];
 
 /** From here on numbers are the same on all architectures and came after Linux 5.0. */
@@ -184,25 +184,25 @@ function conditionsFor(pid: number): { readonly [call in SystemCall]?: Condition
         { argument: 0, hasBit: CLONE_THREAD },
         { argument: 0, hasNoneOf: CLONE_NAMESPACES | CLONE_PTRACE },
       ],
-      otherwise: Verdict.Kill,
+      otherwise: FilterAction.Kill,
     },
-    kill: { allowedIf: [{ argument: 0, isOneOf: [pid] }], otherwise: Verdict.Kill },
-    tgkill: { allowedIf: [{ argument: 0, isOneOf: [pid] }], otherwise: Verdict.Kill },
-    prctl: { allowedIf: [{ argument: 0, isOneOf: PRCTL_HARMLESS }], otherwise: Verdict.Refuse },
+    kill: { allowedIf: [{ argument: 0, isOneOf: [pid] }], otherwise: FilterAction.Kill },
+    tgkill: { allowedIf: [{ argument: 0, isOneOf: [pid] }], otherwise: FilterAction.Kill },
+    prctl: { allowedIf: [{ argument: 0, isOneOf: PRCTL_HARMLESS }], otherwise: FilterAction.Refuse },
     // Never TIOCSTI, which types into the terminal that the log goes to.
-    ioctl: { allowedIf: [{ argument: 1, isOneOf: IOCTL_HARMLESS }], otherwise: Verdict.Refuse },
-    fcntl: { allowedIf: [{ argument: 1, isOneOf: FCNTL_HARMLESS }], otherwise: Verdict.Refuse },
+    ioctl: { allowedIf: [{ argument: 1, isOneOf: IOCTL_HARMLESS }], otherwise: FilterAction.Refuse },
+    fcntl: { allowedIf: [{ argument: 1, isOneOf: FCNTL_HARMLESS }], otherwise: FilterAction.Refuse },
     // Reading its own limits.
     prlimit64: {
       allowedIf: [
         { argument: 0, isOneOf: [0] },
         { argument: 2, isNull: true },
       ],
-      otherwise: Verdict.Refuse,
+      otherwise: FilterAction.Refuse,
     },
     // Of a descriptor, which is how libuv learns what standard output is.
-    newfstatat: { allowedIf: [{ argument: 3, hasBit: AT_EMPTY_PATH }], otherwise: Verdict.Refuse },
-    statx: { allowedIf: [{ argument: 2, hasBit: AT_EMPTY_PATH }], otherwise: Verdict.Refuse },
+    newfstatat: { allowedIf: [{ argument: 3, hasBit: AT_EMPTY_PATH }], otherwise: FilterAction.Refuse },
+    statx: { allowedIf: [{ argument: 2, hasBit: AT_EMPTY_PATH }], otherwise: FilterAction.Refuse },
   };
 }
 

@@ -7,7 +7,7 @@ import type { Arena } from '../../shared/sys/arena.ts';
 import type { TunnelContext } from '../../shared/tunnel/tunnelContext.ts';
 import { MessageType, Subtype } from '../../shared/wire/header.ts';
 import type { PacketSink } from '../ports/contracts.ts';
-import { buildReject, REJECT_BYTES_MAX } from './reject.ts';
+import { buildReject, REJECT_BYTES_MAX } from './rejectMessage.ts';
 import type { Sender } from './sender.ts';
 
 export interface RejectActions {

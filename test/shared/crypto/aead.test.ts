@@ -1,13 +1,14 @@
 /** Every cipher provider found on this machine against recorded packets, node:crypto and forgeries. */
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { AeadError, type AeadKey, type AeadProvider, Cipher, TAG_BYTES } from '../../../src/shared/crypto/aead.ts';
+import { AeadError, type AeadKey, type AeadProvider, Cipher } from '../../../src/shared/crypto/aead.ts';
 import { createNodeProvider } from '../../../src/shared/crypto/nodeProvider.ts';
 import { PROVIDER_NAMES } from '../../../src/shared/crypto/providerNames.ts';
 import { tryLoad } from '../../../src/shared/crypto/providers.ts';
 import { checkProvider } from '../../../src/shared/crypto/trial.ts';
 import { AEAD_VECTORS } from '../../../src/shared/crypto/vectors.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
+import { TAG_BYTES } from '../../../src/shared/wire/header.ts';
 import { Random } from '../../support/random.ts';
 
 const found: AeadProvider[] = PROVIDER_NAMES.map((name) => tryLoad(name).provider).filter((p) => p !== null);

@@ -4,7 +4,7 @@ import { PacketTuple, parsePacket } from '../../../src/shared/ip/packetTuple.ts'
 import { ConntrackTable } from '../../../src/shared/memory/conntrackTable.ts';
 import { firewallCounterCells } from '../../../src/shared/memory/firewallCounters.ts';
 import { Firewall } from '../../../src/worker/datapath/firewall.ts';
-import { buildReject, REJECT_BYTES_MAX } from '../../../src/worker/datapath/reject.ts';
+import { buildReject, REJECT_BYTES_MAX } from '../../../src/worker/datapath/rejectMessage.ts';
 import { RoutineCache } from '../../../src/worker/datapath/routineCache.ts';
 import { ownIdentity, peerView, rulesOf } from '../../shared/firewall/certificates.ts';
 import { ipv4, ipv6, tcp, udp, viewOf } from '../../shared/firewall/packets.ts';

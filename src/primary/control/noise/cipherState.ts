@@ -3,7 +3,8 @@
  * only: the data path seals with its own keys through `crypto/aead`.
  */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { type Cipher, NONCE_BYTES, nodeCipherName, TAG_BYTES, writeNonce } from '../../../shared/crypto/aead.ts';
+import { type Cipher, NONCE_BYTES, nodeCipherName, writeNonce } from '../../../shared/crypto/aead.ts';
+import { TAG_BYTES } from '../../../shared/wire/header.ts';
 
 export class CipherState {
   readonly #cipher: Cipher;

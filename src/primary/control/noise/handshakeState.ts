@@ -10,9 +10,10 @@
  * somebody else does not spoil a handshake that waits for the real one. P-256 is Nebula's extension: the Noise specification does not name it.
  */
 
-import { Cipher, TAG_BYTES } from '../../../shared/crypto/aead.ts';
+import { Cipher } from '../../../shared/crypto/aead.ts';
 import { Curve } from '../../../shared/crypto/curve.ts';
 import { type DhKeyPair, publicKeyBytes, sharedSecret } from '../../../shared/crypto/dh.ts';
+import { TAG_BYTES } from '../../../shared/wire/header.ts';
 import { SymmetricState } from './symmetricState.ts';
 
 export interface HandshakeKeys {

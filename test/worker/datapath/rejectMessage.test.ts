@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { PacketTuple, parsePacket } from '../../../src/shared/ip/packetTuple.ts';
-import { buildReject, REJECT_BYTES_MAX } from '../../../src/worker/datapath/reject.ts';
+import { buildReject, REJECT_BYTES_MAX } from '../../../src/worker/datapath/rejectMessage.ts';
 import { extension, fragmentHeader, icmp, ipv4, ipv6, tcp, udp, viewOf } from '../../shared/firewall/packets.ts';
 import { Random } from '../../support/random.ts';
 
