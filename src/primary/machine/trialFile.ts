@@ -4,14 +4,16 @@
  * It holds while everything is as the trial saw it: the processor, the loader's environment, this program, every file that
  * was mapped as code (by size, mtime and inode), and the folders of the libraries, where another may have been installed.
  *
- * The file is believed only if it is this user's alone. It is taken, not read: removed before a library that it names is
- * loaded here, and written again when that went well, so that a library that ends the process does so once. What it says
- * can cost speed and nothing else, as `chooseProviders` checks the libraries that it leads to.
+ * The file is believed only if it is this user's alone. While a library that it names is loaded and checked here, a mark
+ * with the process's number stands beside it: a mark whose process is gone says that a library ended it, and that is the
+ * end of the file too, so that it happens once. What it says can cost speed and nothing else, as `chooseProviders` checks
+ * the libraries that it leads to.
  */
 import {
   chmodSync,
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -22,7 +24,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { PROVIDER_NAMES, type ProviderName } from '../../shared/crypto/providerNames.ts';
 import { type ProviderReport, type TrialMemory, trialFolder } from '../../shared/crypto/providers.ts';
@@ -44,10 +46,14 @@ export class TrialFile implements TrialMemory {
 
   recall(names: readonly ProviderName[]): readonly ProviderReport[] | null {
     try {
-      const kept = parse(this.#take());
+      const kept = parse(this.#read());
       const report = names.flatMap((name) => kept.report.find((entry) => entry.name === name) ?? []);
       const isCurrent = isDeepStrictEqual(kept.marks, marksOf(kept.report));
-      return isCurrent && report.length === names.length ? report : null;
+      if (!isCurrent || report.length !== names.length || this.#hasEndedOthers()) {
+        return null;
+      }
+      writeFileSync(this.#mark, '', { flag: 'wx', mode: 0o600 });
+      return report;
     } catch {
       // None yet, or none that could be believed: the trial costs half a second.
       return null;
@@ -55,20 +61,43 @@ export class TrialFile implements TrialMemory {
   }
 
   keep(report: readonly ProviderReport[]): void {
-    const fresh = `${this.#path}.${process.pid}`;
+    const fresh = `${this.#path}.new${process.pid}`;
     try {
       makeFolder(dirname(this.#path));
       rmSync(fresh, { force: true });
       writeFileSync(fresh, JSON.stringify({ marks: marksOf(report), report }), { flag: 'wx', mode: 0o600 });
       renameSync(fresh, this.#path);
+      rmSync(this.#mark, { force: true });
     } catch {
       // Nowhere to keep it: the next start tries again.
       rmSync(fresh, { force: true });
     }
   }
 
-  /** The text of the file, which is gone afterwards. Throws when it is not ours alone. */
-  #take(): string {
+  /** Stands beside the file while this process makes use of it. */
+  get #mark(): string {
+    return `${this.#path}.${process.pid}`;
+  }
+
+  /** Whether a process did not survive what it read; the file and the marks are gone then. */
+  #hasEndedOthers(): boolean {
+    const name = `${basename(this.#path)}.`;
+    const folder = dirname(this.#path);
+    const dead = readdirSync(folder).filter((entry) => {
+      const pid = entry.startsWith(name) ? entry.slice(name.length) : '';
+      return /^\d+$/.test(pid) && (Number(pid) === process.pid || !existsSync(`/proc/${pid}`));
+    });
+    if (dead.length > 0) {
+      rmSync(this.#path, { force: true });
+      for (const entry of dead) {
+        rmSync(join(folder, entry), { force: true });
+      }
+    }
+    return dead.length > 0;
+  }
+
+  /** The text of the file. Throws when it is not ours alone. */
+  #read(): string {
     const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
       const { uid, mode, nlink, size } = fstatSync(fd);
@@ -76,7 +105,6 @@ export class TrialFile implements TrialMemory {
       if (!isOurs || size > BYTES_MAX) {
         throw new Error(`${this.#path} is not only ours`);
       }
-      rmSync(this.#path);
       return readFileSync(fd, 'utf8');
     } finally {
       closeSync(fd);

@@ -2,16 +2,16 @@
 import {
   chmodSync,
   chownSync,
-  existsSync,
   linkSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { defaultTrialPath, TrialFile } from '../../../src/primary/machine/trialFile.ts';
@@ -49,12 +49,22 @@ describe('remembered trial', function () {
     expect(file.recall(['libgcrypt', 'node']), 'one was not tried').to.equal(null);
   });
 
-  it('is gone once taken, so that a library that ends the process is loaded from it once', () => {
+  it('serves others while it is in use, and leaves no mark', () => {
     const file = new TrialFile(path);
     file.keep(reports('node'));
-    file.recall(['node']);
-    expect(existsSync(path)).to.equal(false);
+    // The mark of a process that lives.
+    writeFileSync(`${path}.1`, '');
+    expect(file.recall(['node'])).to.not.equal(null);
+    file.keep(reports('node'));
+    expect(readdirSync(dirname(path)).sort()).to.deep.equal(['ciphers.json', 'ciphers.json.1']);
+  });
+
+  it('is gone after a process that did not survive it, which so happens once', () => {
+    const file = new TrialFile(path);
+    file.keep(reports('node'));
+    writeFileSync(`${path}.${2 ** 22 + 1}`, '');
     expect(file.recall(['node'])).to.equal(null);
+    expect(readdirSync(dirname(path))).to.deep.equal([]);
   });
 
   it('holds no longer when a library was changed or another was installed beside it', () => {
