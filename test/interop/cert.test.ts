@@ -161,7 +161,14 @@ describe('weft cert and nebula-cert', () => {
       ['theirs.crt', 'our-host-their-ca.crt', 'our-host-their-ca.key'],
     ]) {
       const identity = loadIdentity(
-        { ca: tool.path(ca), cert: tool.path(cert), key: tool.path(key), blocklist: [], initiatingVersion: null },
+        {
+          ca: tool.path(ca),
+          cert: tool.path(cert),
+          key: tool.path(key),
+          blocklist: [],
+          blocklistKeys: [],
+          initiatingVersion: null,
+        },
         Math.floor(Date.now() / 1000),
       );
       expect(identity.warnings).to.deep.equal([]);

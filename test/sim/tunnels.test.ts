@@ -198,6 +198,18 @@ describe('simulation: certificates change while tunnels live', () => {
     expect(lastText(a)).to.equal('back');
   });
 
+  it('closes a peer whose key is blocked, and refuses it with another certificate for that key', () => {
+    const { world, a, b } = connected(303, { settings: { disconnectInvalid: false } });
+    const key = Buffer.from(b.identity.publicKey).toString('hex');
+    a.reloadIdentity(world.now, { ...a.identity, caPool: world.authority.pool([], [], [key]) });
+    world.run(5200);
+    expect(reasons(a)).to.deep.equal(['certificate is in the block list']);
+    world.ping(b, a, 'let me in');
+    world.run(7000);
+    expect(tunnelCount(a) + tunnelCount(b)).to.equal(0);
+    expect(lastText(a)).to.equal('back');
+  });
+
   it('replaces its tunnels when it gets a new certificate, without losing a packet', () => {
     const all = connected(302);
     const { world, a, b } = all;

@@ -54,8 +54,12 @@ export class TestAuthority {
     this.certificate = signCertificate(fields, null, this.#key);
   }
 
-  pool(blocklist: readonly string[] = [], others: readonly TestAuthority[] = []): CaPool {
-    return new CaPool([this.certificate, ...others.map((other) => other.certificate)], blocklist);
+  pool(
+    blocklist: readonly string[] = [],
+    others: readonly TestAuthority[] = [],
+    blockedKeys: readonly string[] = [],
+  ): CaPool {
+    return new CaPool([this.certificate, ...others.map((other) => other.certificate)], blocklist, blockedKeys);
   }
 
   /** An identity with one certificate per version, all for the same key; version 1 gets the IPv4 networks only. */

@@ -76,6 +76,7 @@ function buildPki(values: Values): PkiConfig {
     cert: values.of('pki.cert'),
     key: values.of('pki.key'),
     blocklist: values.of('pki.blocklist'),
+    blocklistKeys: values.of('pki.blocklist_keys'),
     disconnectInvalid: values.of('pki.disconnect_invalid'),
     initiatingVersion: version === null ? null : version === '2' ? 2 : 1,
   };

@@ -40,6 +40,8 @@ export interface PkiConfig {
   readonly key: string;
   /** Lower-case fingerprints. */
   readonly blocklist: readonly string[];
+  /** Public keys in lower-case hex. */
+  readonly blocklistKeys: readonly string[];
   readonly disconnectInvalid: boolean;
   /** Null: chosen from the certificates. */
   readonly initiatingVersion: 1 | 2 | null;

@@ -16,6 +16,7 @@ import {
   name,
   positiveDuration,
   prefix,
+  publicKey,
   seconds,
   secret,
   text,
@@ -69,6 +70,11 @@ export const nodeKeys = {
     firm(listOfSound(fingerprint)),
     [],
     'Certificates that are refused, by fingerprint. An entry that is none blocks nothing and is warned about.',
+  ),
+  'pki.blocklist_keys': live(
+    firm(listOf(publicKey)),
+    [],
+    'Hosts that are refused, by public key: every certificate of the key, also one that is signed later.',
   ),
   'pki.disconnect_invalid': live(firm(flag), true, 'Close a tunnel when its certificate expires or its CA is gone.'),
   'pki.initiating_version': live(

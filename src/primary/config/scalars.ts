@@ -67,6 +67,12 @@ export const fingerprint: Scalar<string> = scalar(
   'a certificate fingerprint (64 hexadecimal digits)',
   parseFingerprint,
 );
+/** As `weft cert print` shows it: 32 bytes on Curve25519, an uncompressed point on P256. */
+export const publicKey: Scalar<string> = scalar(
+  'public key',
+  'a public key (64 hexadecimal digits, 130 on P256)',
+  parsePublicKey,
+);
 /** Empty text leaves the name to the kernel. */
 export const device: Scalar<string> = scalar('interface name', DEVICE_NAME_WORDS, parseDevice, { schema: TEXT });
 /** Matches a whole interface name. */
@@ -328,6 +334,12 @@ function expectedChoice(of: readonly string[]): string {
 
 function parseFingerprint(value: unknown): string | null {
   return typeof value === 'string' && /^\s*[0-9a-f]{64}\s*$/i.test(value) ? value.trim().toLowerCase() : null;
+}
+
+function parsePublicKey(value: unknown): string | null {
+  return typeof value === 'string' && /^\s*(?:[0-9a-f]{64}|04[0-9a-f]{128})\s*$/i.test(value)
+    ? value.trim().toLowerCase()
+    : null;
 }
 
 function parseDevice(value: unknown): string | null {

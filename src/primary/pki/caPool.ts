@@ -32,10 +32,18 @@ interface Authority {
 export class CaPool {
   readonly #authorities: ReadonlyMap<string, Authority>;
   readonly #blocklist: ReadonlySet<string>;
+  readonly #blockedKeys: ReadonlySet<string>;
   readonly #verified: VerifiedCertificates = new VerifiedCertificates();
 
-  /** Takes CA certificates, also expired ones. Throws CertificateError for one that is no CA or not self-signed. */
-  constructor(authorities: Iterable<Certificate>, blocklist: Iterable<string> = []) {
+  /**
+   * Takes CA certificates, also expired ones; what is blocked is lower-case hex, fingerprints and public keys. Throws
+   * CertificateError for one that is no CA or not self-signed.
+   */
+  constructor(
+    authorities: Iterable<Certificate>,
+    blocklist: Iterable<string> = [],
+    blockedKeys: Iterable<string> = [],
+  ) {
     const byFingerprint = new Map<string, Authority>();
     for (const certificate of authorities) {
       if (!certificate.isCa) {
@@ -49,11 +57,12 @@ export class CaPool {
     }
     this.#authorities = byFingerprint;
     this.#blocklist = new Set(blocklist);
+    this.#blockedKeys = new Set(blockedKeys);
   }
 
   /** The pool of a PEM bundle; an empty file gives an empty pool. Throws CertificateError. */
-  static fromPem(file: Uint8Array, blocklist: Iterable<string> = []): CaPool {
-    return new CaPool(parseCertificates(file), blocklist);
+  static fromPem(file: Uint8Array, blocklist: Iterable<string> = [], blockedKeys: Iterable<string> = []): CaPool {
+    return new CaPool(parseCertificates(file), blocklist, blockedKeys);
   }
 
   /** Every CA, in the order of the bundle. */
@@ -66,9 +75,9 @@ export class CaPool {
     return this.#authorities.get(fingerprint)?.certificate ?? null;
   }
 
-  /** True when the blocklist has the certificate's fingerprint or that of its P-256 twin. */
+  /** True when the certificate's public key is blocked, or its fingerprint or that of its P-256 twin. */
   isBlocked(certificate: Certificate): boolean {
-    if (this.#blocklist.has(certificate.fingerprint)) {
+    if (this.#blocklist.has(certificate.fingerprint) || this.#isKeyBlocked(certificate)) {
       return true;
     }
     const twin = this.#blocklist.size === 0 ? null : twinFingerprint(certificate);
@@ -129,6 +138,10 @@ export class CaPool {
       return refusal('certificate fingerprint did not match', `it was verified by the CA "${ca.name}"`);
     }
     return this.isBlocked(certificate) ? BLOCKED : { ca: found.certificate };
+  }
+
+  #isKeyBlocked({ publicKey }: Certificate): boolean {
+    return this.#blockedKeys.size > 0 && this.#blockedKeys.has(Buffer.from(publicKey).toString('hex'));
   }
 
   #findIssuer(certificate: Certificate, unixSeconds: number): Authority | Refusal {

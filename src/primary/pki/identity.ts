@@ -35,6 +35,8 @@ export interface PkiSettings {
   readonly cert: string;
   readonly key: string;
   readonly blocklist: readonly string[];
+  /** Public keys in lower-case hex. */
+  readonly blocklistKeys: readonly string[];
   /** Null: 1 with a version 1 certificate, else 2. */
   readonly initiatingVersion: 1 | 2 | null;
 }
@@ -124,7 +126,9 @@ class Loading {
         this.warnings.push(`pki.blocklist: "${entry}" is no fingerprint (64 hex digits) and blocks nothing`);
       }
     }
-    const pool = this.#attempt('pki.ca', settings.ca, (file) => CaPool.fromPem(file, blocklist));
+    const pool = this.#attempt('pki.ca', settings.ca, (file) =>
+      CaPool.fromPem(file, blocklist, settings.blocklistKeys),
+    );
     if (pool === null) {
       return null;
     }

@@ -14,6 +14,7 @@ describe('typed configuration', () => {
       cert: 'host.crt',
       key: 'host.key',
       blocklist: [],
+      blocklistKeys: [],
       disconnectInvalid: true,
       initiatingVersion: null,
     });

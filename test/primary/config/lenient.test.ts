@@ -191,6 +191,19 @@ describe('values that Nebula ignores', () => {
     );
   });
 
+  it('are not entries of blocklist_keys that are no public key: nobody else knows the list', () => {
+    const keyed = (entries: string) => BASE.replace('key: host.key}', `key: host.key, blocklist_keys: [${entries}]}`);
+    const keys = ['ab'.repeat(32), `04${'cd'.repeat(64)}`];
+    expect(load(keyed(` "${keys[0].toUpperCase()} ", ${keys[1]}`)).config?.pki.blocklistKeys).to.deep.equal(keys);
+    for (const junk of ['junk', `05${'cd'.repeat(64)}`, 'ab'.repeat(33)]) {
+      const { config, problems } = load(keyed(junk));
+      expect(config).to.equal(null);
+      expect(linesOf(problems)[0]).to.match(
+        /^a\.yml:1: (error: )?pki\.blocklist_keys\[0\]: expected a public key \(64 hexadecimal digits, 130 on P256\)/,
+      );
+    }
+  });
+
   it('are blanks around an endpoint', () => {
     for (const [written, taken] of [
       ['192.0.2.2:4242 ', '192.0.2.2:4242'],

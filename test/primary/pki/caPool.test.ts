@@ -130,6 +130,21 @@ describe('CaPool', () => {
       }
     }
   });
+
+  it('blocks every certificate of a public key, of both versions and curves, and no other host', () => {
+    for (const curve of [Curve.Curve25519, Curve.P256]) {
+      const authority = makeCa(random, { curve });
+      const first = makeHost(random, authority);
+      const { publicKey } = first.certificate;
+      const blocking = new CaPool([authority.certificate], [], [Buffer.from(publicKey).toString('hex')]);
+      const later = makeHost(random, authority, { version: 2, publicKey });
+      for (const { certificate } of [first, later]) {
+        expect(faultOf(blocking, certificate)).to.equal('certificate is in the block list');
+        expect(blocking.reverify(certificate, authority.certificate, NOW)).to.include({ isBlocked: true });
+      }
+      expect(faultOf(blocking, makeHost(random, authority).certificate)).to.equal('ok: ca');
+    }
+  });
 });
 
 describe('constraints of a CA', () => {

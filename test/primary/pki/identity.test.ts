@@ -34,6 +34,7 @@ function settingsOf(overrides: Partial<PkiSettings> = {}): PkiSettings {
     cert: formatCertificate(host.certificate),
     key: keyPem(host.privateKey),
     blocklist: [],
+    blocklistKeys: [],
     initiatingVersion: null,
     ...overrides,
   };

@@ -35,7 +35,13 @@ describe('weft cert sign', () => {
     expect(host).to.include({ version: 2, name: 'h', isCa: false, notBefore: NOW, notAfter: NOW + 360_000 - 1 });
     expect(host.networks.map((prefix) => prefix.text)).to.deep.equal(['10.0.0.1/8', '10.0.0.2/8', 'fd00::1/64']);
     expect([tool.mode('h.key'), tool.mode('h.crt')]).to.deep.equal([0o600, 0o600]);
-    const settings = { ca: tool.path('sign-ca.crt'), cert: tool.path('h.crt'), key: tool.path('h.key'), blocklist: [] };
+    const settings = {
+      ca: tool.path('sign-ca.crt'),
+      cert: tool.path('h.crt'),
+      key: tool.path('h.key'),
+      blocklist: [],
+      blocklistKeys: [],
+    };
     const identity = loadIdentity({ ...settings, initiatingVersion: null }, NOW);
     expect([identity.initiatingVersion, identity.warnings]).to.deep.equal([2, []]);
     await tool.must([
