@@ -12,28 +12,17 @@
  * hosts is only a small part of that, so it is also filled by itself, in this process, with 100 000 hosts.
  */
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Lab } from '../../../src/primary/cli/demo/lab.ts';
-import type { Program } from '../../../src/primary/cli/demo/program.ts';
 import type { MetricList } from '../../../src/primary/inspection/metrics.ts';
 import { LighthouseHosts } from '../../../src/primary/lighthouse/hosts.ts';
-import { formatCertificate } from '../../../src/primary/pki/certificateFile.ts';
-import { formatKey } from '../../../src/primary/pki/keyFile.ts';
-import { signCertificate } from '../../../src/primary/pki/signing.ts';
-import { Curve } from '../../../src/shared/crypto/curve.ts';
-import { generateKeyPair } from '../../../src/shared/crypto/dh.ts';
-import { endpointOf, parsePrefix } from '../../../src/shared/ip/address.ts';
+import { endpointOf } from '../../../src/shared/ip/address.ts';
 import { addressOfWords } from '../../../src/shared/ip/networkWords.ts';
 import { LighthouseMessage } from '../../../src/shared/wire/lighthouseMessage.ts';
 import { lighthouseTable, workerTurns } from '../../support/memories.ts';
-import { TestNode, UNDERLAY_PORT, WEFT_MAIN } from '../../support/nodes.ts';
-import type { NodeFiles } from '../../support/pki.ts';
+import { type TestNode, WEFT_MAIN } from '../../support/nodes.ts';
 import { memoryOf, runSeconds } from '../../support/procfs.ts';
-import type { LoadPlan, LoadResult } from './answersLoad.ts';
+import type { LoadResult } from './answersLoad.ts';
+import { withManyHosts } from './manyHosts.ts';
 
 interface Rate {
   readonly workers: number;
@@ -52,10 +41,7 @@ interface Memory {
   readonly bytesAt100000: number;
 }
 
-const LOAD = fileURLToPath(new URL('./answersLoad.js', import.meta.url));
-const LIGHTHOUSE = '198.51.100.1';
 const RATE_HOSTS = 64;
-const TUNNELS_MAX = 120_000;
 const TABLE_HOSTS = 100_000;
 
 const { values: options } = parseArgs({
@@ -75,14 +61,8 @@ if (options.json) {
   print();
 }
 
-interface Bench {
-  readonly lab: Lab;
-  readonly lighthouse: TestNode;
-  readonly startLoad: (hosts: number, seconds: number) => Program;
-}
-
 async function measureRate(workers: number): Promise<Rate> {
-  return await withLighthouse(workers, async ({ lighthouse, startLoad }) => {
+  return await withManyHosts({ workers, amLighthouse: true }, async ({ node: lighthouse, startLoad }) => {
     const load = startLoad(RATE_HOSTS, seconds);
     await load.waitForLine(/^begin/, 30_000);
     const [busySeconds, replies] = [runSeconds(lighthouse.workerPids()), repliesOf(lighthouse)];
@@ -100,7 +80,7 @@ async function measureRate(workers: number): Promise<Rate> {
 }
 
 async function measureMemory(hosts: number): Promise<Memory> {
-  return await withLighthouse(1, async ({ lighthouse, startLoad }) => {
+  return await withManyHosts({ workers: 1, amLighthouse: true }, async ({ node: lighthouse, startLoad }) => {
     const emptyBytes = memoryOf(lighthouse.allPids()).pssBytes;
     const load = startLoad(hosts, 0);
     await load.waitForLine(/^ready/, 30_000 + hosts * 10);
@@ -130,70 +110,6 @@ function measureTable(hostCount: number): number {
     throw new Error(`the table took ${hosts.count} of ${hostCount} hosts`);
   }
   return process.memoryUsage().rss - before;
-}
-
-async function withLighthouse<T>(workers: number, measure: (bench: Bench) => Promise<T>): Promise<T> {
-  const lab = new Lab('bench');
-  try {
-    const [left, right] = [lab.namespace('lighthouse'), lab.namespace('hosts')];
-    lab.cable(
-      { namespace: left, addresses: [`${LIGHTHOUSE}/24`] },
-      { namespace: right, addresses: ['198.51.100.2/24'] },
-    );
-    const { files, caKey } = certify(lab.directory);
-    const lighthouse = new TestNode(lab, left, {
-      kind: 'weft',
-      files,
-      routines: workers,
-      config: { lighthouse: { am_lighthouse: true }, tunnels: { max: TUNNELS_MAX } },
-    });
-    await lighthouse.start();
-    const startLoad = (hosts: number, loadSeconds: number): Program => {
-      const path = join(lab.directory, 'plan.json');
-      const plan: LoadPlan = {
-        caCert: files.ca,
-        caKey,
-        address: LIGHTHOUSE,
-        port: UNDERLAY_PORT,
-        hosts,
-        seconds: loadSeconds,
-      };
-      writeFileSync(path, JSON.stringify(plan));
-      return lab.start(right, [process.execPath, LOAD, path]);
-    };
-    return await measure({ lab, lighthouse, startLoad });
-  } finally {
-    lab.close();
-  }
-}
-
-/** An authority on P-256, whose signatures cost the load program little, and the lighthouse's certificate. */
-function certify(directory: string): { readonly files: NodeFiles; readonly caKey: string } {
-  const ca = join(directory, 'ca.crt');
-  const caKey = join(directory, 'ca.key');
-  const cert = join(directory, 'lighthouse.crt');
-  const key = join(directory, 'lighthouse.key');
-  const nowSeconds = Math.floor(Date.now() / 1000);
-  const common = {
-    version: 1 as const,
-    unsafeNetworks: [],
-    groups: [],
-    notBefore: nowSeconds - 60,
-    notAfter: nowSeconds + 86_400,
-    curve: Curve.P256,
-  };
-  const authority = generateKeyPair(Curve.P256, randomBytes(32));
-  const node = generateKeyPair(Curve.P256, randomBytes(32));
-  const signer = { curve: Curve.P256, privateKey: authority.privateKey };
-  const caFields = { ...common, name: 'bench', networks: [], isCa: true, publicKey: authority.publicKey };
-  const caCertificate = signCertificate(caFields, null, signer);
-  const networks = [parsePrefix('10.255.0.1/8')].filter((network) => network !== null);
-  const fields = { ...common, name: 'lighthouse', networks, isCa: false, publicKey: node.publicKey };
-  writeFileSync(ca, formatCertificate(caCertificate));
-  writeFileSync(cert, formatCertificate(signCertificate(fields, caCertificate, signer)));
-  writeFileSync(caKey, formatKey('ca private', { curve: Curve.P256, bytes: authority.privateKey }));
-  writeFileSync(key, formatKey('host private', { curve: Curve.P256, bytes: node.privateKey }));
-  return { files: { ca, cert, key }, caKey };
 }
 
 function repliesOf(lighthouse: TestNode): number {

@@ -1,11 +1,11 @@
 /**
- * Many hosts in one program, for `answers.ts`: shakes hands with a lighthouse in the name of each, tells it where the
+ * Many hosts in one program, for `answers.ts` and `tunnels.ts`: shakes hands with a lighthouse in the name of each, tells it where the
  * host is, and then asks for one host after the other as fast as answers come. Runs in a namespace of its own.
  *
  *   node answersLoad.js PLAN    a JSON file, `LoadPlan`
  *
- * Prints `ready` when the lighthouse knows all hosts, `begin` and `end {…}` around the measurement. Packets are sealed
- * and sent by the modules of a worker, each host has a tunnel of its own, and the hosts share eight sockets.
+ * Prints `connecting`, `ready` when the lighthouse knows all hosts, `begin` and `end {…}` around the measurement. Packets
+ * are sealed and sent by the modules of a worker, each host has a tunnel of its own, and the hosts share eight sockets.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -116,6 +116,7 @@ class Load {
   }
 
   run(): void {
+    console.log('connecting');
     for (let next = 0; this.#connected < this.#plan.hosts; ) {
       while (next < this.#plan.hosts && this.#pending.size < HANDSHAKES_UNDER_WAY) {
         this.#startHandshake(next++);
