@@ -28,8 +28,6 @@ export type Entry = (typeof ENTRIES)[number];
 
 export interface BoundaryOptions {
   readonly log: Logger;
-  /** The core is broken: the node is to be stopped. Called once. */
-  readonly onBroken: (reason: string) => void;
   /** Monotonic milliseconds. */
   readonly nowMs?: () => number;
 }
@@ -39,14 +37,19 @@ const LINES_AT_ONCE = 3;
 const LINES_PER_SECOND = 0.1;
 
 export class Boundary {
+  /** Resolves with the reason when the core is broken: the node is to be stopped. */
+  readonly broken: Promise<string>;
   readonly #options: BoundaryOptions;
   readonly #nowMs: () => number;
   readonly #counts: Map<string, number> = new Map(ENTRIES.map((entry) => [nameOf(entry), 0]));
   readonly #limits: Map<Entry, RateLimit> = new Map();
-  #isBroken = false;
+  #onBroken: (reason: string) => void = () => undefined;
 
   constructor(options: BoundaryOptions) {
     this.#options = options;
+    this.broken = new Promise((resolve) => {
+      this.#onBroken = resolve;
+    });
     this.#nowMs = options.nowMs ?? (() => performance.now());
   }
 
@@ -84,9 +87,8 @@ export class Boundary {
     } catch {
       // A log that cannot be written is no reason to stop; the count tells.
     }
-    if (error instanceof BrokenInvariant && !this.#isBroken) {
-      this.#isBroken = true;
-      this.#options.onBroken(error.message);
+    if (error instanceof BrokenInvariant) {
+      this.#onBroken(error.message);
     }
   }
 

@@ -33,11 +33,6 @@ export class HostileHarness {
       heapMebibytes: 256,
       boundary: boundaryOver(log),
       settings: () => ({}) as WorkerSettings,
-      onPunt: () => {
-        this.puntCount++;
-      },
-      onDeath: () => undefined,
-      onHopeless: () => undefined,
       entry: HOSTILE_ENTRY,
     });
   }
@@ -58,7 +53,13 @@ export class HostileHarness {
   /** Returns when the worker has said that it is ready. */
   async start(): Promise<void> {
     process.env['WEFT_HOSTILE'] = this.#act;
-    await this.supervisor.start();
+    await this.supervisor.start({
+      onPunt: () => {
+        this.puntCount++;
+      },
+      onDeath: () => undefined,
+      onHopeless: () => undefined,
+    });
   }
 
   async close(): Promise<void> {

@@ -3,55 +3,51 @@ import { expect } from 'chai';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import type { Boundary } from '../../src/primary/boundary.ts';
 import { until } from '../../src/primary/cli/demo/until.ts';
-import type { Effect } from '../../src/primary/control/effects.ts';
-import { type ControlCompanion, ControlShell, type ControlShellParts } from '../../src/primary/controlShell.ts';
-import type { ToWorker } from '../../src/shared/ipc/messages.ts';
+import type { ControlPlane } from '../../src/primary/control/controlPlane.ts';
+import type { Effect, ResolveAnswer, ResolveRequest } from '../../src/primary/control/effects.ts';
+import { ControlShell } from '../../src/primary/controlShell.ts';
 import { ip } from '../support/addresses.ts';
 import { boundaryOver, CollectingLog } from '../support/collectingLog.ts';
 
 const hostFailed = (last: number): Effect => ({ kind: 'hostFailed', address: ip(`10.0.0.${last}`) });
 
 describe('control shell', () => {
-  let log: CollectingLog;
   let boundary: Boundary;
   let shell: ControlShell;
-  let sent: ToWorker[];
+  let carriedOut: Effect[];
   let effects: Effect[];
   let nextMs: number | null;
   let onTimer: () => void;
-  let onEffect: (effect: Effect) => void;
+  let carryOut: (effect: Effect) => void;
+  let resolve: () => Promise<ResolveAnswer>;
+  let resolved: unknown[];
 
   beforeEach(() => {
-    log = new CollectingLog();
-    boundary = boundaryOver(log);
-    sent = [];
+    boundary = boundaryOver(new CollectingLog());
+    carriedOut = [];
     effects = [];
     nextMs = null;
     onTimer = () => undefined;
-    onEffect = () => undefined;
+    carryOut = (effect) => carriedOut.push(effect);
+    resolve = () => Promise.resolve({ endpoints: [], failures: [] });
+    resolved = [];
     const control = {
       get nextMs() {
         return nextMs;
       },
       drain: () => effects.splice(0),
       onTimer: () => onTimer(),
-      onMiss: () => {
-        throw new Error('no way to there');
+      onResolved: (_now: unknown, id: number) => {
+        resolved.push(id);
+        effects.push(hostFailed(9));
       },
     };
-    const companion = {
-      nextMs: null,
-      drain: () => [],
-      onTimer: () => undefined,
-      onEffect: (_now: unknown, effect: Effect) => onEffect(effect),
-    };
     shell = new ControlShell({
-      control,
-      companion: companion as unknown as ControlCompanion,
+      control: control as unknown as ControlPlane,
+      performer: { carryOut: (effect) => carryOut(effect) },
+      resolver: { resolve: () => resolve() },
       boundary,
-      log,
-      broadcast: (message: ToWorker) => sent.push(message),
-    } as unknown as ControlShellParts);
+    });
   });
   afterEach(() => shell.close());
 
@@ -67,19 +63,20 @@ describe('control shell', () => {
       throw new Error('half way');
     };
     expect(() => shell.act(event)).to.throw('half way');
-    expect(sent).to.have.length(1);
+    expect(carriedOut).to.have.length(1);
     await until('the timer', () => ticks === 1);
   });
 
   it('loses one effect by its fault, and none of the others', () => {
-    onEffect = (effect) => {
-      if (effect === first) {
-        throw new Error('the companion fails');
-      }
-    };
     const first = hostFailed(1);
+    carryOut = (effect) => {
+      if (effect === first) {
+        throw new Error('the network fails');
+      }
+      carriedOut.push(effect);
+    };
     shell.act(() => effects.push(first, hostFailed(2)));
-    expect(sent).to.have.length(2);
+    expect(carriedOut).to.deep.equal([hostFailed(2)]);
     expect(boundary.counts.get('boundary.effect')).to.equal(1);
   });
 
@@ -99,9 +96,15 @@ describe('control shell', () => {
     expect(turns).to.be.greaterThan(2);
   });
 
-  it('takes effects without end for a defect of the core, not for a reason to hang', () => {
-    onEffect = () => effects.push(hostFailed(1));
-    shell.act(() => effects.push(hostFailed(1)));
-    expect(log.texts.filter((line) => line.startsWith('error broken: '))).to.have.length(1);
+  it('makes an event of the answer to a lookup, and goes on without one that fails', async () => {
+    const request = { id: 7 } as ResolveRequest;
+    shell.act(() => effects.push({ kind: 'resolve', request }));
+    await until('the answer', () => resolved.length === 1);
+    expect(resolved).to.deep.equal([7]);
+    expect(carriedOut).to.deep.equal([hostFailed(9)]);
+    resolve = () => Promise.reject(new Error('no resolver'));
+    shell.act(() => effects.push({ kind: 'resolve', request }));
+    await until('the fault', () => boundary.counts.get('boundary.lookup') === 1);
+    expect(resolved).to.deep.equal([7]);
   });
 });

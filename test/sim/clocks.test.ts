@@ -17,9 +17,9 @@ function sleep(world: World, node: SimNode, ms: number, meanwhile: () => void = 
 }
 
 /** Loses a tunnel on both sides, so that the next packet makes a new one. */
-function lose(from: SimNode, to: SimNode): void {
-  from.control.closeHost(to.vpnAddress, true);
-  to.control.closeHost(from.vpnAddress, true);
+function lose(world: World, from: SimNode, to: SimNode): void {
+  from.control.closeHost(world.now, to.vpnAddress, true);
+  to.control.closeHost(world.now, from.vpnAddress, true);
 }
 
 describe('simulation: a wall clock that is set', () => {
@@ -31,7 +31,7 @@ describe('simulation: a wall clock that is set', () => {
         talk({ world, a, b }, 60_000);
         expect(reasons(a).concat(reasons(b))).to.deep.equal([]);
         for (let round = 0; round < 5; round++) {
-          lose(a, b);
+          lose(world, a, b);
           world.ping(a, b, `round ${round}`);
           world.run(100);
           expect(lastText(b)).to.equal(`round ${round}`);
@@ -44,13 +44,13 @@ describe('simulation: a wall clock that is set', () => {
   it('ahead by a day and right again: later handshakes of the same node are never too old', () => {
     const { world, a, b } = connected(701);
     a.clockErrorMs = DAY;
-    lose(a, b);
+    lose(world, a, b);
     world.ping(a, b, 'ahead');
     world.run(100);
     a.clockErrorMs = 0;
     for (let round = 0; round < 5; round++) {
       // Only the initiator loses it: the responder still has the tunnel with the time of the clock that ran ahead.
-      a.control.closeHost(b.vpnAddress, true);
+      a.control.closeHost(world.now, b.vpnAddress, true);
       world.ping(a, b, `right ${round}`);
       world.run(100);
       expect(lastText(b)).to.equal(`right ${round}`);

@@ -1,7 +1,11 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
+import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';
+import { addressWords } from '../../src/shared/ip/networkWords.ts';
 import { headerType, MessageType } from '../../src/shared/wire/header.ts';
+import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../src/shared/wire/lighthouseEncoder.ts';
+import { addEndpoint, LighthouseMessage, LighthouseType } from '../../src/shared/wire/lighthouseMessage.ts';
 import { ep, ip } from '../support/addresses.ts';
 import { TEST_NOT_BEFORE, TestAuthority } from '../support/testAuthority.ts';
 import type { SimNode } from './simNode.ts';
@@ -24,6 +28,17 @@ function requestsOf(world: World, node: SimNode): Uint8Array[] {
   return world.network.sent
     .filter(({ from, bytes }) => from.text === node.endpoint.text && headerType(bytes, 0) === MessageType.Handshake)
     .map(({ bytes }) => bytes);
+}
+
+/** A lighthouse's answer: that host is there. */
+function lighthouseReply(host: IpAddress, endpoint: Endpoint): Uint8Array {
+  const message = new LighthouseMessage();
+  const [a0, a1, a2, a3] = addressWords([host]);
+  message.type = LighthouseType.HostQueryReply;
+  message.setTarget(1, a0, a1, a2, a3);
+  addEndpoint(message, endpoint);
+  const bytes = new Uint8Array(LIGHTHOUSE_BYTES_MAX);
+  return bytes.slice(0, encodeLighthouse(message, bytes, 0));
 }
 
 describe('simulation: handshakes', () => {
@@ -78,19 +93,24 @@ describe('simulation: handshakes', () => {
 
   it('asks the lighthouse when no endpoint is known, and tries the ones that arrive at once', () => {
     const world = new World(4);
-    const a = world.addNode('alpha');
+    const lighthouse = world.addNode('lighthouse');
+    const a = world.addNode('alpha', { lighthouses: [lighthouse.vpnAddress] });
     const b = world.addNode('beta');
+    a.addStaticHost(lighthouse.vpnAddress, lighthouse.endpoint);
+    world.ping(a, lighthouse);
+    world.run(100);
+    const before = requestsOf(world, a).length;
     world.ping(a, b);
-    const queries = a.effects.filter((effect) => effect.kind === 'queryLighthouse');
-    expect(queries).to.deep.equal([{ kind: 'queryLighthouse', address: b.vpnAddress }]);
+    expect(a.counted('lighthouse.tx.HostQuery')).to.equal(1);
     world.run(250);
-    expect(requestsOf(world, a)).to.deep.equal([]);
-    a.remotes.report(ip('10.42.0.9'), b.vpnAddress, [b.endpoint], []);
-    a.control.onRemotesChanged(world.now, b.vpnAddress);
-    a.settle(world.now);
-    a.control.onRemotesChanged(world.now, b.vpnAddress);
-    a.settle(world.now);
-    expect(requestsOf(world, a)).to.have.length(1);
+    expect(requestsOf(world, a)).to.have.length(before);
+    const row = lighthouse.store.hostRow(a.vpnAddress)!;
+    const reply = lighthouseReply(b.vpnAddress, b.endpoint);
+    lighthouse.sendSealed(row, MessageType.Lighthouse, 0, reply);
+    lighthouse.sendSealed(row, MessageType.Lighthouse, 0, reply);
+    world.run(6);
+    expect(a.counted('lighthouse.rx.HostQueryReply')).to.equal(2);
+    expect(requestsOf(world, a)).to.have.length(before + 1);
     world.run(20);
     expect(texts(b)).to.deep.equal(['ping']);
   });
@@ -142,7 +162,7 @@ describe('simulation: handshakes', () => {
     // The first tunnel is gone from b's memory, so the replay meets only the comparison of times.
     for (const { tunnel } of b.control.hosts()) {
       if (tunnel !== primary) {
-        b.control.onClose(tunnel.slot, tunnel.generation);
+        b.control.onClose(world.now, tunnel.slot, tunnel.generation);
       }
     }
     b.settle(world.now);
@@ -159,7 +179,7 @@ describe('simulation: handshakes', () => {
     world.ping(a, b);
     world.run(100);
     world.unixOffsetMs -= 3_600_000;
-    a.control.closeHost(b.vpnAddress, true);
+    a.control.closeHost(world.now, b.vpnAddress, true);
     a.settle(world.now);
     world.ping(a, b, 'after');
     world.run(100);

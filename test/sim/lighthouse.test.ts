@@ -79,9 +79,8 @@ describe('simulation: lighthouses', function () {
     const host = all.hosts.find((node) => node.options.nat === undefined)!;
     lighthouse.remotes.learn(host.vpnAddress, host.vpnAddress, host.endpoint);
     expect(lighthouse.control.primary(host.vpnAddress)).to.equal(null);
-    const { answers } = all.discoveryOf(lighthouse).lighthouse!;
     for (let answer = 0; answer < 9; answer++) {
-      answers.keep(host.vpnAddress, Uint8Array.of(0xff));
+      lighthouse.control.onLighthouseAnswer(all.world.now, host.vpnAddress, Uint8Array.of(0xff));
     }
     lighthouse.settle(all.world.now);
     all.world.run(1000);

@@ -111,10 +111,10 @@ describe('simulation: log lines that others cause', () => {
         world.run(2);
         const [host] = b.control.hosts();
         if (host !== undefined) {
-          b.control.onClose(host.tunnel.slot, host.tunnel.generation);
+          b.control.onClose(world.now, host.tunnel.slot, host.tunnel.generation);
           b.settle(world.now);
         }
-        a.control.closeAll();
+        a.control.closeAll(world.now);
         a.settle(world.now);
       },
     ],

@@ -65,7 +65,7 @@ describe('simulation: somebody who forges first messages', () => {
         const all = connected(600);
         const { world, a, b } = all;
         // A handshake of the other direction has been seen as well.
-        b.control.closeHost(a.vpnAddress, true);
+        b.control.closeHost(world.now, a.vpnAddress, true);
         b.settle(world.now);
         world.ping(b, a, 'seen');
         world.run(100);

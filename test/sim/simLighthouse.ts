@@ -2,8 +2,7 @@
  * The workers of a lighthouse in the simulation: the real handlers over the real shared table, two of them, joined to a
  * simulated node's tunnels as `worker/datapath/lighthouseRequests.ts` joins them to a worker's.
  */
-import { Outbox } from '../../src/primary/control/effects.ts';
-import { LighthouseAnswers } from '../../src/primary/lighthouse/answers.ts';
+import type { Now } from '../../src/primary/control/now.ts';
 import { LighthouseHosts } from '../../src/primary/lighthouse/hosts.ts';
 import { addressOfWords } from '../../src/shared/ip/networkWords.ts';
 import { LIGHTHOUSE_METRIC_NAMES } from '../../src/shared/memory/lighthouseMetrics.ts';
@@ -25,12 +24,12 @@ const WORKERS = 2;
 
 export class SimLighthouse implements LighthousePeers, LighthouseSink {
   readonly hosts: LighthouseHosts;
-  readonly outbox: Outbox = new Outbox();
-  readonly answers: LighthouseAnswers = new LighthouseAnswers(this.outbox);
   readonly metrics: Float64Array = new Float64Array(LIGHTHOUSE_METRIC_NAMES.length);
   readonly #node: SimNode;
   readonly #output = new Uint8Array(2 * LIGHTHOUSE_OUTPUT_BYTES);
   readonly #handlers: readonly LighthouseHandler[];
+  /** Of the message that is being handled. */
+  #now: Now = { ms: 0, unixMs: 0 };
 
   constructor(node: SimNode, capacity: number) {
     const table = lighthouseTable(capacity);
@@ -55,7 +54,8 @@ export class SimLighthouse implements LighthousePeers, LighthouseSink {
   }
 
   /** False when the message is for the node's own client. */
-  handle(row: MemoryRow, body: Uint8Array): boolean {
+  handle(now: Now, row: MemoryRow, body: Uint8Array): boolean {
+    this.#now = now;
     const sender = lighthousePeer(row.slot, row.record.certificate);
     return this.#handlers[row.slot % WORKERS].handle(body, 0, body.length, sender) !== LighthouseVerdict.Punt;
   }
@@ -77,7 +77,7 @@ export class SimLighthouse implements LighthousePeers, LighthouseSink {
       this.reply(slot, offset, length);
       return;
     }
-    this.answers.keep(addressOfWords(a0, a1, a2, a3), this.#copy(offset, length));
+    this.#node.control.onLighthouseAnswer(this.#now, addressOfWords(a0, a1, a2, a3), this.#copy(offset, length));
   }
 
   #copy(offset: number, length: number): Uint8Array {

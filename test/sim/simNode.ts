@@ -4,10 +4,13 @@
  */
 import type { ControlSettings, RemoteFilter } from '../../src/primary/control/context.ts';
 import { ControlPlane } from '../../src/primary/control/controlPlane.ts';
-import type { Effect } from '../../src/primary/control/effects.ts';
-import type { Now } from '../../src/primary/control/now.ts';
+import type { Effect, ResolveRequest } from '../../src/primary/control/effects.ts';
+import type { HostRegister } from '../../src/primary/control/hostRegister.ts';
+import type { LocalAddress } from '../../src/primary/control/localAddresses.ts';
+import { earliest, type Now } from '../../src/primary/control/now.ts';
+import type { PeerDiscoverySettings } from '../../src/primary/control/peerDiscovery.ts';
 import { Remotes } from '../../src/primary/control/remotes.ts';
-import { Traffic, type TunnelStore } from '../../src/primary/control/tunnelStore.ts';
+import { Traffic } from '../../src/primary/control/tunnelStore.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';
@@ -21,23 +24,22 @@ import {
   MessageType,
   Subtype,
 } from '../../src/shared/wire/header.ts';
+import { discoverySettings } from '../support/discoverySettings.ts';
 import { type MemoryRow, MemoryTunnelStore } from '../support/memoryTunnelStore.ts';
 import type { Random } from '../support/random.ts';
 import type { Nat } from './network.ts';
 import { headerBytes, openPacket, sealPacket } from './packets.ts';
 
-/** What stands beside the control plane in a node and has deadlines and effects of its own: discovery, a lighthouse. */
+/** What a node has of a machine beside its network: a resolver, the kernel's addresses, a lighthouse's workers. */
 export interface SimCompanion {
+  readonly settings: PeerDiscoverySettings;
+  readonly register: HostRegister | null;
+  readonly localAddresses: readonly LocalAddress[];
   readonly nextMs: number | null;
-  start(now: Now): void;
   onTimer(now: Now): void;
-  onStandstill?(now: Now): void;
-  drain(): Effect[];
-  /** Sees every effect, in order, before the node carries it out. */
-  onEffect(now: Now, effect: Effect): void;
-  onLighthouseMessage(now: Now, row: MemoryRow, body: Uint8Array): void;
-  /** The store that the control plane gets: this one, or one around it. */
-  storeAround(store: MemoryTunnelStore): TunnelStore;
+  resolve(now: Now, request: ResolveRequest): void;
+  /** False when the message is for the node's own client. */
+  takesLighthouseMessage(now: Now, row: MemoryRow, body: Uint8Array): boolean;
 }
 
 export interface SimNodeOptions {
@@ -53,6 +55,8 @@ export interface SimNodeOptions {
   readonly complainsAboutReplays?: boolean;
   /** Behaves as Nebula: answers packets that overtake the answer to its handshake with recv_error, and drops them. */
   readonly complainsAboutEarlyPackets?: boolean;
+  /** Lighthouses that it asks and does not tell anything; a companion has its own. */
+  readonly lighthouses?: readonly IpAddress[];
   /** Called at the start and at every restart. */
   readonly companion?: (node: SimNode) => SimCompanion;
 }
@@ -103,8 +107,7 @@ export class SimNode {
   }
 
   get nextMs(): number | null {
-    const times = [this.control.nextMs, this.companion?.nextMs ?? null].filter((time) => time !== null);
-    return times.length === 0 ? null : Math.min(...times);
+    return earliest(this.companion === null ? [this.control] : [this.control, this.companion]);
   }
 
   get vpnAddress(): IpAddress {
@@ -128,9 +131,9 @@ export class SimNode {
     this.#applyStaticHosts();
   }
 
-  /** The node is up: its companion begins. */
+  /** The node is up: it begins to look for others. */
   start(now: Now): void {
-    this.companion?.start(now);
+    this.control.start(now, this.companion?.localAddresses ?? []);
     this.settle(now);
   }
 
@@ -176,7 +179,6 @@ export class SimNode {
   /** The node did not run for a while, and notices. */
   onStandstill(now: Now): void {
     this.control.onStandstill(now);
-    this.companion?.onStandstill?.(now);
     this.settle(now);
   }
 
@@ -200,16 +202,9 @@ export class SimNode {
 
   /** Carries out what the control plane wants, as the shell does. */
   settle(now: Now): void {
-    for (;;) {
-      const effects = [...this.control.drain(), ...(this.companion?.drain() ?? [])];
-      if (effects.length === 0) {
-        return;
-      }
-      for (const effect of effects) {
-        this.effects.push(effect);
-        this.companion?.onEffect(now, effect);
-        this.#carryOut(now, effect);
-      }
+    for (const effect of this.control.drain()) {
+      this.effects.push(effect);
+      this.#carryOut(now, effect);
     }
   }
 
@@ -248,7 +243,13 @@ export class SimNode {
         this.#waiting.delete(effect.address.text);
         break;
       case 'tunnelClosed':
+        if (effect.farewell) {
+          this.sendSealed(this.store.row(effect.slot), MessageType.CloseTunnel, Subtype.None, new Uint8Array(0));
+        }
         this.store.remove(effect.slot);
+        break;
+      case 'resolve':
+        this.companion?.resolve(now, effect.request);
         break;
       default:
         break;
@@ -302,6 +303,7 @@ export class SimNode {
       this.settle(now);
     }
     this.#dispatch(now, row, bytes, body);
+    this.settle(now);
   }
 
   #receiveEarly(now: Now): void {
@@ -324,10 +326,12 @@ export class SimNode {
         }
         break;
       case MessageType.Lighthouse:
-        this.companion?.onLighthouseMessage(now, row, body);
+        if (this.companion?.takesLighthouseMessage(now, row, body) !== true) {
+          this.control.onLighthouseMessage(now, row.slot, row.generation, body);
+        }
         break;
       case MessageType.CloseTunnel:
-        this.control.onClose(row.slot, row.generation);
+        this.control.onClose(now, row.slot, row.generation);
         break;
       default:
         // Relay control messages: a worker counts and drops them.
@@ -337,14 +341,21 @@ export class SimNode {
 
   #controlPlane(): ControlPlane {
     return new ControlPlane({
-      store: this.companion?.storeAround(this.store) ?? this.store,
+      store: this.store,
+      register: this.companion?.register ?? null,
       remotes: this.remotes,
       remoteFilter: this.options.remoteFilter ?? allowEverything,
       random: (byteCount) => this.random.bytes(byteCount),
       cipher: this.options.cipher ?? Cipher.Aes256Gcm,
       identity: this.identity,
       settings: this.options.settings,
+      discovery: this.companion?.settings ?? this.#plainDiscovery(),
     });
+  }
+
+  #plainDiscovery(): PeerDiscoverySettings {
+    const { lighthouses = [] } = this.options;
+    return discoverySettings(this.identity.networks, { client: { lighthouses, intervalMs: 0 } });
   }
 
   #applyStaticHosts(): void {

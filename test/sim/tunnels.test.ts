@@ -148,7 +148,7 @@ describe('simulation: the life of tunnels', () => {
     a.addStaticHost(c.vpnAddress, c.endpoint);
     world.ping(a, c);
     world.run(100);
-    a.control.closeAll();
+    a.control.closeAll(world.now);
     a.settle(world.now);
     world.run(100);
     expect([tunnelCount(a), tunnelCount(b), tunnelCount(c)]).to.deep.equal([0, 0, 0]);
@@ -164,7 +164,7 @@ describe('simulation: the life of tunnels', () => {
     world.ping(a, b);
     world.run(100);
     expect(b.remotes.list(a.vpnAddress).map((endpoint) => endpoint.text)).to.deep.equal([a.endpoint.text]);
-    a.control.closeHost(b.vpnAddress, false);
+    a.control.closeHost(world.now, b.vpnAddress, false);
     a.settle(world.now);
     world.run(100);
     expect(b.remotes.list(a.vpnAddress)).to.deep.equal([]);

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { parsePrefix } from '../../src/shared/ip/address.ts';
 import { MessageType } from '../../src/shared/wire/header.ts';
-import { ep } from '../support/addresses.ts';
+import { ep, ip } from '../support/addresses.ts';
 import { Nat } from './network.ts';
 import { headerBytes } from './packets.ts';
 import { connected, lastText, pair, reasons, tunnelCount } from './pairs.ts';
@@ -59,8 +59,8 @@ describe('simulation: peers that move', () => {
     const { world, a, b } = connected(403);
     const { slot, generation } = b.control.primary(a.vpnAddress)!;
     b.control.onRoam(world.now, slot, generation + 2, ep('203.0.113.1:1'));
-    b.control.onClose(slot, generation - 2);
-    b.control.onClose(slot + 1, generation);
+    b.control.onClose(world.now, slot, generation - 2);
+    b.control.onClose(world.now, slot + 1, generation);
     expect(b.control.drain()).to.deep.equal([]);
     expect(b.control.primary(a.vpnAddress)?.endpoint?.text).to.equal(a.endpoint.text);
   });
@@ -90,7 +90,13 @@ describe('simulation: peers that move', () => {
   it('tries preferred endpoints after many packets and moves when they answer', () => {
     const lan = parsePrefix('192.168.0.0/16')!;
     const settings = { preferredRanges: [lan], promoteEveryPackets: 50, requeryEveryPackets: 100, requeryWaitMs: 8000 };
-    const { world, a, b } = connected(405, { settings });
+    const world = new World(405);
+    const a = world.addNode('alpha', { settings, lighthouses: [ip('10.42.0.3')] });
+    const b = world.addNode('beta');
+    world.addNode('lighthouse');
+    world.introduceAll();
+    world.ping(a, b);
+    world.run(200);
     const wan = b.endpoint;
     a.remotes.report(b.vpnAddress, b.vpnAddress, [ep('192.168.7.7:4242'), wan], []);
     world.runWith(6000, 50, () => world.ping(a, b));
@@ -101,7 +107,7 @@ describe('simulation: peers that move', () => {
     world.run(100);
     expect(a.control.primary(b.vpnAddress)?.endpoint?.text).to.equal('192.168.7.7:4242');
     world.runWith(12_000, 50, () => world.ping(a, b));
-    expect(a.effects.filter((effect) => effect.kind === 'queryLighthouse').length).to.equal(2);
+    expect(a.counted('lighthouse.tx.HostQuery')).to.equal(2);
   });
 });
 

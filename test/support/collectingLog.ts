@@ -51,5 +51,7 @@ export class CollectingLog implements Logger {
 
 /** What breaks the core is a line of level `error`, too. */
 export function boundaryOver(log: CollectingLog): Boundary {
-  return new Boundary({ log, onBroken: (reason) => log.error(`broken: ${reason}`) });
+  const boundary = new Boundary({ log });
+  void boundary.broken.then((reason) => log.error(`broken: ${reason}`));
+  return boundary;
 }

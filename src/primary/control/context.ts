@@ -1,5 +1,5 @@
 /**
- * What every part of the control plane shares: its doors to the outside (store, remotes, outbox, randomness) and the
+ * What every part of the control plane shares: its ways to the outside (store, register, outbox, randomness), the remotes, and the
  * two values that a reload replaces (identity, settings). Holds no state machine and decides nothing.
  */
 
@@ -7,6 +7,7 @@ import type { Cipher } from '../../shared/crypto/aead.ts';
 import { type IpAddress, type Prefix, prefixContains } from '../../shared/ip/address.ts';
 import type { Identity } from '../pki/identity.ts';
 import { Outbox } from './effects.ts';
+import type { HostRegister } from './hostRegister.ts';
 import { LocalIndexes } from './localIndexes.ts';
 import type { Now } from './now.ts';
 import type { Remotes } from './remotes.ts';
@@ -50,6 +51,8 @@ export interface ControlSettings {
 
 export interface ContextParts {
   readonly store: TunnelStore;
+  /** null on a node that is no lighthouse. */
+  readonly register: HostRegister | null;
   readonly remotes: Remotes;
   readonly remoteFilter: RemoteFilter;
   /** Cryptographically secure bytes. */
@@ -62,6 +65,7 @@ export interface ContextParts {
 export class Context {
   readonly outbox: Outbox = new Outbox();
   readonly store: TunnelStore;
+  readonly register: HostRegister | null;
   readonly remotes: Remotes;
   readonly random: (byteCount: number) => Uint8Array;
   readonly cipher: Cipher;
@@ -73,6 +77,7 @@ export class Context {
 
   constructor(parts: ContextParts) {
     this.store = parts.store;
+    this.register = parts.register;
     this.remotes = parts.remotes;
     this.remoteFilter = parts.remoteFilter;
     this.random = parts.random;

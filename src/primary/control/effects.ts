@@ -1,7 +1,7 @@
 /**
- * What the control plane wants done, as values. It collects them in an Outbox; the shell drains it after every call
- * and carries the effects out strictly in their order: `sendSealed` before `tunnelClosed` of the same slot is how a
- * close message still finds its key.
+ * What the control plane wants done outside of it, as values. It collects them in an Outbox; the shell drains it after
+ * every call and carries the effects out in their order. None of them is an event for the control plane again; what its
+ * parts say to each other are method calls and `Wish`es.
  */
 
 import type { Endpoint, IpAddress } from '../../shared/ip/address.ts';
@@ -25,29 +25,14 @@ export type Effect =
     }
   /** One datagram of one byte: 1 keeps a NAT open, 0 opens it for a peer (Nebula protocol: punch packets). */
   | { readonly kind: 'punch'; readonly endpoint: Endpoint; readonly byte: 0 | 1 }
-  /** These addresses have a tunnel now: workers flush packets that wait for them. */
-  | { readonly kind: 'hostUp'; readonly addresses: readonly IpAddress[]; readonly slot: number }
+  /** These addresses of the host of this name have a tunnel now: workers flush packets that wait for them. */
+  | { readonly kind: 'hostUp'; readonly addresses: readonly IpAddress[]; readonly name: string }
   /** The handshake was given up: workers drop the packets that wait for the address. */
   | { readonly kind: 'hostFailed'; readonly address: IpAddress }
-  /** The tunnel ended: remove its row (slot) from the tables. `isLast`: the peer has no other tunnel. */
-  | {
-      readonly kind: 'tunnelClosed';
-      readonly slot: number;
-      readonly localIndex: number;
-      readonly addresses: readonly IpAddress[];
-      readonly isLast: boolean;
-      readonly reason: string;
-    }
-  /** Ask the lighthouses where an address is; the lighthouse client decides whether and whom. */
-  | { readonly kind: 'queryLighthouse'; readonly address: IpAddress }
-  /** Somebody wants a tunnel to this address (ControlPlane.onMiss). */
-  | { readonly kind: 'connect'; readonly address: IpAddress }
-  /** The tunnel to this address should be made anew with our version 2 certificate (ControlPlane.onEffect). */
-  | { readonly kind: 'upgrade'; readonly address: IpAddress }
-  /** There are new endpoints for this address: a handshake that waits tries them (ControlPlane.onRemotesChanged). */
-  | { readonly kind: 'remotesChanged'; readonly address: IpAddress }
-  /** Send a test request, through a new tunnel if need be (ControlPlane.onEffect). */
-  | { readonly kind: 'test'; readonly address: IpAddress }
+  /** The tunnel ended: with `farewell` its key seals one last message, closeTunnel; then its row (slot) goes. */
+  | { readonly kind: 'tunnelClosed'; readonly slot: number; readonly farewell: boolean; readonly reason: string }
+  /** That was the last tunnel to these addresses. */
+  | { readonly kind: 'hostGone'; readonly addresses: readonly IpAddress[] }
   /** Look up names; the answer names `request`, and comes even when nothing was found. */
   | { readonly kind: 'resolve'; readonly request: ResolveRequest }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: LogFields }

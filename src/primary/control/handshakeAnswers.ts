@@ -146,7 +146,6 @@ export class HandshakeAnswers {
       return;
     }
     const answered = { requestDigest: digest, answer: reply.packet };
-    outbox.push({ kind: 'sendDatagram', endpoint: from, bytes: reply.packet });
     if (this.#tunnels.admit(now, reply.completed, from, answered) !== null) {
       outbox.count('handshakes.answered');
       outbox.log('debug', 'Handshake message sent', {

@@ -21,6 +21,7 @@ import { peerFields } from './peerFields.ts';
 import { PendingHandshake, type PendingView, type StartedHandshake } from './pendingHandshake.ts';
 import { Timers } from './timers.ts';
 import type { Tunnels } from './tunnels.ts';
+import type { Whereabouts } from './whereabouts.ts';
 
 /** More destinations than this are not tried at once: a scan through an overlay network must not eat the memory. */
 export const PENDING_MAX = 4096;
@@ -31,13 +32,15 @@ const STRANGERS_MAX = 8;
 export class Handshakes {
   readonly #context: Context;
   readonly #tunnels: Tunnels;
+  readonly #whereabouts: Whereabouts;
   readonly #timers = new Timers<PendingHandshake>();
   readonly #byAddress = new Map<string, PendingHandshake>();
   readonly #byIndex = new Map<number, PendingHandshake>();
 
-  constructor(context: Context, tunnels: Tunnels) {
+  constructor(context: Context, tunnels: Tunnels, whereabouts: Whereabouts) {
     this.#context = context;
     this.#tunnels = tunnels;
+    this.#whereabouts = whereabouts;
   }
 
   get nextMs(): number | null {
@@ -67,13 +70,13 @@ export class Handshakes {
     }
     if (this.#byAddress.size >= PENDING_MAX) {
       outbox.count('handshake_manager.refused');
-      outbox.push({ kind: 'hostFailed', address });
+      this.#fail(address);
       return;
     }
     const pending = new PendingHandshake(address, version, now.ms, settings.handshakes);
     this.#byAddress.set(address.text, pending);
     outbox.count('handshake_manager.initiated');
-    outbox.push({ kind: 'queryLighthouse', address });
+    this.#whereabouts.query(now, address);
     this.#schedule(pending, now.ms + pending.tryIntervalMs);
     // The host may have called and be a round trip from a tunnel; or it was not the host, so this waits once and briefly.
     if (!this.#tunnels.unconfirmed.isExpected(address, now.ms - pending.tryIntervalMs)) {
@@ -185,7 +188,7 @@ export class Handshakes {
     outbox.log('info', 'Handshake message received', fields);
     outbox.count('handshakes.completed');
     if (this.#tunnels.establish(now, handshake, from) === null) {
-      outbox.push({ kind: 'hostFailed', address: pending.address });
+      this.#fail(pending.address);
     }
   }
 
@@ -218,7 +221,7 @@ export class Handshakes {
     }
     pending.endpoints = this.#endpointsOf(pending);
     if (pending.attemptCount === REQUERY_ATTEMPT && pending.endpoints.length <= 1) {
-      outbox.push({ kind: 'queryLighthouse', address: pending.address });
+      this.#whereabouts.query(now, pending.address);
     }
     const key = keyOf(pending.endpoints);
     const isNews = key !== pending.triedKey && pending.endpoints.length > 0;
@@ -286,8 +289,13 @@ export class Handshakes {
     this.#releaseIndex(pending);
     this.#context.remotes.unblock(pending.address);
     if (this.#tunnels.hosts.primary(pending.address) === null) {
-      this.#context.outbox.push({ kind: 'hostFailed', address: pending.address });
+      this.#fail(pending.address);
     }
+  }
+
+  #fail(address: IpAddress): void {
+    this.#context.outbox.push({ kind: 'hostFailed', address });
+    this.#whereabouts.onHostFailed(address);
   }
 
   /** Its local index stays taken: a tunnel may go on with it. */

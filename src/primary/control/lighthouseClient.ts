@@ -2,9 +2,9 @@
  * This node as a client of its lighthouses: asks them where hosts are, believes their answers, tells them where this
  * node is (Nebula protocol: lighthouse client). A lighthouse itself neither asks nor tells.
  *
- *   queryLighthouse ─▶ query ─▶ sealed to every lighthouse; one without a tunnel gets a handshake, its queries wait
- *   reply           ─▶ remotes, by the lighthouse that said so ─▶ remotesChanged
- *   notification    ─▶ Punching
+ *   query        ─▶ sealed to every lighthouse; one without a tunnel gets a handshake, its queries wait
+ *   reply        ─▶ remotes, by the lighthouse that said so ─▶ a handshake that waits tries again
+ *   notification ─▶ Punching
  *   interval, lighthouse up, new local addresses ─▶ update
  */
 import type { Certificate } from '../../shared/cert/certificate.ts';
@@ -27,6 +27,7 @@ import type { Punching } from './punching.ts';
 import { RecentKeys } from './recentKeys.ts';
 import type { Remotes } from './remotes.ts';
 import { Timers } from './timers.ts';
+import type { Wishes } from './wishes.ts';
 
 /** A tunnel, as far as the client asks; `Tunnel` is one. */
 export interface LighthouseTunnel {
@@ -53,6 +54,7 @@ export interface LighthouseClientSettings {
 
 export interface LighthouseClientParts {
   readonly outbox: Outbox;
+  readonly wishes: Wishes;
   readonly remotes: Remotes;
   readonly punching: Punching;
   /** The primary tunnel to a vpn address, or null. */
@@ -145,7 +147,7 @@ export class LighthouseClient {
       if (tunnel !== null) {
         this.#ask(now, lighthouse, tunnel, address);
       } else if (this.#wait(lighthouse, address)) {
-        this.#parts.outbox.push({ kind: 'connect', address: lighthouse });
+        this.#parts.wishes.add('connect', lighthouse);
       }
     }
   }
@@ -227,13 +229,13 @@ export class LighthouseClient {
   }
 
   #onReply(now: Now, sender: LighthouseTunnel, target: IpAddress): void {
-    const { outbox, remotes } = this.#parts;
+    const { outbox, wishes, remotes } = this.#parts;
     if (this.#asked.untilMs(target.text) < now.ms && !remotes.has(target)) {
       outbox.count('lighthouse.drop.unasked');
       return;
     }
     remotes.report(sender.vpnAddresses[0], target, endpointsOf(this.#message), relaysOf(this.#message));
-    outbox.push({ kind: 'remotesChanged', address: target });
+    wishes.add('retry', target);
   }
 
   /** Tells all lighthouses where this node is, and again after the interval. */
@@ -245,7 +247,7 @@ export class LighthouseClient {
     for (const lighthouse of lighthouses) {
       const tunnel = this.#parts.tunnelTo(lighthouse);
       if (tunnel === null) {
-        this.#parts.outbox.push({ kind: 'connect', address: lighthouse });
+        this.#parts.wishes.add('connect', lighthouse);
       } else {
         this.#sendUpdate(lighthouse, tunnel);
       }
@@ -319,7 +321,7 @@ export class LighthouseClient {
       return now.ms < known.untilMs;
     }
     this.#upgrades.set(lighthouse.text, { slot: tunnel.slot, untilMs: now.ms + UPGRADE_MS });
-    this.#parts.outbox.push({ kind: 'upgrade', address: lighthouse });
+    this.#parts.wishes.add('upgrade', lighthouse);
     return true;
   }
 

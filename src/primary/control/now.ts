@@ -12,3 +12,9 @@ export interface Now {
 export function unixSecondsOf(now: Now): number {
   return Math.floor(now.unixMs / 1000);
 }
+
+/** The earliest of these parts' deadlines; null when none of them waits for anything. */
+export function earliest(parts: readonly { readonly nextMs: number | null }[]): number | null {
+  const times = parts.flatMap(({ nextMs }) => nextMs ?? []);
+  return times.length === 0 ? null : Math.min(...times);
+}

@@ -11,6 +11,7 @@ import type { RemoteAllowList } from './allowList.ts';
 import type { Outbox } from './effects.ts';
 import type { Now } from './now.ts';
 import { Timers } from './timers.ts';
+import type { Wishes } from './wishes.ts';
 
 export interface PunchingSettings {
   /** `punchy.delay`, `punchy.respond`, `punchy.respond_delay`. */
@@ -30,11 +31,13 @@ export const PUNCH_JOBS_MAX = 1024;
 
 export class Punching {
   readonly #outbox: Outbox;
+  readonly #wishes: Wishes;
   readonly #timers: Timers<Job> = new Timers();
   #settings: PunchingSettings;
 
-  constructor(outbox: Outbox, settings: PunchingSettings) {
+  constructor(outbox: Outbox, wishes: Wishes, settings: PunchingSettings) {
     this.#outbox = outbox;
+    this.#wishes = wishes;
     this.#settings = settings;
   }
 
@@ -63,11 +66,11 @@ export class Punching {
 
   onTimer(now: Now): void {
     for (let job = this.#timers.takeDue(now.ms); job !== null; job = this.#timers.takeDue(now.ms)) {
-      this.#outbox.push(
-        job.kind === 'punch'
-          ? { kind: 'punch', endpoint: job.endpoint, byte: 0 }
-          : { kind: 'test', address: job.querier },
-      );
+      if (job.kind === 'punch') {
+        this.#outbox.push({ kind: 'punch', endpoint: job.endpoint, byte: 0 });
+      } else {
+        this.#wishes.add('test', job.querier);
+      }
     }
   }
 

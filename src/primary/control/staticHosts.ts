@@ -14,6 +14,7 @@ import type { Outbox, ResolveAnswer } from './effects.ts';
 import type { Now } from './now.ts';
 import type { Remotes } from './remotes.ts';
 import { Timers } from './timers.ts';
+import type { Wishes } from './wishes.ts';
 
 export interface StaticHostsSettings {
   readonly hosts: readonly StaticHost[];
@@ -24,6 +25,7 @@ export interface StaticHostsSettings {
 
 export interface StaticHostsParts {
   readonly outbox: Outbox;
+  readonly wishes: Wishes;
   readonly remotes: Remotes;
   /** This node's first vpn address: the owner of what the operator wrote. */
   readonly ownAddress: IpAddress;
@@ -112,7 +114,7 @@ export class StaticHosts {
   }
 
   #take(named: NamedHost, answer: ResolveAnswer): void {
-    const { outbox, remotes } = this.#parts;
+    const { outbox, wishes, remotes } = this.#parts;
     const { vpnAddress } = named.host;
     for (const failure of answer.failures) {
       outbox.log('error', 'DNS resolution failed for static_map host', {
@@ -133,7 +135,7 @@ export class StaticHosts {
     });
     named.foundKey = foundKey;
     remotes.resolve(vpnAddress, usable(answer.endpoints));
-    outbox.push({ kind: 'remotesChanged', address: vpnAddress });
+    wishes.add('retry', vpnAddress);
   }
 }
 

@@ -18,16 +18,19 @@ import { EXHAUSTED_COUNT, mayTakeOver, rehandshakeReason } from './rehandshake.t
 import type { Tunnel } from './tunnel.ts';
 import { Traffic } from './tunnelStore.ts';
 import { Farewell, type Tunnels } from './tunnels.ts';
+import type { Whereabouts } from './whereabouts.ts';
 
 export class TunnelChecks {
   readonly #context: Context;
   readonly #tunnels: Tunnels;
   readonly #handshakes: Handshakes;
+  readonly #whereabouts: Whereabouts;
 
-  constructor(context: Context, tunnels: Tunnels, handshakes: Handshakes) {
+  constructor(context: Context, tunnels: Tunnels, handshakes: Handshakes, whereabouts: Whereabouts) {
     this.#context = context;
     this.#tunnels = tunnels;
     this.#handshakes = handshakes;
+    this.#whereabouts = whereabouts;
   }
 
   get nextMs(): number | null {
@@ -63,13 +66,13 @@ export class TunnelChecks {
     if (fault !== null) {
       const fields = { ...tunnelFields(tunnel), fingerprint: tunnel.peer.certificate.fingerprint, error: fault };
       outbox.log('info', 'Remote certificate is no longer valid, tearing down the tunnel', fields);
-      this.#tunnels.close(tunnel, fault, Farewell.Close);
+      this.#tunnels.close(now, tunnel, fault, Farewell.Close);
       return;
     }
     const sendCount = store.sendCount(tunnel.slot);
     if (sendCount >= EXHAUSTED_COUNT) {
       outbox.log('error', 'Message counter exhausted, tearing down the tunnel', tunnelFields(tunnel));
-      this.#tunnels.close(tunnel, 'message counter exhausted', Farewell.Silent);
+      this.#tunnels.close(now, tunnel, 'message counter exhausted', Farewell.Silent);
       return;
     }
     const recent = store.takeTraffic(tunnel.slot);
@@ -104,7 +107,7 @@ export class TunnelChecks {
     const { outbox, identity } = this.#context;
     if (!this.#tunnels.hosts.isPrimary(tunnel)) {
       if (isInUse && mayTakeOver(identity, tunnel, sendCount)) {
-        this.#tunnels.promote(tunnel);
+        this.#tunnels.promote(now, tunnel);
         outbox.log('debug', 'Tunnel became primary', tunnelFields(tunnel));
       }
       return;
@@ -124,13 +127,13 @@ export class TunnelChecks {
       const tunnelCheck = { state: 'dead', method: 'active' };
       outbox.log('info', 'Tunnel status', { ...tunnelFields(tunnel), tunnelCheck });
       outbox.count(isPrimary ? 'tunnels.dead' : 'tunnels.unused');
-      this.#tunnels.close(tunnel, isPrimary ? 'dead' : 'unused', Farewell.Silent);
+      this.#tunnels.close(now, tunnel, isPrimary ? 'dead' : 'unused', Farewell.Silent);
       return;
     }
     if (isPrimary && !hasSent) {
       if (settings.dropInactive && now.ms - tunnel.lastUsedMs >= settings.inactivityTimeoutMs) {
         outbox.log('info', 'Dropping tunnel due to inactivity', tunnelFields(tunnel));
-        this.#tunnels.close(tunnel, 'inactive', Farewell.Close);
+        this.#tunnels.close(now, tunnel, 'inactive', Farewell.Close);
         return;
       }
       this.#punch(tunnel);
@@ -166,7 +169,7 @@ export class TunnelChecks {
    * lighthouses whether there are new ones. A path that works shows itself by roaming (Nebula protocol: promotion).
    */
   #lookForBetterPath(now: Now, tunnel: Tunnel, sendCount: number): void {
-    const { outbox, settings } = this.#context;
+    const { settings } = this.#context;
     const before = tunnel.lastSentCount;
     tunnel.lastSentCount = sendCount;
     const { hosts } = this.#tunnels;
@@ -181,7 +184,7 @@ export class TunnelChecks {
     const mayQuery = now.ms - tunnel.lastRequeryMs >= settings.requeryWaitMs;
     if (mayQuery && hasPassedMultiple(settings.requeryEveryPackets, before, sendCount)) {
       tunnel.lastRequeryMs = now.ms;
-      outbox.push({ kind: 'queryLighthouse', address: tunnel.vpnAddress });
+      this.#whereabouts.query(now, tunnel.vpnAddress);
     }
   }
 

@@ -13,28 +13,35 @@ import type { Endpoint } from '../../shared/ip/address.ts';
 import { HEADER_BYTES, MessageType, Subtype } from '../../shared/wire/header.ts';
 import type { Context } from './context.ts';
 import type { CompletedHandshake } from './handshakeMachine.ts';
-import { HostTable, TUNNELS_PER_ADDRESS_MAX } from './hostTable.ts';
+import { HostEntries } from './hostEntries.ts';
+import { type HostTunnels, TUNNELS_PER_ADDRESS_MAX } from './hostTunnels.ts';
 import type { Now } from './now.ts';
 import { textsOf } from './peerFields.ts';
 import { Timers } from './timers.ts';
 import { type AnsweredHandshake, Tunnel } from './tunnel.ts';
 import { Traffic, type TunnelRecord } from './tunnelStore.ts';
 import { UnconfirmedTunnels } from './unconfirmedTunnels.ts';
+import type { Whereabouts } from './whereabouts.ts';
 
 /** Whether the peer is told that the tunnel ends. */
 export const Farewell = { Silent: false, Close: true } as const;
 export type Farewell = (typeof Farewell)[keyof typeof Farewell];
 
 export class Tunnels {
-  readonly hosts: HostTable = new HostTable();
+  readonly hosts: HostTunnels;
   /** When each tunnel is to be checked next; `tunnelChecks.ts` takes the due ones. */
   readonly checks: Timers<Tunnel> = new Timers();
   /** Answered, but the peer has shown no key: not in `hosts`. */
   readonly unconfirmed: UnconfirmedTunnels;
   readonly #context: Context;
+  readonly #entries: HostEntries;
+  readonly #whereabouts: Whereabouts;
 
-  constructor(context: Context) {
+  constructor(context: Context, hosts: HostTunnels, whereabouts: Whereabouts) {
     this.#context = context;
+    this.hosts = hosts;
+    this.#whereabouts = whereabouts;
+    this.#entries = new HostEntries(context);
     this.unconfirmed = new UnconfirmedTunnels(context.store.capacity);
   }
 
@@ -59,9 +66,9 @@ export class Tunnels {
   }
 
   /**
-   * Makes an unconfirmed tunnel of a handshake that we answered, and asks the peer for its first packet; others of the
-   * same kind give way to it. Null when the table is full; the local index is released then. Send message 2 before
-   * draining what this emits: the peer knows the tunnel only by that message.
+   * Makes an unconfirmed tunnel of a handshake that we answered, sends the answer, by which alone the peer knows the
+   * tunnel, and asks it for its first packet; others of the same kind give way to it. Null when the table is full: there
+   * is no answer then, and the local index is released.
    */
   admit(now: Now, handshake: CompletedHandshake, endpoint: Endpoint, answered: AnsweredHandshake): Tunnel | null {
     const vpnAddress = handshake.peer.certificate.networks[0].address;
@@ -72,6 +79,7 @@ export class Tunnels {
     }
     const tunnel = this.#publish(now, handshake, endpoint, answered, false);
     if (tunnel !== null) {
+      this.#context.outbox.push({ kind: 'sendDatagram', endpoint, bytes: answered.answer });
       this.unconfirmed.add(tunnel);
       this.test(tunnel, null);
     }
@@ -80,14 +88,12 @@ export class Tunnels {
 
   /** The first authentic packet came, from `endpoint` (null: from where message 1 came): a tunnel like any other now. */
   confirm(now: Now, tunnel: Tunnel, endpoint: Endpoint | null): void {
-    const { store } = this.#context;
     this.unconfirmed.remove(tunnel);
     if (endpoint !== null && endpoint.text !== tunnel.endpoint?.text) {
-      tunnel.endpoint = endpoint;
-      store.setEndpoint(tunnel.slot, endpoint);
+      this.#entries.moveTo(tunnel, endpoint);
     }
     this.#enter(now, tunnel);
-    store.confirm(tunnel.slot);
+    this.#context.store.confirm(tunnel.slot);
   }
 
   /** Removes an unconfirmed tunnel without a word to anybody. */
@@ -95,8 +101,7 @@ export class Tunnels {
     const { outbox, localIndexes } = this.#context;
     this.unconfirmed.remove(tunnel);
     localIndexes.release(tunnel.localIndex);
-    const { slot, localIndex } = tunnel;
-    outbox.push({ kind: 'tunnelClosed', slot, localIndex, addresses: [], isLast: false, reason });
+    outbox.push({ kind: 'tunnelClosed', slot: tunnel.slot, farewell: Farewell.Silent, reason });
   }
 
   /**
@@ -107,55 +112,50 @@ export class Tunnels {
     const { outbox, store, localIndexes } = this.#context;
     const slot = store.publish(recordOf(handshake, endpoint, true));
     if (slot >= 0) {
-      this.#sendClose(slot);
-      outbox.push({
-        kind: 'tunnelClosed',
-        slot,
-        localIndex: handshake.localIndex,
-        addresses: [],
-        isLast: false,
-        reason: 'wrong host',
-      });
+      outbox.push({ kind: 'tunnelClosed', slot, farewell: Farewell.Close, reason: 'wrong host' });
     }
     localIndexes.release(handshake.localIndex);
   }
 
-  promote(tunnel: Tunnel): void {
+  promote(now: Now, tunnel: Tunnel): void {
     this.hosts.promote(tunnel);
     this.#setHosts(tunnel);
-    this.#context.outbox.push({ kind: 'hostUp', addresses: tunnel.vpnAddresses, slot: tunnel.slot });
+    this.#announce(now, tunnel);
+  }
+
+  /** Workers send what waits for the peer. They may ask for that more than once: a report and an answer can cross. */
+  flush(tunnel: Tunnel): void {
+    const { name } = tunnel.peer.certificate;
+    this.#context.outbox.push({ kind: 'hostUp', addresses: tunnel.vpnAddresses, name });
   }
 
   /** Ends a tunnel; the next one of the same peer becomes primary. The last one takes the peer's remotes with it. */
-  close(tunnel: Tunnel, reason: string, farewell: Farewell): void {
-    const { outbox, remotes, localIndexes, store } = this.#context;
+  close(now: Now, tunnel: Tunnel, reason: string, farewell: Farewell): void {
+    const { outbox, remotes, localIndexes } = this.#context;
     if (!this.hosts.has(tunnel)) {
       return;
-    }
-    if (farewell === Farewell.Close) {
-      this.#sendClose(tunnel.slot);
     }
     const led = tunnel.vpnAddresses.filter((address) => this.hosts.primary(address) === tunnel);
     this.hosts.remove(tunnel);
     for (const address of led) {
       const next = this.hosts.primary(address);
       if (next === null) {
-        store.clearHost(address);
+        this.#entries.clear(address);
       } else {
-        store.setHost(address, next.slot);
-        outbox.push({ kind: 'hostUp', addresses: next.vpnAddresses, slot: next.slot });
+        this.#entries.set(address, next);
+        this.#announce(now, next);
       }
-    }
-    const isLast = !this.hosts.hasTunnelTo(tunnel.vpnAddresses);
-    if (isLast) {
-      remotes.forget(tunnel.vpnAddresses);
     }
     this.checks.cancel(tunnel.timer);
     tunnel.timer = 0;
     localIndexes.release(tunnel.localIndex);
-    const { slot, localIndex, vpnAddresses } = tunnel;
-    outbox.push({ kind: 'tunnelClosed', slot, localIndex, addresses: vpnAddresses, isLast, reason });
+    outbox.push({ kind: 'tunnelClosed', slot: tunnel.slot, farewell, reason });
     outbox.count('tunnels.closed');
+    if (!this.hosts.hasTunnelTo(tunnel.vpnAddresses)) {
+      remotes.forget(tunnel.vpnAddresses);
+      outbox.push({ kind: 'hostGone', addresses: tunnel.vpnAddresses });
+      this.#whereabouts.onHostGone(now, tunnel.vpnAddresses);
+    }
   }
 
   /** Replaces the tunnel's next check. */
@@ -166,8 +166,7 @@ export class Tunnels {
 
   /** Sends from now on to another endpoint, and remembers it for the peer. */
   move(tunnel: Tunnel, endpoint: Endpoint): void {
-    tunnel.endpoint = endpoint;
-    this.#context.store.setEndpoint(tunnel.slot, endpoint);
+    this.#entries.moveTo(tunnel, endpoint);
     this.#context.remotes.learn(tunnel.vpnAddress, tunnel.vpnAddress, endpoint);
   }
 
@@ -208,10 +207,10 @@ export class Tunnels {
   }
 
   /** Ends every tunnel with a message to its peer; those that need a relay go before the relays themselves. */
-  closeAll(): void {
+  closeAll(now: Now): void {
     const tunnels = [...this.hosts.all()].sort((a, b) => Number(a.endpoint !== null) - Number(b.endpoint !== null));
     for (const tunnel of tunnels) {
-      this.close(tunnel, 'shutdown', Farewell.Close);
+      this.close(now, tunnel, 'shutdown', Farewell.Close);
     }
     for (const tunnel of this.unconfirmed.all()) {
       this.discard(tunnel, 'shutdown');
@@ -268,8 +267,13 @@ export class Tunnels {
     this.hosts.add(tunnel);
     this.#setHosts(tunnel);
     this.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
-    outbox.push({ kind: 'hostUp', addresses: tunnel.vpnAddresses, slot: tunnel.slot });
-    this.#evictSurplus(tunnel);
+    this.#evictSurplus(now, tunnel);
+    this.#announce(now, tunnel);
+  }
+
+  #announce(now: Now, tunnel: Tunnel): void {
+    this.flush(tunnel);
+    this.#whereabouts.onHostUp(now, tunnel);
   }
 
   /** What came through the peer's other tunnels so far does not say that it uses them beside the new one. */
@@ -281,24 +285,19 @@ export class Tunnels {
 
   #setHosts(tunnel: Tunnel): void {
     for (const address of tunnel.vpnAddresses) {
-      this.#context.store.setHost(address, tunnel.slot);
+      this.#entries.set(address, tunnel);
     }
   }
 
-  #evictSurplus(newest: Tunnel): void {
+  #evictSurplus(now: Now, newest: Tunnel): void {
     for (const address of newest.vpnAddresses) {
       const tunnels = this.hosts.tunnelsTo(address);
       if (tunnels.length > TUNNELS_PER_ADDRESS_MAX) {
         const others = tunnels.filter((tunnel) => tunnel !== newest);
         const oldest = others.reduce((a, b) => (b.createdMs < a.createdMs ? b : a), others[others.length - 1]);
-        this.close(oldest, 'too many tunnels to one host', Farewell.Silent);
+        this.close(now, oldest, 'too many tunnels to one host', Farewell.Silent);
       }
     }
-  }
-
-  #sendClose(slot: number): void {
-    const { outbox } = this.#context;
-    outbox.push({ kind: 'sendSealed', slot, type: MessageType.CloseTunnel, subtype: 0, body: NO_BODY, endpoint: null });
   }
 }
 

@@ -45,12 +45,9 @@ export class LighthouseNames {
     }
   }
 
-  /** A tunnel to the host with this vpn address is up. */
-  onHostUp(vpnAddress: IpAddress): void {
-    const tunnel = this.#control.primary(vpnAddress);
-    if (tunnel !== null) {
-      this.#service.add(tunnel.peer.certificate.name, tunnel.vpnAddresses);
-    }
+  /** A tunnel to the host of this name is up. */
+  onHostUp(name: string, vpnAddresses: readonly IpAddress[]): void {
+    this.#service.add(name, vpnAddresses);
   }
 
   /** The last tunnel to these vpn addresses has ended: their certificate is no longer shown. */

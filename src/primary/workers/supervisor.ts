@@ -14,10 +14,10 @@ import type { Logger } from '../../shared/log/logger.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
 import type { Boundary } from '../boundary.ts';
 import { endOfChild, type Launch } from './childLaunch.ts';
-import { Outbox } from './outbox.ts';
 import type { StartObstacle } from './programWatch.ts';
 import type { WorkerChannel } from './workerChannel.ts';
 import { offerToOomKiller } from './workerMemory.ts';
+import { WorkerOutbox } from './workerOutbox.ts';
 import { WorkerProcess } from './workerProcess.ts';
 
 /** The descriptors that the primary lends to a worker and to its successors. */
@@ -42,20 +42,24 @@ export interface SupervisorOptions {
   readonly metrics: Float64Array;
   /** The current settings of a worker; asked for at every start. */
   readonly settings: (worker: number) => WorkerSettings;
+  /** The module that workers run; a test puts a hostile one in its place. */
+  readonly entry?: string;
+}
+
+/** What workers do, from their start on. */
+export interface SupervisorEvents {
   readonly onPunt: (punt: Punt) => void;
   /** A worker is gone: whatever it held in shared memory is to be released. */
   readonly onDeath: (worker: number) => void;
   /** A worker could not be kept alive, so flows on its socket are lost: the node gives up. */
   readonly onHopeless: (worker: number, reason: string) => void;
-  /** The module that workers run; a test puts a hostile one in its place. */
-  readonly entry?: string;
 }
 
 interface Member {
   process: WorkerProcess | null;
   /** How far the process has come: it says so once each, in this order. */
   stage: 'forked' | 'awake' | 'ready';
-  outbox: Outbox;
+  outbox: WorkerOutbox;
   startedMs: number;
   /** Deaths in a row, each soon after the start. */
   youngDeaths: number;
@@ -77,6 +81,8 @@ const workerEntry = fileURLToPath(new URL('../../worker/main.js', import.meta.ur
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #members: Member[];
+  /** null before the start. */
+  #events: SupervisorEvents | null = null;
   #isStopping = false;
   #onAllReady: (() => void) | null = null;
   #onGone: (() => void) | null = null;
@@ -87,7 +93,7 @@ export class Supervisor {
     this.#members = options.fds.map(() => ({
       process: null,
       stage: 'forked',
-      outbox: new Outbox(() => undefined),
+      outbox: new WorkerOutbox(() => undefined),
       startedMs: 0,
       youngDeaths: 0,
       lastReason: '',
@@ -96,7 +102,8 @@ export class Supervisor {
   }
 
   /** Forks all workers; resolves when each has said that it is ready. */
-  start(): Promise<void> {
+  start(events: SupervisorEvents): Promise<void> {
+    this.#events = events;
     return new Promise((resolve) => {
       this.#onAllReady = resolve;
       for (const worker of this.#members.keys()) {
@@ -215,7 +222,7 @@ export class Supervisor {
         offerToOomKiller(process.pid, log);
       }
       member.process = process;
-      member.outbox = new Outbox((message, onWritten) => process.send(message, onWritten));
+      member.outbox = new WorkerOutbox((message, onWritten) => process.send(message, onWritten));
     } catch (error) {
       this.#mourn(worker, errorText(error));
     }
@@ -224,7 +231,7 @@ export class Supervisor {
   /** No process may be started now, which the log tells already: tries again later, or not at all when that is hopeless. */
   #wait(worker: number, { reason, isFinal }: StartObstacle): void {
     if (isFinal || !this.#hasBeenReady) {
-      this.#options.onHopeless(worker, reason);
+      this.#events?.onHopeless(worker, reason);
       return;
     }
     const member = this.#members[worker];
@@ -245,7 +252,7 @@ export class Supervisor {
       member.stage = 'ready';
       this.#noteReady();
     } else if (frame.kind !== 'awake' && frame.kind !== 'ready' && member.stage === 'ready') {
-      this.#options.onPunt(frame);
+      this.#events?.onPunt(frame);
     } else {
       this.#onFault(worker, `${frame.kind} out of turn`);
     }
@@ -281,14 +288,14 @@ export class Supervisor {
     member.process = null;
     member.stage = 'forked';
     member.lastReason = '';
-    this.#options.boundary.guard('worker', () => this.#options.onDeath(worker));
+    this.#options.boundary.guard('worker', () => this.#events?.onDeath(worker));
     if (this.#isStopping) {
       this.#onGone?.();
       return;
     }
     member.youngDeaths = isYoung ? member.youngDeaths + 1 : 0;
     if (!this.#hasBeenReady && member.youngDeaths >= HOPELESS_DEATHS) {
-      this.#options.onHopeless(worker, reason);
+      this.#events?.onHopeless(worker, reason);
       return;
     }
     const delayMs =

@@ -75,7 +75,7 @@ describe('primary/control/peerDiscovery', () => {
       }
       const sent = words(bench.up(3, lighthouse1)).filter((text) => text.includes('type 1 '));
       expect(sent).to.deep.equal([11, 12, 13].map((last) => `slot 3 type 1 v1 | 10.0.0.${last}`));
-      bench.discovery.onEffect(bench.now, { kind: 'hostFailed', address: ip(lighthouse2) });
+      bench.discovery.onHostFailed(ip(lighthouse2));
       expect(words(bench.up(4, lighthouse2)).filter((text) => text.includes('type 1 '))).to.deep.equal([]);
     });
   });
@@ -86,7 +86,7 @@ describe('primary/control/peerDiscovery', () => {
       const [one, two] = [bench.tunnel(3, lighthouse1), bench.tunnel(4, lighthouse2, 1, 'fd42::101')];
       bench.ask(peer);
       const effects = bench.receive(one, LighthouseType.HostQueryReply, peer, ['192.0.2.1:1'], ['10.0.0.50']);
-      expect(words(effects)).to.deep.equal([`remotesChanged ${peer}`]);
+      expect(words(effects)).to.deep.equal([`retry ${peer}`]);
       bench.receive(two, LighthouseType.HostQueryReply, peer, ['192.0.2.2:2', '192.0.2.9:0']);
       expect(texts(bench.remotes.list(ip(peer)))).to.deep.equal(['192.0.2.1:1', '192.0.2.2:2']);
       expect(texts(bench.remotes.relays(ip(peer)))).to.deep.equal(['10.0.0.50']);
@@ -115,7 +115,7 @@ describe('primary/control/peerDiscovery', () => {
       const bench = new Bench();
       const one = bench.tunnel(3, lighthouse1);
       bench.discovery.onMessage(bench.now, one, Uint8Array.of(8, 2));
-      expect(bench.discovery.drain()).to.deep.equal([{ kind: 'count', metric: 'lighthouse.drop.malformed', n: 1 }]);
+      expect(bench.outbox.drain()).to.deep.equal([{ kind: 'count', metric: 'lighthouse.drop.malformed', n: 1 }]);
       expect(bench.receive(one, LighthouseType.HostQuery, peer, [])).to.deep.equal([]);
       expect(bench.receive(one, LighthouseType.HostUpdateNotification, peer, ['6.6.6.6:6'])).to.deep.equal([]);
     });
@@ -126,10 +126,10 @@ describe('primary/control/peerDiscovery', () => {
       bench.ask(peer);
       bench.receive(one, LighthouseType.HostQueryReply, peer, ['192.0.2.1:1']);
       bench.tunnel(5, peer);
-      bench.discovery.onEffect(bench.now, { kind: 'hostFailed', address: ip(peer) });
+      bench.discovery.onHostFailed(ip(peer));
       expect(bench.remotes.has(ip(peer))).to.equal(true);
       bench.tunnels.delete(peer);
-      bench.discovery.onEffect(bench.now, { kind: 'hostFailed', address: ip(peer) });
+      bench.discovery.onHostFailed(ip(peer));
       expect(bench.remotes.has(ip(peer))).to.equal(false);
     });
   });
@@ -153,14 +153,7 @@ describe('primary/control/peerDiscovery', () => {
       ]);
       expect(bench.up(4, lighthouse2)).to.deep.equal([]);
       expect(words(bench.up(7, lighthouse2))).to.deep.equal([`slot 7 ${update}`]);
-      bench.discovery.onEffect(bench.now, {
-        kind: 'tunnelClosed',
-        slot: 7,
-        localIndex: 1,
-        addresses: [ip(lighthouse2)],
-        isLast: true,
-        reason: '',
-      });
+      bench.discovery.onHostGone(bench.now, [ip(lighthouse2)]);
       expect(words(bench.up(7, lighthouse2))).to.deep.equal([`slot 7 ${update}`]);
       expect(bench.up(8, peer)).to.deep.equal([]);
     });
@@ -301,7 +294,7 @@ describe('primary/control/peerDiscovery', () => {
       expect(texts(bench.remotes.list(ip(peer)))).to.deep.equal(['192.0.2.1:1']);
       expect(words(bench.answer(first, ['192.0.2.7:1', '192.0.2.1:1']))).to.deep.equal([
         'info DNS results changed for host list',
-        `remotesChanged ${peer}`,
+        `retry ${peer}`,
       ]);
       expect(texts(bench.remotes.list(ip(peer)))).to.deep.equal(['192.0.2.1:1', '192.0.2.7:1']);
       const passed = bench.pass(30_000).filter(({ effect }) => effect.kind === 'resolve');
@@ -313,7 +306,7 @@ describe('primary/control/peerDiscovery', () => {
       expect(words(bench.answer(third, ['192.0.2.1:1'], ['a.example']))).to.deep.equal([
         'error DNS resolution failed for static_map host',
         'info DNS results changed for host list',
-        `remotesChanged ${peer}`,
+        `retry ${peer}`,
       ]);
       expect(texts(bench.remotes.list(ip(peer)))).to.deep.equal(['192.0.2.1:1']);
     });
@@ -373,7 +366,7 @@ describe('primary/control/peerDiscovery', () => {
         staticHosts: [{ vpnAddress: ip('10.0.0.8'), targets: [target('192.0.2.8:1')] }],
       });
       bench.start();
-      expect(words(bench.ask(peer))[0]).to.equal(`remotesChanged ${peer}`);
+      expect(words(bench.ask(peer))[0]).to.equal(`retry ${peer}`);
       expect(texts(bench.remotes.list(ip(peer)))).to.deep.equal(['192.168.1.7:4242']);
       bench.ask('10.0.0.8');
       expect(texts(bench.remotes.list(ip('10.0.0.8')))).to.deep.equal(['192.0.2.8:1']);

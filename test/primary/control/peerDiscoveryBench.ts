@@ -1,12 +1,11 @@
-/** Peer discovery on a fake clock, with its effects in words: what its tests share. */
+/** Peer discovery on a fake clock, with its effects and wishes in words: what its tests share. */
 import { expect } from 'chai';
-import { LocalAllowList, RemoteAllowList } from '../../../src/primary/control/allowList.ts';
-import { CalculatedRemotes } from '../../../src/primary/control/calculatedRemotes.ts';
-import type { Effect, ResolveRequest } from '../../../src/primary/control/effects.ts';
+import { type Effect, Outbox, type ResolveRequest } from '../../../src/primary/control/effects.ts';
 import type { LighthouseTunnel } from '../../../src/primary/control/lighthouseClient.ts';
 import type { LocalAddress } from '../../../src/primary/control/localAddresses.ts';
 import { PeerDiscovery, type PeerDiscoverySettings } from '../../../src/primary/control/peerDiscovery.ts';
 import { Remotes } from '../../../src/primary/control/remotes.ts';
+import { type Wish, Wishes } from '../../../src/primary/control/wishes.ts';
 import type { Certificate } from '../../../src/shared/cert/certificate.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { LighthouseDecoder } from '../../../src/shared/wire/lighthouseDecoder.ts';
@@ -19,6 +18,7 @@ import {
   targetOf,
 } from '../../../src/shared/wire/lighthouseMessage.ts';
 import { ep, ip, net, target, texts } from '../../support/addresses.ts';
+import { discoverySettings } from '../../support/discoverySettings.ts';
 
 export const local = (interfaceName: string, address: string, interfaceKind = '', isDefault = false): LocalAddress => ({
   interfaceName,
@@ -32,36 +32,26 @@ export const lighthouse1 = '10.0.0.100';
 export const lighthouse2 = '10.0.0.101';
 export const peer = '10.0.0.7';
 
+export type Outcome = Effect | Wish;
+
 export class Bench {
   nowMs = 1000;
+  readonly outbox = new Outbox();
+  readonly wishes = new Wishes();
   readonly remotes = new Remotes();
   readonly tunnels = new Map<string, LighthouseTunnel>();
   settings: PeerDiscoverySettings;
   readonly discovery: PeerDiscovery;
 
   constructor(changes: Partial<PeerDiscoverySettings> = {}) {
-    this.settings = {
-      client: {
-        amLighthouse: false,
-        lighthouses: [ip(lighthouse1), ip(lighthouse2)],
-        intervalMs: 10_000,
-        queryBuffer: 3,
-        relays: [],
-        hasTwoVersions: false,
-      },
-      ownNetworks: [net(`${me}/24`)],
-      remoteAllowList: RemoteAllowList.all,
-      localAllowList: LocalAllowList.all,
-      preferredRanges: [],
+    this.settings = discoverySettings([net(`${me}/24`)], {
+      client: { lighthouses: [ip(lighthouse1), ip(lighthouse2)], queryBuffer: 3 },
       staticHosts: [{ vpnAddress: ip(lighthouse1), targets: [target('198.51.100.1:4242')] }],
-      staticMap: { cadenceMs: 30_000, network: 'ip4', lookupTimeoutMs: 250 },
-      calculatedRemotes: new CalculatedRemotes(),
-      advertiseAddrs: [],
-      punchy: { delayMs: 1000, respond: false, respondDelayMs: 5000 },
-      port: 4242,
       ...changes,
-    };
+    });
     this.discovery = new PeerDiscovery({
+      outbox: this.outbox,
+      wishes: this.wishes,
       remotes: this.remotes,
       tunnelTo: (address) => this.tunnels.get(address.text) ?? null,
       settings: this.settings,
@@ -82,18 +72,17 @@ export class Bench {
     return tunnel;
   }
 
-  up(slot: number, address: string, version: 1 | 2 = 1): Effect[] {
-    const { vpnAddresses } = this.tunnel(slot, address, version);
-    this.discovery.onEffect(this.now, { kind: 'hostUp', addresses: vpnAddresses, slot });
+  up(slot: number, address: string, version: 1 | 2 = 1): Outcome[] {
+    this.discovery.onHostUp(this.now, this.tunnel(slot, address, version));
     return this.take();
   }
 
-  ask(address: string): Effect[] {
-    this.discovery.onEffect(this.now, { kind: 'queryLighthouse', address: ip(address) });
+  ask(address: string): Outcome[] {
+    this.discovery.query(this.now, ip(address));
     return this.take();
   }
 
-  receive(from: LighthouseTunnel, type: number, about: string, endpoints: string[], relays: string[] = []): Effect[] {
+  receive(from: LighthouseTunnel, type: number, about: string, endpoints: string[], relays: string[] = []): Outcome[] {
     const message = new LighthouseMessage();
     message.type = type;
     const [a0, a1, a2, a3] = addressWords([ip(about)]);
@@ -114,9 +103,9 @@ export class Bench {
   }
 
   /** Lets time pass, timer by timer. */
-  pass(durationMs: number): { atMs: number; effect: Effect }[] {
+  pass(durationMs: number): { atMs: number; effect: Outcome }[] {
     const endMs = this.nowMs + durationMs;
-    const seen: { atMs: number; effect: Effect }[] = [];
+    const seen: { atMs: number; effect: Outcome }[] = [];
     for (let nextMs = this.discovery.nextMs; nextMs !== null && nextMs <= endMs; nextMs = this.discovery.nextMs) {
       this.nowMs = Math.max(this.nowMs, nextMs);
       this.discovery.onTimer(this.now);
@@ -126,37 +115,36 @@ export class Bench {
     return seen;
   }
 
-  start(...addresses: LocalAddress[]): Effect[] {
+  start(...addresses: LocalAddress[]): Outcome[] {
     this.discovery.start(this.now, addresses);
     return this.take();
   }
 
-  reload(changes: Partial<PeerDiscoverySettings>): Effect[] {
+  reload(changes: Partial<PeerDiscoverySettings>): Outcome[] {
     this.settings = { ...this.settings, ...changes };
     this.discovery.applySettings(this.now, this.settings);
     return this.take();
   }
 
-  answer(request: ResolveRequest, endpoints: string[], failed: string[] = []): Effect[] {
+  answer(request: ResolveRequest, endpoints: string[], failed: string[] = []): Outcome[] {
     const failures = failed.map((host) => ({ host, error: 'ENOTFOUND' }));
     this.discovery.onResolved(this.now, request.id, { endpoints: endpoints.map(ep), failures });
     return this.take();
   }
 
-  /** Effects without the counters. */
-  take(): Effect[] {
-    return this.discovery.drain().filter((effect) => effect.kind !== 'count');
+  /** Effects without the counters, then wishes. */
+  take(): Outcome[] {
+    const outcomes: Outcome[] = this.outbox.drain().filter((effect) => effect.kind !== 'count');
+    for (let wish = this.wishes.take(); wish !== null; wish = this.wishes.take()) {
+      outcomes.push(wish);
+    }
+    return outcomes;
   }
 }
 
 /** A sealed lighthouse message in words. */
-export function describeEffect(effect: Effect): string {
-  if (
-    effect.kind === 'connect' ||
-    effect.kind === 'upgrade' ||
-    effect.kind === 'remotesChanged' ||
-    effect.kind === 'test'
-  ) {
+export function describeEffect(effect: Outcome): string {
+  if (effect.kind === 'connect' || effect.kind === 'upgrade' || effect.kind === 'retry' || effect.kind === 'test') {
     return `${effect.kind} ${effect.address.text}`;
   }
   if (effect.kind === 'punch') {
@@ -180,6 +168,6 @@ export function describeEffect(effect: Effect): string {
   return parts.filter((part) => part !== '').join(' | ');
 }
 
-export const words = (effects: readonly Effect[]): string[] => effects.map(describeEffect);
-export const resolves = (effects: readonly Effect[]): ResolveRequest[] =>
+export const words = (effects: readonly Outcome[]): string[] => effects.map(describeEffect);
+export const resolves = (effects: readonly Outcome[]): ResolveRequest[] =>
   effects.flatMap((effect) => (effect.kind === 'resolve' ? effect.request : []));

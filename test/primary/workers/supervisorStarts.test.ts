@@ -57,15 +57,16 @@ describe('starts of workers that fail', () => {
         launch: UNCONFINED,
         log,
         heapMebibytes: 256,
-        boundary: new Boundary({ log, onBroken: () => undefined }),
+        boundary: new Boundary({ log }),
         settings: () => {
           throw new Error('nobody asks');
         },
+      });
+      void supervisor.start({
         onPunt: () => undefined,
         onDeath: (worker) => deaths.push(worker),
         onHopeless: (_, reason) => reasons.push(reason),
       });
-      void supervisor.start();
       await until('the node to give up', () => reasons.length > 0);
       expect(started).to.be.greaterThan(STARTS);
       expect(deaths).to.have.length(started);

@@ -1,19 +1,19 @@
 /** What the primary has to say to a worker that stands still: a bounded number of messages, and nothing essential lost. */
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
-import { OUTBOX_MESSAGES_MAX, Outbox } from '../../../src/primary/workers/outbox.ts';
+import { OUTBOX_MESSAGES_MAX, WorkerOutbox } from '../../../src/primary/workers/workerOutbox.ts';
 import type { ToWorker, WorkerSettings } from '../../../src/shared/ipc/messages.ts';
 
 describe('outbox', () => {
   let sent: ToWorker[];
   /** One for each message that the kernel has not taken. */
   let pending: (() => void)[];
-  let outbox: Outbox;
+  let outbox: WorkerOutbox;
 
   beforeEach(() => {
     sent = [];
     pending = [];
-    outbox = new Outbox((message, onWritten) => {
+    outbox = new WorkerOutbox((message, onWritten) => {
       sent.push(message);
       pending.push(onWritten);
     });

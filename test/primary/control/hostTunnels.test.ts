@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import type { CompletedHandshake } from '../../../src/primary/control/handshakeMachine.ts';
-import { HostTable } from '../../../src/primary/control/hostTable.ts';
+import { HostTunnels } from '../../../src/primary/control/hostTunnels.ts';
 import { Tunnel } from '../../../src/primary/control/tunnel.ts';
 import { Cipher } from '../../../src/shared/crypto/aead.ts';
 import { ep, ip } from '../../support/addresses.ts';
@@ -45,7 +45,7 @@ describe('host table', () => {
   const y = ip('10.0.0.3');
 
   it('makes the newest tunnel primary and falls back to the one before', () => {
-    const hosts = new HostTable();
+    const hosts = new HostTunnels();
     const [first, second] = [tunnel(1, ['10.0.0.2/8']), tunnel(2, ['10.0.0.2/8'])];
     hosts.add(first);
     expect(hosts.primary(x)).to.equal(first);
@@ -62,7 +62,7 @@ describe('host table', () => {
   });
 
   it('lists a peer under each of its addresses, each with its own primary', () => {
-    const hosts = new HostTable();
+    const hosts = new HostTunnels();
     const both = tunnel(1, ['10.0.0.2/8', '10.0.0.3/8']);
     const one = tunnel(2, ['10.0.0.2/8']);
     hosts.add(both);
@@ -77,7 +77,7 @@ describe('host table', () => {
   });
 
   it('finds tunnels by index, slot and the message that made them; of equal remote indexes the newest', () => {
-    const hosts = new HostTable();
+    const hosts = new HostTunnels();
     const [old, shadow] = [tunnel(1, ['10.0.0.2/8'], 7), tunnel(2, ['10.0.0.3/8'], 7)];
     hosts.add(old);
     hosts.add(shadow);

@@ -15,7 +15,7 @@ const WAITING_MAX = 256;
 type Settings = Extract<ToWorker, { type: 'settings' }>;
 type Tick = Extract<ToWorker, { type: 'tick' }>;
 
-export class Outbox {
+export class WorkerOutbox {
   readonly #send: (message: ToWorker, onWritten: () => void) => void;
   #underWayCount = 0;
   #settings: Settings | null = null;

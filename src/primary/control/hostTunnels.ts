@@ -9,7 +9,7 @@ import type { Tunnel } from './tunnel.ts';
 /** Nebula protocol: host map. More tunnels than this to one address, and the oldest goes. */
 export const TUNNELS_PER_ADDRESS_MAX = 5;
 
-export class HostTable {
+export class HostTunnels {
   readonly #byAddress = new Map<string, Tunnel[]>();
   readonly #byLocalIndex = new Map<number, Tunnel>();
   /** Chosen by peers, so two tunnels may share one; the newest wins. */

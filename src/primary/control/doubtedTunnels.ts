@@ -1,5 +1,5 @@
 /**
- * Reacts to recv_error: a peer says, in clear and without proof, that it has no tunnel by the index we used. Anybody on
+ * Tunnels that a recv_error has cast doubt on: a peer says, in clear and without proof, that it has no tunnel by the index we used. Anybody on
  * the path can say so in its name, so a tunnel is not closed for it: the peer is asked through the tunnel, and at the
  * same time a new handshake begins. A peer that restarted is back with that in one round trip, one that did not answers
  * both and loses nothing (Nebula protocol: recv_error).
@@ -32,7 +32,7 @@ const OLD_PEER_MS = 500;
 const RECONNECT_INTERVAL_MS = 2000;
 const RECONNECTS_MAX = 1024;
 
-export class RecvErrors {
+export class DoubtedTunnels {
   readonly #context: Context;
   readonly #tunnels: Tunnels;
   readonly #handshakes: Handshakes;
@@ -78,7 +78,7 @@ export class RecvErrors {
     if (tunnel.probeCount > PROBES_IN_VAIN && waitedMs >= UNANSWERED_MS) {
       outbox.log('info', 'Peer does not know the tunnel any more', { ...tunnelFields(tunnel), from: from.text });
       outbox.count('recv_errors.accepted');
-      this.#tunnels.close(tunnel, 'recv_error', Farewell.Silent);
+      this.#tunnels.close(now, tunnel, 'recv_error', Farewell.Silent);
       this.#handshakes.hurry(now, tunnel.vpnAddress);
       return;
     }
