@@ -3,60 +3,46 @@
  * timers and the other direction always get theirs. When nothing is ready it sleeps, but for the beat by which the primary
  * sees that it does not hang.
  *
- * A turn is bracketed in shared memory (`memory/workerTurns.ts`): what is read from rows inside it is not held outside.
- * The clock is read once per turn.
+ * What a turn does is the data plane's (`dataPlane.ts`); here are the descriptors, and the clock, which is read once per
+ * turn.
  */
-import { METRIC } from '../shared/memory/metrics.ts';
-import { BEAT_MS, type WorkerTurns } from '../shared/memory/workerTurns.ts';
+import { BEAT_MS } from '../shared/memory/workerTurns.ts';
 import { monotonicSeconds } from '../shared/sys/clock.ts';
 import { SysError } from '../shared/sys/libc.ts';
 import { FdWatcher } from '../shared/sys/poll.ts';
-import type { Inbound } from './datapath/inbound.ts';
-import type { Outbound } from './datapath/outbound.ts';
-import type { RoutineCache } from './datapath/routineCache.ts';
-import type { UdpPort } from './ports/udpPort.ts';
-import type { Punts } from './punts.ts';
+import type { DataPlane } from './dataPlane.ts';
 
 export interface LoopParts {
-  readonly worker: number;
-  readonly turns: WorkerTurns;
+  readonly plane: DataPlane;
+  /** null when the node runs without a device. */
   readonly tunFd: number | null;
   readonly udpFd: number;
-  readonly udp: UdpPort;
-  /** null when the node runs without a device. */
-  readonly outbound: Outbound | null;
-  readonly inbound: Inbound;
-  readonly punts: Punts;
-  readonly cache: RoutineCache;
-  readonly metrics: Float64Array;
   /** An exception inside a turn: a defect or a broken machine, never a packet. The worker ends. */
   readonly onFault: (error: unknown) => void;
 }
 
 export class Loop {
-  readonly #parts: LoopParts;
+  readonly #plane: DataPlane;
   readonly #udpWatcher: FdWatcher;
   readonly #tunWatcher: FdWatcher | null;
   readonly #beat: NodeJS.Timeout;
-  /** Monotonic milliseconds of the current turn, of this process. */
-  nowMs = 0;
-  /** CLOCK_MONOTONIC in whole seconds of the current turn: the same in all processes of the machine. */
-  nowSeconds = 0;
 
   /** Starts to watch; the file descriptors stay the caller's. */
   constructor(parts: LoopParts) {
-    this.#parts = parts;
+    const { plane } = parts;
+    this.#plane = plane;
     this.#udpWatcher = new FdWatcher(parts.udpFd, (readable) => this.#onUdp(readable), parts.onFault, false);
     this.#tunWatcher =
       parts.tunFd === null ? null : new FdWatcher(parts.tunFd, () => this.#onTun(), parts.onFault, false);
-    this.#beat = setInterval(() => parts.turns.beat(parts.worker), BEAT_MS).unref();
+    this.#beat = setInterval(() => plane.beat(), BEAT_MS).unref();
   }
 
-  /** Runs `work` as a turn of its own: for messages of the primary that send packets. */
-  turn(work: () => void): void {
+  /** Runs `work` as a turn of its own: for messages of the primary. */
+  turn(work: () => number): number {
     this.#begin();
-    work();
+    const result = work();
     this.#end();
+    return result;
   }
 
   close(): void {
@@ -68,7 +54,7 @@ export class Loop {
   #onUdp(readable: boolean): void {
     this.#begin();
     if (readable) {
-      const count = this.#parts.inbound.run(this.nowMs, this.nowSeconds);
+      const count = this.#plane.receive();
       if (count < 0) {
         throw new SysError('recvmmsg', -count, 'receiving from the UDP socket');
       }
@@ -85,30 +71,22 @@ export class Loop {
   }
 
   #sendWaiting(): void {
-    const count = this.#parts.outbound?.run(this.nowSeconds) ?? 0;
+    const count = this.#plane.send();
     if (count < 0) {
       throw new SysError('read', -count, 'reading from the tun device', 'was the device deleted?');
     }
   }
 
   #begin(): void {
-    const { turns, worker, punts, cache } = this.#parts;
-    turns.begin(worker);
-    this.nowMs = performance.now();
-    this.nowSeconds = monotonicSeconds(this.nowMs);
-    punts.beginTurn(this.nowMs);
-    cache.beginBatch(this.nowMs);
+    const nowMs = performance.now();
+    this.#plane.begin(nowMs, monotonicSeconds(nowMs));
   }
 
   #end(): void {
-    const { turns, worker, punts, udp, metrics } = this.#parts;
-    const left = udp.flush();
+    const left = this.#plane.end();
     if (left < 0) {
       throw new SysError('sendmmsg', -left, 'sending on the UDP socket');
     }
-    metrics[METRIC['udp.tx.dropped']] = udp.sender.droppedCount;
-    punts.flush();
-    turns.end(worker);
-    this.#udpWatcher.watchWritable(udp.hasBacklog);
+    this.#udpWatcher.watchWritable(left > 0);
   }
 }

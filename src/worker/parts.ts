@@ -1,6 +1,9 @@
 /**
- * What a worker builds once and keeps as long as it runs: ports on the inherited descriptors, tunnels' contexts, the
- * outbound and inbound paths; and what it builds from its settings and replaces on reload (`buildRules`).
+ * Composes one queue's data path from its settings, the shared tables and its ports: the only place that does. The
+ * product, its tests and benches, and the simulation run what is built here.
+ *
+ * Parts live as long as the worker; what a reload replaces, as a whole and between two turns, is `ReloadedParts`. No
+ * descriptor, clock or logger comes in here.
  */
 import { parseCertificate } from '../shared/cert/parse.ts';
 import { Cipher } from '../shared/crypto/aead.ts';
@@ -12,17 +15,16 @@ import { ruleTable } from '../shared/firewall/ruleTable.ts';
 import { networkWords } from '../shared/ip/networkWords.ts';
 import { PacketTuple } from '../shared/ip/packetTuple.ts';
 import type { LighthouseSettings, WorkerSettings } from '../shared/ipc/messages.ts';
-import { openAsWorker, type SharedTables } from '../shared/memory/layout.ts';
-import { Arena } from '../shared/sys/arena.ts';
-import { mapReadOnly, mapSharedMemory } from '../shared/sys/sharedMemory.ts';
+import type { SharedTables } from '../shared/memory/layout.ts';
+import type { Arena } from '../shared/sys/arena.ts';
 import { SocketFamily } from '../shared/tunnel/socketAddress.ts';
 import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { EchoResponder } from './datapath/echoResponder.ts';
 import { EndpointFilter } from './datapath/endpointFilter.ts';
 import { Firewall } from './datapath/firewall.ts';
 import { FlowLabel } from './datapath/flowLabel.ts';
-import type { InboundRules } from './datapath/inbound.ts';
-import type { OutboundRules } from './datapath/outbound.ts';
+import { Inbound, type InboundRules } from './datapath/inbound.ts';
+import { Outbound, type OutboundRules } from './datapath/outbound.ts';
 import { Peers } from './datapath/peers.ts';
 import { RecvErrors } from './datapath/recvErrors.ts';
 import { type RejectActions, Rejects } from './datapath/rejects.ts';
@@ -30,31 +32,28 @@ import { Router } from './datapath/router.ts';
 import { RoutineCache } from './datapath/routineCache.ts';
 import { Sender } from './datapath/sender.ts';
 import { Strangers } from './datapath/strangers.ts';
+import { Waiting } from './datapath/waiting.ts';
 import { LighthouseRequests } from './lighthouse/lighthouseRequests.ts';
 import { Deliveries } from './offload/deliveries.ts';
-import type { Overlay } from './ports/contracts.ts';
-import { TunPort } from './ports/tunPort.ts';
-import { UdpPort } from './ports/udpPort.ts';
-import { type PuntSink, Punts } from './punts.ts';
+import { Segmenter } from './offload/segment.ts';
+import type { DatagramPort, PacketPort, PuntSink } from './ports/contracts.ts';
+import { Punts } from './punts.ts';
 
-export interface WorkerFds {
-  readonly tun: number;
-  readonly udp: number;
-  readonly facts: number;
-  readonly common: number;
-  readonly own: number;
+export interface WorkerPorts {
+  /** Where the ports have their packets. The path takes what it needs besides from it. */
+  readonly arena: Arena;
+  /** null when the node runs without a device. */
+  readonly tun: PacketPort | null;
+  readonly udp: DatagramPort;
+  readonly punts: PuntSink;
 }
 
-/** Built once. */
-export interface WorkerParts {
+/** What all directions work with. */
+interface CommonParts {
   readonly arena: Arena;
   readonly tables: SharedTables;
   readonly metrics: Float64Array;
-  readonly family: SocketFamily;
-  readonly udp: UdpPort;
-  /** null when the node runs without a device. */
-  readonly tun: TunPort | null;
-  readonly overlay: Overlay;
+  readonly udp: DatagramPort;
   readonly contexts: TunnelContexts;
   readonly sender: Sender;
   readonly punts: Punts;
@@ -63,52 +62,78 @@ export interface WorkerParts {
   readonly cache: RoutineCache;
   /** null: this node is no lighthouse. */
   readonly lighthouse: LighthouseRequests | null;
-  /** The packet under work: one for both directions, as a turn handles one packet after the other. */
-  readonly tuple: PacketTuple;
 }
 
-/** What the configuration decides; replaced as a whole. */
-export type Rules = OutboundRules & InboundRules;
+export interface WorkerParts extends CommonParts {
+  readonly inbound: Inbound;
+  /** null when the node runs without a device. */
+  readonly outbound: Outbound | null;
+  reloaded: ReloadedParts;
+}
 
-/** Receive buffers come on top: send area, tun buffers, one socket address per tunnel. Pages are backed when touched. */
-const ARENA_BYTES = 64 * 1024 * 1024;
-const RECEIVED_BYTES_MAX = 65_536;
+/** Everything that a reload replaces: the router, the firewall with its rules, what is derived from our certificate. */
+export type ReloadedParts = OutboundRules & InboundRules;
 
-export function buildParts(settings: WorkerSettings, fds: WorkerFds, sink: PuntSink): WorkerParts {
-  const tables = openAsWorker(
-    mapReadOnly(fds.facts).buffer,
-    mapSharedMemory(fds.common).buffer,
-    mapSharedMemory(fds.own).buffer,
-    settings.worker,
-  );
-  const metrics = tables.metrics.column(settings.worker + 1);
-  const arena = new Arena(ARENA_BYTES + settings.batch * RECEIVED_BYTES_MAX);
-  const family = settings.family === 4 ? SocketFamily.Ipv4 : SocketFamily.Ipv6;
-  const udp = new UdpPort(arena, {
-    fd: fds.udp,
-    family,
-    batch: settings.batch,
-    offloads: settings.udpOffloads,
-  });
-  const tun = settings.hasDevice
-    ? new TunPort(arena, { fd: fds.tun, vnetHeader: settings.tunOffload.vnetHeader })
-    : null;
-  const contexts = openContexts(settings, arena, tables, family);
-  const sender = new Sender(contexts, udp, metrics);
-  const punts = new Punts(arena, tables.tunnels.capacity, metrics, sink);
+/** The longest inner packet that is sealed: Nebula's own packet buffers end here. */
+const INNER_BYTES_MAX = 9001;
+
+/** `tables` as the worker `settings.worker` opens them. Throws ProviderError when a cipher library is gone. */
+export function buildParts(settings: WorkerSettings, tables: SharedTables, ports: WorkerPorts): WorkerParts {
+  const { arena, tun } = ports;
+  // The packet under work: one for both directions, as a turn handles one packet after the other.
   const tuple = new PacketTuple();
+  const common = commonParts(settings, tables, ports, tuple);
+  const { sender, metrics } = common;
+  const reloaded = reloadedParts(settings, common);
+  const overlay =
+    tun === null ? new EchoResponder(arena, sender) : new Deliveries(arena, tun, settings.tunOffload, metrics);
+  const inbound = new Inbound({ ...common, family: familyOf(settings), overlay }, reloaded, tuple);
+  const outbound =
+    tun === null
+      ? null
+      : new Outbound(
+          { ...common, tun, waiting: new Waiting(), segmenter: new Segmenter(arena, INNER_BYTES_MAX) },
+          reloaded,
+          tuple,
+        );
+  return { ...common, inbound, outbound, reloaded };
+}
+
+/** Everything that follows from new settings; the old ones stay in force until all of it is built. */
+export function applySettings(parts: WorkerParts, settings: WorkerSettings): void {
+  const { rejects, lighthouse, strangers, outbound, inbound } = parts;
+  const reloaded = reloadedParts(settings, parts);
+  rejects.reconfigure(rejectActions(settings));
+  strangers.trust(settings.caNames.keys());
+  if (settings.lighthouse !== null) {
+    lighthouse?.applyFilter(endpointFilter(settings.lighthouse, settings));
+  }
+  parts.reloaded = reloaded;
+  outbound?.reconfigure(reloaded);
+  inbound.reconfigure(reloaded);
+}
+
+function commonParts(
+  settings: WorkerSettings,
+  tables: SharedTables,
+  ports: WorkerPorts,
+  tuple: PacketTuple,
+): CommonParts {
+  const { arena, tun, udp } = ports;
+  const { worker } = settings;
+  const metrics = tables.metrics.column(worker + 1);
+  const contexts = openContexts(settings, arena, tables);
+  const sender = new Sender(contexts, udp, metrics);
+  const punts = new Punts(arena, tables.tunnels.capacity, metrics, ports.punts);
   return {
     arena,
     tables,
     metrics,
-    family,
     udp,
-    tun,
-    overlay: tun === null ? new EchoResponder(arena, sender) : new Deliveries(arena, tun, settings.tunOffload, metrics),
     contexts,
     sender,
     punts,
-    strangers: openStrangers(settings, arena, family, contexts, tables),
+    strangers: openStrangers(settings, arena, contexts, tables),
     rejects: new Rejects(arena, tun, sender, tuple, rejectActions(settings)),
     cache: new RoutineCache(settings.firewall.routineCacheTimeoutMs),
     lighthouse:
@@ -120,15 +145,13 @@ export function buildParts(settings: WorkerSettings, fds: WorkerFds, sink: PuntS
             contexts,
             sender,
             punts,
-            worker: settings.worker,
+            worker,
             filter: endpointFilter(settings.lighthouse, settings),
           }),
-    tuple,
   };
 }
 
-/** Everything that follows from the settings; the old rules stay in force until the caller has these. */
-export function buildRules(settings: WorkerSettings, parts: WorkerParts): Rules {
+function reloadedParts(settings: WorkerSettings, parts: CommonParts): ReloadedParts {
   const { tables, arena, udp, metrics, punts, cache, lighthouse } = parts;
   const own = new OwnIdentity(parseCertificate(settings.certificate, settings.certificateVersion), settings.caNames);
   const { rules, rulesVersion, timeouts } = settings.firewall;
@@ -153,13 +176,12 @@ export function buildRules(settings: WorkerSettings, parts: WorkerParts): Rules 
 function openStrangers(
   settings: WorkerSettings,
   arena: Arena,
-  family: SocketFamily,
   contexts: TunnelContexts,
   tables: SharedTables,
 ): Strangers {
   const strangers = new Strangers({
     arena,
-    family,
+    family: familyOf(settings),
     contexts,
     hosts: tables.hosts,
     metrics: tables.metrics.column(settings.worker + 1),
@@ -171,24 +193,24 @@ function openStrangers(
   return strangers;
 }
 
-export function rejectActions(settings: WorkerSettings): RejectActions {
+function rejectActions(settings: WorkerSettings): RejectActions {
   return {
     inbound: settings.firewall.rejectsInbound,
     outbound: settings.firewall.rejectsOutbound,
   };
 }
 
-export function endpointFilter(lighthouse: LighthouseSettings, settings: WorkerSettings): EndpointFilter {
+function endpointFilter(lighthouse: LighthouseSettings, settings: WorkerSettings): EndpointFilter {
   return new EndpointFilter({ ...lighthouse.allow, ownNetworks: settings.networks });
 }
 
+/** Of the worker's UDP socket, and of every socket address in the arena. */
+export function familyOf(settings: WorkerSettings): SocketFamily {
+  return settings.family === 4 ? SocketFamily.Ipv4 : SocketFamily.Ipv6;
+}
+
 /** Workers load just the libraries that the primary has tried. */
-function openContexts(
-  settings: WorkerSettings,
-  arena: Arena,
-  tables: SharedTables,
-  family: SocketFamily,
-): TunnelContexts {
+function openContexts(settings: WorkerSettings, arena: Arena, tables: SharedTables): TunnelContexts {
   const aes = loadProvider(settings.aesProvider as ProviderName);
   const chacha = loadProvider(settings.chachaProvider as ProviderName);
   return new TunnelContexts(
@@ -196,6 +218,6 @@ function openContexts(
     tables.tunnels,
     tables.indexes,
     (cipher) => (cipher === Cipher.Aes256Gcm ? aes : chacha),
-    family,
+    familyOf(settings),
   );
 }

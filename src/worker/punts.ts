@@ -7,21 +7,15 @@
  * peers' retries cover it. The primary kills a worker that writes a frame out of form, so what is not fit for one is
  * dropped here.
  */
-import type { FrameWriter } from '../shared/ipc/frameRing.ts';
 import { FrameKind, NO_ADDRESS } from '../shared/ipc/frames.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import type { Arena } from '../shared/sys/arena.ts';
 import { copySocketAddress, socketAddressPort } from '../shared/tunnel/socketAddress.ts';
 import type { TunnelContext } from '../shared/tunnel/tunnelContext.ts';
+import type { PuntSink } from './ports/contracts.ts';
 import { PuntQuotas } from './puntQuotas.ts';
 
 const NO_BODY = new Uint8Array(0);
-
-/** Where frames go: the ring to the primary (`primaryLink.ts`). */
-export interface PuntSink {
-  readonly frames: Pick<FrameWriter, 'write'>;
-  flush(): void;
-}
 
 export class Punts {
   readonly #arena: Arena;

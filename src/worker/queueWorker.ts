@@ -1,26 +1,26 @@
 /**
- * One queue's data plane: the parts on the inherited descriptors, the loop that drives them, the primary's messages.
- *
- * Parts live as long as the process; what the configuration decides (routes, rules, labels) is replaced as a whole on
- * reload, between two turns.
+ * One queue's data plane on the machine: opens the ports on the inherited descriptors, maps the shared memories, and
+ * drives it by the loop. What it does with packets and messages is in `dataPlane.ts`.
  */
-import type { ToWorker, WorkerSettings } from '../shared/ipc/messages.ts';
+import type { WorkerSettings } from '../shared/ipc/messages.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
-import { Inbound } from './datapath/inbound.ts';
-import { Outbound } from './datapath/outbound.ts';
-import { Waiting } from './datapath/waiting.ts';
+import { openAsWorker, type SharedTables } from '../shared/memory/layout.ts';
+import { Arena } from '../shared/sys/arena.ts';
+import { mapReadOnly, mapSharedMemory } from '../shared/sys/sharedMemory.ts';
+import { DataPlane, type ToDataPlane } from './dataPlane.ts';
 import { Loop } from './loop.ts';
-import { Segmenter } from './offload/segment.ts';
-import {
-  buildParts,
-  buildRules,
-  endpointFilter,
-  type Rules,
-  rejectActions,
-  type WorkerFds,
-  type WorkerParts,
-} from './parts.ts';
-import type { PuntSink } from './punts.ts';
+import { familyOf, type WorkerPorts } from './parts.ts';
+import type { PuntSink } from './ports/contracts.ts';
+import { TunPort } from './ports/tunPort.ts';
+import { UdpPort } from './ports/udpPort.ts';
+
+export interface WorkerFds {
+  readonly tun: number;
+  readonly udp: number;
+  readonly facts: number;
+  readonly common: number;
+  readonly own: number;
+}
 
 export interface QueueWorkerSurroundings {
   readonly fds: WorkerFds;
@@ -29,116 +29,70 @@ export interface QueueWorkerSurroundings {
   readonly onFault: (error: unknown) => void;
 }
 
-/** The longest inner packet that is sealed: Nebula's own packet buffers end here. */
-const INNER_BYTES_MAX = 9001;
+/** Receive buffers come on top: send area, tun buffers, one socket address per tunnel. Pages are backed when touched. */
+const ARENA_BYTES = 64 * 1024 * 1024;
+const RECEIVED_BYTES_MAX = 65_536;
 
 export class QueueWorker {
   readonly #surroundings: QueueWorkerSurroundings;
-  readonly #worker: number;
-  readonly #parts: WorkerParts;
-  readonly #outbound: Outbound | null;
-  readonly #inbound: Inbound;
-  #rules: Rules;
+  readonly #hasDevice: boolean;
+  readonly #plane: DataPlane;
   #loop: Loop | null = null;
 
   /** Takes the descriptors and builds everything; `run` starts it. */
   constructor(settings: WorkerSettings, surroundings: QueueWorkerSurroundings) {
+    const { fds, sink } = surroundings;
     this.#surroundings = surroundings;
-    this.#worker = settings.worker;
-    const parts = buildParts(settings, surroundings.fds, surroundings.sink);
-    const { arena, tun, tuple } = parts;
-    this.#parts = parts;
-    this.#rules = buildRules(settings, parts);
-    this.#inbound = new Inbound(parts, this.#rules, tuple);
-    this.#outbound =
-      tun === null
-        ? null
-        : new Outbound(
-            {
-              ...parts,
-              tun,
-              waiting: new Waiting(),
-              segmenter: new Segmenter(arena, INNER_BYTES_MAX),
-            },
-            this.#rules,
-            tuple,
-          );
+    this.#hasDevice = settings.hasDevice;
+    this.#plane = new DataPlane(settings, openTables(settings, fds), openPorts(settings, fds, sink));
   }
 
   /** Watches the descriptors from now on. */
   run(): void {
     const { fds, onFault } = this.#surroundings;
-    const { tables, tun, udp, punts, cache, metrics } = this.#parts;
     this.#loop = new Loop({
-      worker: this.#worker,
-      turns: tables.turns,
-      tunFd: tun === null ? null : fds.tun,
+      plane: this.#plane,
+      tunFd: this.#hasDevice ? fds.tun : null,
       udpFd: fds.udp,
-      udp,
-      outbound: this.#outbound,
-      inbound: this.#inbound,
-      punts,
-      cache,
-      metrics,
       onFault,
     });
   }
 
-  receive(message: Exclude<ToWorker, { type: 'start' | 'stop' }>): void {
-    const loop = this.#loop;
-    if (loop === null) {
+  receive(message: ToDataPlane): void {
+    const { log } = this.#surroundings;
+    if (this.#loop === null) {
       return;
     }
-    switch (message.type) {
-      case 'settings':
-        this.#reconfigure(message.settings);
-        break;
-      case 'hostUp':
-        loop.turn(() => {
-          for (const address of message.addresses) {
-            this.#outbound?.release(address, loop.nowSeconds);
-          }
-          this.#inbound.release(loop.nowMs, loop.nowSeconds);
-        });
-        break;
-      case 'hostFailed':
-        this.#outbound?.abandon(message.address);
-        break;
-      case 'tunnelsClosed':
-        loop.turn(() => {
-          for (const slot of message.slots) {
-            this.#parts.contexts.release(slot);
-            this.#rules.peers.release(slot);
-          }
-        });
-        break;
-      case 'tick':
-        this.#tick(message.version);
-        break;
+    if (message.type === 'settings') {
+      log.configure(message.settings.log);
+    }
+    const forgotten = this.#loop.turn(() => this.#plane.perform(message));
+    if (forgotten > 0) {
+      log.debug('resetting conntrack cache', { len: forgotten });
     }
   }
 
   close(): void {
     this.#loop?.close();
   }
+}
 
-  #tick(version: number): void {
-    const entries = this.#parts.cache.tick(version, performance.now());
-    if (entries > 0) {
-      this.#surroundings.log.debug('resetting conntrack cache', { len: entries });
-    }
-  }
+function openTables({ worker }: WorkerSettings, fds: WorkerFds): SharedTables {
+  return openAsWorker(
+    mapReadOnly(fds.facts).buffer,
+    mapSharedMemory(fds.common).buffer,
+    mapSharedMemory(fds.own).buffer,
+    worker,
+  );
+}
 
-  #reconfigure(settings: WorkerSettings): void {
-    const { rejects, lighthouse, strangers } = this.#parts;
-    this.#surroundings.log.configure(settings.log);
-    rejects.reconfigure(rejectActions(settings));
-    strangers.trust(settings.caNames.keys());
-    if (settings.lighthouse !== null) {
-      lighthouse?.applyFilter(endpointFilter(settings.lighthouse, settings));
-    }
-    this.#rules = buildRules(settings, this.#parts);
-    this.#outbound?.reconfigure(this.#rules);
-    this.#inbound.reconfigure(this.#rules);
-  }
+function openPorts(settings: WorkerSettings, fds: WorkerFds, punts: PuntSink): WorkerPorts {
+  const { batch, hasDevice, tunOffload, udpOffloads } = settings;
+  const arena = new Arena(ARENA_BYTES + batch * RECEIVED_BYTES_MAX);
+  return {
+    arena,
+    udp: new UdpPort(arena, { fd: fds.udp, family: familyOf(settings), batch, offloads: udpOffloads }),
+    tun: hasDevice ? new TunPort(arena, { fd: fds.tun, vnetHeader: tunOffload.vnetHeader }) : null,
+    punts,
+  };
 }

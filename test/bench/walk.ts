@@ -13,8 +13,8 @@ import { METRIC } from '../../src/shared/memory/metrics.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 import { GsoType } from '../../src/worker/ports/virtio.ts';
 import { makeCa, makeHost, prefixes } from '../support/certificates.ts';
-import { connect, DATA_PLANE_ARENA_BYTES, DataPlane } from '../support/dataPlane.ts';
 import { buildPacket } from '../support/innerPackets.ts';
+import { connect, MEMORY_WORKER_ARENA_BYTES, MemoryWorker } from '../support/memoryWorker.ts';
 import { Random } from '../support/random.ts';
 
 /** Sums in JavaScript. */
@@ -28,8 +28,8 @@ class PlainArena extends Arena {
 
 const HighBytes = 2 ** 31;
 const Variants: Readonly<Record<string, () => Arena>> = {
-  'low, wasm': () => new Arena(DATA_PLANE_ARENA_BYTES),
-  'low, plain': () => new PlainArena(DATA_PLANE_ARENA_BYTES),
+  'low, wasm': () => new Arena(MEMORY_WORKER_ARENA_BYTES),
+  'low, plain': () => new PlainArena(MEMORY_WORKER_ARENA_BYTES),
   'high, wasm': () => new Arena(HighBytes),
   'high, plain': () => new PlainArena(HighBytes),
 };
@@ -99,7 +99,7 @@ function measure(each: Kind, makeArena: () => Arena): Measurement {
   return { nanoseconds, bytes };
 }
 
-function workOf(each: Kind, left: DataPlane, right: DataPlane): () => number {
+function workOf(each: Kind, left: MemoryWorker, right: MemoryWorker): () => number {
   const isTcp = each === 'tcp';
   const count = each === 'small' ? 64 : 32;
   const size = each === 'small' ? 72 : 1248;
@@ -120,14 +120,14 @@ function workOf(each: Kind, left: DataPlane, right: DataPlane): () => number {
   };
 }
 
-function planes(makeArena: () => Arena): [DataPlane, DataPlane] {
+function planes(makeArena: () => Arena): [MemoryWorker, MemoryWorker] {
   const random = new Random(11);
   const ca = makeCa(random);
   const [left, right] = ['10.42.0.1', '10.42.0.2'].map((address, index) => {
     const host = makeHost(random, ca, { networks: prefixes(`${address}/16`) });
     const underlay = `192.0.2.${1 + index}`;
     const offload = { vnetHeader: true, tso: true, uso: true };
-    return new DataPlane({
+    return new MemoryWorker({
       host,
       underlay,
       peerUnderlay: `192.0.2.${2 - index}`,

@@ -2,14 +2,14 @@
 import { parseAddress, writeMapped } from '../../src/shared/ip/address.ts';
 import type { Arena } from '../../src/shared/sys/arena.ts';
 import { SOCKADDR_BYTES, SocketFamily, writeSocketAddress } from '../../src/shared/tunnel/socketAddress.ts';
-import type { DatagramSink, DatagramSource, PacketSink, PacketSource } from '../../src/worker/ports/contracts.ts';
+import type { DatagramPort, PacketPort } from '../../src/worker/ports/contracts.ts';
 import { VirtioFlag } from '../../src/worker/ports/virtio.ts';
 
 const SLOTS = 128;
 const SLOT_BYTES = 70_000;
 
 /** A tun queue in memory. */
-export class MemoryTun implements PacketSource, PacketSink {
+export class MemoryTun implements PacketPort {
   readonly offsets: Uint32Array = new Uint32Array(SLOTS);
   readonly lengths: Uint32Array = new Uint32Array(SLOTS);
   readonly flags: Uint8Array = new Uint8Array(SLOTS);
@@ -79,11 +79,12 @@ export class MemoryTun implements PacketSource, PacketSink {
 }
 
 /** A UDP socket in memory; `transfer` is the wire. */
-export class MemoryUdp implements DatagramSource, DatagramSink {
+export class MemoryUdp implements DatagramPort {
   readonly offsets: Uint32Array = new Uint32Array(SLOTS);
   readonly lengths: Uint32Array = new Uint32Array(SLOTS);
   readonly segmentSizes: Uint32Array = new Uint32Array(SLOTS);
   readonly sources: Uint32Array = new Uint32Array(SLOTS);
+  readonly droppedCount = 0;
   readonly #arena: Arena;
   readonly #receiveBase: number;
   readonly #sendBase: number;
@@ -132,6 +133,11 @@ export class MemoryUdp implements DatagramSource, DatagramSink {
 
   endRun(): void {
     // Every datagram is its own here.
+  }
+
+  flush(): number {
+    // What was sent stays for `take` and `transfer`.
+    return 0;
   }
 
   /** Hands one datagram to this socket, as the underlay would. */

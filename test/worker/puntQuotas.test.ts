@@ -5,7 +5,7 @@ import { METRIC, type MetricName } from '../../src/shared/memory/metrics.ts';
 import { MessageType, Subtype } from '../../src/shared/wire/header.ts';
 import { ipv4, udp } from '../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../support/certificates.ts';
-import { connect, DataPlane } from '../support/dataPlane.ts';
+import { connect, MemoryWorker } from '../support/memoryWorker.ts';
 import { Random } from '../support/random.ts';
 import { liveHeapBytes } from './heap.ts';
 
@@ -13,11 +13,11 @@ const [HOSTILE, VICTIM, OTHER] = ['10.1.0.1', '10.1.0.2', '10.1.0.3'];
 /** Two tunnels on one node need names of their own. */
 const OTHER_TUNNEL = { indexes: [3000, 4000], lastCounter: 2, cipher: 0 } as const;
 
-function planes(): { hostile: DataPlane; victim: DataPlane; other: DataPlane } {
+function planes(): { hostile: MemoryWorker; victim: MemoryWorker; other: MemoryWorker } {
   const random = new Random(12);
   const ca = makeCa(random);
-  const plane = (address: string, underlay: string, peerUnderlay: string): DataPlane =>
-    new DataPlane({ host: makeHost(random, ca, { networks: prefixes(`${address}/16`) }), underlay, peerUnderlay });
+  const plane = (address: string, underlay: string, peerUnderlay: string): MemoryWorker =>
+    new MemoryWorker({ host: makeHost(random, ca, { networks: prefixes(`${address}/16`) }), underlay, peerUnderlay });
   const hostile = plane(HOSTILE, '192.0.2.1', '192.0.2.2');
   const victim = plane(VICTIM, '192.0.2.2', '192.0.2.1');
   const other = plane(OTHER, '192.0.2.3', '192.0.2.2');
@@ -26,7 +26,7 @@ function planes(): { hostile: DataPlane; victim: DataPlane; other: DataPlane } {
   return { hostile, victim, other };
 }
 
-function count(plane: DataPlane, name: MetricName): number {
+function count(plane: MemoryWorker, name: MetricName): number {
   return plane.metrics[METRIC[name]];
 }
 
@@ -39,10 +39,17 @@ function kinds(punts: readonly Punt[]): Record<string, number> {
 }
 
 /** `sender` seals messages for its one tunnel, and the victim receives them from this endpoint. */
-function attack(sender: DataPlane, slot: number, victim: DataPlane, type: MessageType, n: number, port: number): void {
-  const context = sender.contexts.at(slot);
+function attack(
+  sender: MemoryWorker,
+  slot: number,
+  victim: MemoryWorker,
+  type: MessageType,
+  n: number,
+  port: number,
+): void {
+  const context = sender.parts.contexts.at(slot);
   for (let each = 0; context !== null && each < n; each++) {
-    sender.sender.send(context, type, type === MessageType.Test ? Subtype.TestRequest : 0, 0, 4096, 1000);
+    sender.parts.sender.send(context, type, type === MessageType.Test ? Subtype.TestRequest : 0, 0, 4096, 1000);
   }
   victim.udp.setSource('198.51.100.9', port);
   sender.udp.transfer(victim.udp);
@@ -101,7 +108,7 @@ describe('punt quotas', function () {
       victim.tun.send(packet);
       victim.turn(9000);
       // The handshake fails at once, and the next packet asks again.
-      victim.outbound.abandon(mapped(77));
+      victim.tell({ type: 'hostFailed', address: mapped(77) });
     }
     expect(kinds(victim.reported)).to.deep.equal({ miss: 8 });
     expect(count(victim, 'punts.limited.miss')).to.equal(92);

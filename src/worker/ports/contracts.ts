@@ -1,7 +1,8 @@
 /**
- * What the data path asks of its two ends, and nothing more: `UdpPort` and `TunPort` have it, and so have the in-memory
- * doubles of the tests. Memory is named by arena offset; results are numbers.
+ * What the data path asks of its ends, and nothing more: `UdpPort`, `TunPort` and `PrimaryLink` have it, and so have the
+ * in-memory doubles of the tests. Memory is named by arena offset; results are numbers.
  */
+import type { FrameWriter } from '../../shared/ipc/frameRing.ts';
 import type { TunnelContext } from '../../shared/tunnel/tunnelContext.ts';
 
 /** The underlay end, receiving. Arrays describe the messages of the last `receive` and are borrowed until the next. */
@@ -24,6 +25,14 @@ export interface DatagramSink {
   commit(length: number, destination: number): void;
   /** The next datagram must not travel in one run with those before. */
   endRun(): void;
+}
+
+/** The underlay end as a whole. */
+export interface DatagramPort extends DatagramSource, DatagramSink {
+  /** Datagrams that were queued and not sent, since the start. */
+  readonly droppedCount: number;
+  /** Sends what is queued; how much is left over, or a negative errno: the socket is broken. */
+  flush(): number;
 }
 
 /** The overlay end, receiving: packets and super-packets that this host sends into the overlay. */
@@ -57,10 +66,20 @@ export interface PacketSink {
   ): number;
 }
 
+/** The overlay end as a whole. */
+export interface PacketPort extends PacketSource, PacketSink {}
+
 /** Where the packets go that came through a tunnel and passed. Their memory stays as it is until `flush` returns. */
 export interface Overlay {
   /** The inner packet of `length` bytes at `offset`, opened from the packet whose header is at `header`. */
   add(context: TunnelContext, header: number, offset: number, length: number): void;
   /** The batch is complete. */
+  flush(): void;
+}
+
+/** The way to the primary: the ring of frames, and a bell. */
+export interface PuntSink {
+  readonly frames: Pick<FrameWriter, 'write'>;
+  /** Shows the primary what was written since. */
   flush(): void;
 }

@@ -7,6 +7,7 @@
  */
 import type { Arena } from '../../shared/sys/arena.ts';
 import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
+import type { PacketPort } from './contracts.ts';
 import {
   VIRTIO_HEADER_BYTES,
   virtioChecksumOffset,
@@ -32,7 +33,7 @@ export const TUN_RECEIVE_MAX = 128;
 /** Pieces of one gathered packet: 128 segments, the headers, and the virtio header in front. */
 export const TUN_PIECES_MAX = 130;
 
-export class TunPort {
+export class TunPort implements PacketPort {
   // Packet i of the last `receive`. Without virtio headers the last five are zero.
   /** Arena offset of the IP header, a multiple of 16. */
   readonly offsets: Uint32Array = new Uint32Array(TUN_RECEIVE_MAX);

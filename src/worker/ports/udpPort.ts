@@ -1,14 +1,15 @@
 /**
  * One worker's UDP socket: batches in, runs out, offloads as far as the kernel has them.
  *
- * Owned by one worker; `inbound` receives, `sender` reserves and commits, `loop` flushes once per turn and waits for
- * writability while there is a backlog. See the two halves for their contracts.
+ * Owned by one worker; `inbound` receives, `sender` reserves and commits, `dataPlane` flushes once per turn; `loop` waits
+ * for writability while something is left over. See the two halves for their contracts.
  */
 import { release } from 'node:os';
 import { SOL_UDP, UDP_GRO, UDP_SEGMENT } from '../../shared/sys/abi.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { libc } from '../../shared/sys/libc.ts';
 import type { SocketFamily } from '../../shared/tunnel/socketAddress.ts';
+import type { DatagramPort } from './contracts.ts';
 import { UdpReceiver } from './udpReceiver.ts';
 import { UdpSender } from './udpSender.ts';
 
@@ -21,7 +22,7 @@ export interface UdpPortOptions {
   readonly offloads: boolean;
 }
 
-export class UdpPort {
+export class UdpPort implements DatagramPort {
   readonly receiver: UdpReceiver;
   readonly sender: UdpSender;
   /** Whether the kernel joins received datagrams. */
@@ -65,9 +66,8 @@ export class UdpPort {
     return this.sender.flush();
   }
 
-  /** Datagrams wait for the socket to become writable. */
-  get hasBacklog(): boolean {
-    return this.sender.backlog > 0;
+  get droppedCount(): number {
+    return this.sender.droppedCount;
   }
 
   get isSegmenting(): boolean {

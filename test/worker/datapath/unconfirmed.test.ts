@@ -2,24 +2,23 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { METRIC } from '../../../src/shared/memory/metrics.ts';
 import { Proof } from '../../../src/shared/memory/tunnelTable.ts';
-import type { TunnelContext } from '../../../src/shared/tunnel/tunnelContext.ts';
 import { MessageType, Subtype } from '../../../src/shared/wire/header.ts';
 import { ipv4, udp } from '../../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../../support/certificates.ts';
-import { connect, DataPlane, type DataPlaneOptions } from '../../support/dataPlane.ts';
+import { connect, MemoryWorker, type MemoryWorkerOptions } from '../../support/memoryWorker.ts';
 import { Random } from '../../support/random.ts';
 
 const LEFT = '10.1.0.1';
 const RIGHT = '10.1.0.2';
 
-function planes(options: Partial<DataPlaneOptions> = {}): [DataPlane, DataPlane] {
+function planes(options: Partial<MemoryWorkerOptions> = {}): [MemoryWorker, MemoryWorker] {
   const random = new Random(12);
   const ca = makeCa(random);
   const left = makeHost(random, ca, { networks: prefixes(`${LEFT}/16`) });
   const right = makeHost(random, ca, { networks: prefixes(`${RIGHT}/16`) });
   return [
-    new DataPlane({ host: left, underlay: '192.0.2.1', peerUnderlay: '192.0.2.2', ...options }),
-    new DataPlane({ host: right, underlay: '192.0.2.2', peerUnderlay: '192.0.2.1', ...options }),
+    new MemoryWorker({ host: left, underlay: '192.0.2.1', peerUnderlay: '192.0.2.2', ...options }),
+    new MemoryWorker({ host: right, underlay: '192.0.2.2', peerUnderlay: '192.0.2.1', ...options }),
   ];
 }
 
@@ -42,7 +41,7 @@ describe('data path, a tunnel that is not confirmed', () => {
     right.tables.tunnels.wantProof(0, Proof.None);
     expect([2000, 3000].map(turn)).to.deep.equal([2, 2]);
     expect(right.tun.written).to.have.length(7);
-    expect(right.contexts.at(0)?.wantedProof).to.equal(Proof.None);
+    expect(right.parts.contexts.at(0)?.wantedProof).to.equal(Proof.None);
   });
 
   it('is not proved to an initiator by a test request, which is answered nevertheless, but by anything else', () => {
@@ -50,7 +49,7 @@ describe('data path, a tunnel that is not confirmed', () => {
     connect(left, right, 0);
     right.tables.tunnels.wantProof(0, Proof.Answer);
     const send = (type: number, subtype: number): string[] => {
-      left.sender.send(left.contexts.at(0)!, type, subtype, 0, left.arena.allocate(64, 8), 0);
+      left.parts.sender.send(left.parts.contexts.at(0)!, type, subtype, 0, left.parts.arena.allocate(64, 8), 0);
       left.turn();
       left.udp.transfer(right.udp);
       right.turn();
@@ -64,18 +63,16 @@ describe('data path, a tunnel that is not confirmed', () => {
   });
 
   it('keeps its lighthouse messages until its host is entered, and no longer', () => {
-    const handled: [number, number][] = [];
-    const handle = (context: TunnelContext, _offset: number, length: number): boolean => {
-      handled.push([context.slot, length]);
-      return true;
-    };
-    const [left, right] = planes({ lighthouse: { handle } });
+    const [left, right] = planes();
+    const { arena, sender, contexts } = left.parts;
     const send = (slot: number, length: number, nowMs: number): void => {
-      left.sender.send(left.contexts.at(slot)!, MessageType.Lighthouse, 0, 0, left.arena.allocate(length, 8), length);
+      sender.send(contexts.at(slot)!, MessageType.Lighthouse, 0, 0, arena.allocate(length, 8), length);
       left.turn(nowMs);
       left.udp.transfer(right.udp);
       right.turn(nowMs);
     };
+    const handled = (): [number, number][] =>
+      right.reported.flatMap((punt) => (punt.kind === 'lighthouse' ? [[punt.slot, punt.body.length]] : []));
     for (const slot of [0, 1, 2]) {
       connect(left, right, slot);
       right.tables.tunnels.wantProof(slot, Proof.Packet);
@@ -85,16 +82,15 @@ describe('data path, a tunnel that is not confirmed', () => {
     }
     send(1, 20, 1000);
     send(2, 30, 1000);
-    right.inbound.release(1001, 1);
-    expect(handled).to.deep.equal([]);
+    right.tell({ type: 'hostUp', addresses: [] }, 1001);
+    expect(handled()).to.deep.equal([]);
     right.tables.tunnels.wantProof(0, Proof.None);
     right.tables.tunnels.clear(1, 2);
-    right.inbound.release(1100, 1);
-    expect(handled).to.deep.equal([10, 11, 12, 13].map((length) => [0, length]));
+    right.tell({ type: 'hostUp', addresses: [] }, 1100);
+    expect(handled()).to.deep.equal([10, 11, 12, 13].map((length) => [0, length]));
     send(0, 14, 1100);
     right.tables.tunnels.wantProof(2, Proof.None);
-    right.inbound.release(3001, 3);
-    expect(handled.slice(4)).to.deep.equal([[0, 14]]);
-    expect(right.reported.filter((punt) => punt.kind === 'lighthouse')).to.deep.equal([]);
+    right.tell({ type: 'hostUp', addresses: [] }, 3001);
+    expect(handled().slice(4)).to.deep.equal([[0, 14]]);
   });
 });

@@ -3,20 +3,20 @@ import { beforeEach, describe, it } from 'mocha';
 import { METRIC, type MetricName } from '../../../src/shared/memory/metrics.ts';
 import { ipv4, udp } from '../../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../../support/certificates.ts';
-import { connect, connectSide, DataPlane, textOf } from '../../support/dataPlane.ts';
+import { connect, connectSide, MemoryWorker, textOf } from '../../support/memoryWorker.ts';
 import { Random } from '../../support/random.ts';
 
 const LEFT = '10.1.0.1';
 const RIGHT = '10.1.0.2';
 
-function planes(options: { routineCacheMs?: number } = {}): [DataPlane, DataPlane] {
+function planes(options: { routineCacheMs?: number } = {}): [MemoryWorker, MemoryWorker] {
   const random = new Random(11);
   const ca = makeCa(random);
   const left = makeHost(random, ca, { networks: prefixes(`${LEFT}/16`) });
   const right = makeHost(random, ca, { networks: prefixes(`${RIGHT}/16`) });
   return [
-    new DataPlane({ host: left, underlay: '192.0.2.1', peerUnderlay: '192.0.2.2', ...options }),
-    new DataPlane({ host: right, underlay: '192.0.2.2', peerUnderlay: '192.0.2.1', ...options }),
+    new MemoryWorker({ host: left, underlay: '192.0.2.1', peerUnderlay: '192.0.2.2', ...options }),
+    new MemoryWorker({ host: right, underlay: '192.0.2.2', peerUnderlay: '192.0.2.1', ...options }),
   ];
 }
 
@@ -24,13 +24,13 @@ function datagram(source: string, destination: string, port = 7, payload = 20): 
   return ipv4({ source, destination, protocol: 17, payload: udp(4000, port, payload) });
 }
 
-function count(plane: DataPlane, name: MetricName): number {
+function count(plane: MemoryWorker, name: MetricName): number {
   return plane.metrics[METRIC[name]];
 }
 
 describe('data path, tun to tun', () => {
-  let left: DataPlane;
-  let right: DataPlane;
+  let left: MemoryWorker;
+  let right: MemoryWorker;
 
   beforeEach(() => {
     [left, right] = planes();
@@ -85,7 +85,7 @@ describe('data path, tun to tun', () => {
     }
     exchange();
     expect(right.tun.written).to.deep.equal(packets);
-    left.outbound.release(miss.kind === 'miss' ? miss.address : new Uint8Array(16), 1);
+    left.tell({ type: 'hostUp', addresses: [miss.kind === 'miss' ? miss.address : new Uint8Array(16)] });
     expect(left.udp.sentCount).to.equal(0);
     expect(count(left, 'hostinfo.cached_packets.sent')).to.equal(3);
   });
@@ -100,7 +100,7 @@ describe('data path, tun to tun', () => {
     expect(count(left, 'drop.tx.waiting_full')).to.equal(50);
     expect(left.reported.length).to.equal(1);
     const miss = left.reported[0];
-    left.outbound.abandon(miss.kind === 'miss' ? miss.address : new Uint8Array(16));
+    left.tell({ type: 'hostFailed', address: miss.kind === 'miss' ? miss.address : new Uint8Array(16) });
     expect(count(left, 'drop.tx.handshake_timeout')).to.equal(100);
     left.tun.send(datagram(LEFT, RIGHT));
     left.turn();
@@ -118,7 +118,7 @@ describe('data path, tun to tun', () => {
     const misses = left.reported.flatMap((punt) => (punt.kind === 'miss' ? [punt.address] : []));
     expect(misses.map(textOf)).to.deep.equal(others);
     const dropped = misses.map((address) => {
-      left.outbound.abandon(address);
+      left.tell({ type: 'hostFailed', address: address });
       return count(left, 'drop.tx.handshake_timeout');
     });
     expect(dropped).to.deep.equal([2, 3]);
@@ -197,7 +197,7 @@ describe('data path, tun to tun', () => {
     right.udp.deliver(third);
     right.turn();
     expect(right.tun.written).to.deep.equal(packets);
-    right.inbound.release(1000, 1);
+    right.tell({ type: 'hostUp', addresses: [] }, 1000);
     expect(right.tun.written.length).to.equal(3);
   });
 
@@ -209,7 +209,7 @@ describe('data path, tun to tun', () => {
     right.udp.deliver(left.udp.take()[0]);
     right.turn(1000);
     connectSide(right, left, 0, 'right');
-    right.inbound.release(3500, 3);
+    right.tell({ type: 'hostUp', addresses: [] }, 3500);
     expect(right.tun.written).to.deep.equal([]);
   });
 
@@ -242,10 +242,10 @@ describe('data path, tun to tun', () => {
       const [first, second, third] = datagrams();
       receive(1000, first, second, third);
       connectSide(right, left, 1, 'right');
-      right.inbound.release(1100, 1);
+      right.tell({ type: 'hostUp', addresses: [] }, 1100);
       expect(right.tun.written).to.deep.equal([packets[1], packets[2]]);
       connectSide(right, left, 0, 'right');
-      right.inbound.release(1200, 1);
+      right.tell({ type: 'hostUp', addresses: [] }, 1200);
       expect(right.tun.written).to.deep.equal([packets[1], packets[2], packets[0]]);
       expect([count(right, 'drop.rx.not_authentic'), count(right, 'udp.rx.packets')]).to.deep.equal([0, 3]);
     });
@@ -254,10 +254,10 @@ describe('data path, tun to tun', () => {
       const [first, second, third] = datagrams();
       receive(1000, first, second, third);
       right.tables.indexes.withdraw(2000);
-      right.inbound.release(1100, 1);
+      right.tell({ type: 'hostUp', addresses: [] }, 1100);
       expect([count(right, 'drop.rx.unknown_index'), count(right, 'udp.rx.packets')]).to.deep.equal([1, 3]);
       connectSide(right, left, 1, 'right');
-      right.inbound.release(1200, 1);
+      right.tell({ type: 'hostUp', addresses: [] }, 1200);
       expect(right.tun.written).to.deep.equal([packets[1], packets[2]]);
     });
 
@@ -268,7 +268,7 @@ describe('data path, tun to tun', () => {
       receive(2500, second);
       connectSide(right, left, 0, 'right');
       receive(3500, third);
-      right.inbound.release(3500, 3);
+      right.tell({ type: 'hostUp', addresses: [] }, 3500);
       expect(right.tun.written).to.deep.equal([packets[1], packets[2]]);
     });
 
@@ -279,7 +279,7 @@ describe('data path, tun to tun', () => {
       receive(3500, third);
       connectSide(right, left, 0, 'right');
       connectSide(right, left, 1, 'right');
-      right.inbound.release(3600, 3);
+      right.tell({ type: 'hostUp', addresses: [] }, 3600);
       expect(right.tun.written).to.deep.equal([packets[1], packets[2]]);
     });
   });

@@ -12,8 +12,8 @@ import type { ProviderName } from '../../../src/shared/crypto/providerNames.ts';
 import { GsoType } from '../../../src/worker/ports/virtio.ts';
 import { ipv4, udp } from '../../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../../support/certificates.ts';
-import { connect, DataPlane, type DataPlaneOptions } from '../../support/dataPlane.ts';
 import { buildPacket } from '../../support/innerPackets.ts';
+import { connect, MemoryWorker, type MemoryWorkerOptions } from '../../support/memoryWorker.ts';
 import { Random } from '../../support/random.ts';
 
 export interface WalkMeasurement {
@@ -79,17 +79,17 @@ function superWork(protocol: 'tcp' | 'udp', type: number, checksumOffset: number
   };
 }
 
-function planes(options: Partial<DataPlaneOptions>): [DataPlane, DataPlane] {
+function planes(options: Partial<MemoryWorkerOptions>): [MemoryWorker, MemoryWorker] {
   const random = new Random(11);
   const ca = makeCa(random);
   const [first, second] = [Left, Right].map((address, index) => {
     const host = makeHost(random, ca, { networks: prefixes(`${address}/16`) });
     const peerUnderlay = `192.0.2.${2 - index}`;
-    return new DataPlane({ host, underlay: `192.0.2.${1 + index}`, peerUnderlay, ...options });
+    return new MemoryWorker({ host, underlay: `192.0.2.${1 + index}`, peerUnderlay, ...options });
   });
   connect(first, second, 0, Tunnel);
-  first.cache.tick(1, 1000);
-  second.cache.tick(1, 1000);
+  first.tell({ type: 'tick', version: 1 });
+  second.tell({ type: 'tick', version: 1 });
   second.tun.keeps = false;
   return [first, second];
 }
