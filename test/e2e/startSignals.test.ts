@@ -63,6 +63,16 @@ describe('signals during the start', function () {
     }
   });
 
+  it('SIGKILL, which nobody catches, leaves nothing either: half-started workers end with their primary', async () => {
+    for (const ms of MOMENTS.filter((_, index) => index % 2 === 0)) {
+      const program = node.launch();
+      await until('signals to be caught', () => catches(program.pid, 'SIGHUP'), 20_000, 1);
+      await delay(ms);
+      program.signal('SIGKILL');
+      await expectNothingLeft(program);
+    }
+  });
+
   it('SIGHUP is a reload after the start, however many came', async () => {
     for (const ms of MOMENTS.filter((_, index) => index % 3 === 0)) {
       const program = node.launch();
