@@ -13,7 +13,7 @@ import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { Boundary } from './boundary.ts';
 import type { Config } from './config/config.ts';
 import { ControlPlane } from './control/controlPlane.ts';
-import { Remotes } from './control/remotes.ts';
+import { Remotes } from './control/discovery/remotes.ts';
 import { ControlShell } from './controlShell.ts';
 import { InForce } from './inForce.ts';
 import type { ConfigurationHealth } from './inspection/health.ts';

@@ -8,10 +8,10 @@ import type { Prefix } from '../shared/ip/address.ts';
 import type { FirewallSettings, WorkerSettings } from '../shared/ipc/messages.ts';
 import type { TunOffload } from '../shared/sys/tun.ts';
 import type { Config, FirewallConfig } from './config/config.ts';
-import { LocalAllowList, RemoteAllowList } from './control/allowList.ts';
-import { CalculatedRemotes } from './control/calculatedRemotes.ts';
-import type { ControlSettings } from './control/context.ts';
-import type { PeerDiscoverySettings } from './control/peerDiscovery.ts';
+import { LocalAllowList, RemoteAllowList } from './control/discovery/allowList.ts';
+import { CalculatedRemotes } from './control/discovery/calculatedRemotes.ts';
+import type { PeerDiscoverySettings } from './control/discovery/peerDiscovery.ts';
+import type { ControlSettings } from './control/tunnels/context.ts';
 import type { Identity } from './pki/identity.ts';
 
 export function cipherOf(config: Config): Cipher {

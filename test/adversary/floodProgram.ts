@@ -8,7 +8,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
-import { Initiator } from '../../src/primary/control/handshakeMachine.ts';
+import { Initiator } from '../../src/primary/control/tunnels/handshakeMachine.ts';
 import { CaPool } from '../../src/primary/pki/caPool.ts';
 import { parseFirstCertificate } from '../../src/primary/pki/certificateFile.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';

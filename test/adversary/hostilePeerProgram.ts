@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { Initiator } from '../../src/primary/control/handshakeMachine.ts';
+import { Initiator } from '../../src/primary/control/tunnels/handshakeMachine.ts';
 import { CaPool } from '../../src/primary/pki/caPool.ts';
 import { parseFirstCertificate } from '../../src/primary/pki/certificateFile.ts';
 import { parseKey } from '../../src/primary/pki/keyFile.ts';

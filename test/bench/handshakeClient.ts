@@ -13,7 +13,7 @@ import {
   type CompletedHandshake,
   type HandshakeFailure,
   Initiator,
-} from '../../src/primary/control/handshakeMachine.ts';
+} from '../../src/primary/control/tunnels/handshakeMachine.ts';
 import { CaPool } from '../../src/primary/pki/caPool.ts';
 import { parseFirstCertificate } from '../../src/primary/pki/certificateFile.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';

@@ -20,7 +20,7 @@ const SCRIPTS = {
   /** The next tunnel finds the tables of the core wrong. */
   broken: `
     const { invariant } = await import(${control('invariant.js')});
-    const { prototype } = (await import(${control('hostTunnels.js')})).HostTunnels;
+    const { prototype } = (await import(${control('tunnels/hostTunnels.js')})).HostTunnels;
     prototype.add = () => invariant(false, 'two owners of a slot');`,
 } as const;
 

@@ -24,6 +24,8 @@ export interface Layer {
 
 /** What every entry of the primary runs in. */
 const BOUNDARY = 'src/primary/boundary.ts';
+/** What every part of the control core speaks in. */
+const CORE_WORDS = ['effects', 'now', 'recentKeys', 'timers'].map((name) => `src/primary/control/${name}.ts`);
 /** How a worker's parts reach the primary. */
 const PUNTS = 'src/worker/punts.ts';
 
@@ -69,10 +71,26 @@ export const LAYERS: readonly Layer[] = [
   ]),
   layer('src/primary/config', 'configuration: reading, checking, comparing', ['src/shared']),
   layer('src/primary/pki', 'keys, certificate files, authorities', ['src/shared', BOUNDARY, 'src/primary/config']),
+  layer('src/primary/control/noise', 'the exchange of keys', ['src/shared'], true),
+  layer(
+    'src/primary/control/discovery',
+    'where peers are, and who is asked for that',
+    ['src/shared', ...CORE_WORDS, 'src/primary/config'],
+    true,
+  ),
+  layer(
+    'src/primary/control/tunnels',
+    'handshakes and the life of tunnels',
+    [
+      ...['src/shared', ...CORE_WORDS, 'src/primary/control/invariant.ts', 'src/primary/pki'],
+      ...['src/primary/control/noise', 'src/primary/control/discovery'],
+    ],
+    true,
+  ),
   layer(
     'src/primary/control',
-    'state machines: handshakes, tunnels, how peers are found',
-    ['src/shared', 'src/primary/config', 'src/primary/pki'],
+    'the control core: its door and its words',
+    ['src/shared', 'src/primary/config', 'src/primary/pki', 'src/primary/control'],
     true,
   ),
   layer('src/primary/machine', 'netlink, sockets, device, clocks of this machine', [

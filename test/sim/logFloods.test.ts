@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { Initiator } from '../../src/primary/control/handshakeMachine.ts';
+import { Initiator } from '../../src/primary/control/tunnels/handshakeMachine.ts';
 import { LimitedLog } from '../../src/primary/limitedLog.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { UNCONFIRMED_PER_HOST_MAX } from '../../src/primary/control/unconfirmedTunnels.ts';
+import { UNCONFIRMED_PER_HOST_MAX } from '../../src/primary/control/tunnels/unconfirmedTunnels.ts';
 import type { Endpoint } from '../../src/shared/ip/address.ts';
 import { MessageType } from '../../src/shared/wire/header.ts';
 import { ep, ip } from '../support/addresses.ts';

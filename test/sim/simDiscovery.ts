@@ -2,12 +2,13 @@
  * What a simulated node that looks for others has of a machine: a resolver with names that may change, the kernel's
  * addresses, and on a lighthouse its workers and their table.
  */
+
+import type { LocalAddress } from '../../src/primary/control/discovery/localAddresses.ts';
+import type { PeerDiscoverySettings } from '../../src/primary/control/discovery/peerDiscovery.ts';
 import type { ResolveRequest } from '../../src/primary/control/effects.ts';
-import type { HostRegister } from '../../src/primary/control/hostRegister.ts';
-import type { LocalAddress } from '../../src/primary/control/localAddresses.ts';
 import type { Now } from '../../src/primary/control/now.ts';
-import type { PeerDiscoverySettings } from '../../src/primary/control/peerDiscovery.ts';
 import { Timers } from '../../src/primary/control/timers.ts';
+import type { HostRegister } from '../../src/primary/control/tunnels/hostRegister.ts';
 import { type Endpoint, endpointOf } from '../../src/shared/ip/address.ts';
 import { ip, target } from '../support/addresses.ts';
 import { discoverySettings } from '../support/discoverySettings.ts';

@@ -2,15 +2,16 @@
  * A whole node in the simulation: the real control plane, and around it the least data path and shell that can carry
  * packets: seal, open, replay check, waiting packets, recv_error, test replies, roam reports.
  */
-import type { ControlSettings, RemoteFilter } from '../../src/primary/control/context.ts';
+
 import { ControlPlane } from '../../src/primary/control/controlPlane.ts';
+import type { LocalAddress } from '../../src/primary/control/discovery/localAddresses.ts';
+import type { PeerDiscoverySettings } from '../../src/primary/control/discovery/peerDiscovery.ts';
+import { Remotes } from '../../src/primary/control/discovery/remotes.ts';
 import type { Effect, ResolveRequest } from '../../src/primary/control/effects.ts';
-import type { HostRegister } from '../../src/primary/control/hostRegister.ts';
-import type { LocalAddress } from '../../src/primary/control/localAddresses.ts';
 import { earliest, type Now } from '../../src/primary/control/now.ts';
-import type { PeerDiscoverySettings } from '../../src/primary/control/peerDiscovery.ts';
-import { Remotes } from '../../src/primary/control/remotes.ts';
-import { Traffic } from '../../src/primary/control/tunnelStore.ts';
+import type { ControlSettings, RemoteFilter } from '../../src/primary/control/tunnels/context.ts';
+import type { HostRegister } from '../../src/primary/control/tunnels/hostRegister.ts';
+import { Traffic } from '../../src/primary/control/tunnels/tunnelStore.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';

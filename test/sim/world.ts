@@ -2,8 +2,9 @@
  * Nodes, a network and one clock. Time jumps from event to event, so minutes of protocol take milliseconds and every
  * run with the same seed is the same run.
  */
-import type { ControlSettings } from '../../src/primary/control/context.ts';
+
 import type { Now } from '../../src/primary/control/now.ts';
+import type { ControlSettings } from '../../src/primary/control/tunnels/context.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';
 import type { Endpoint } from '../../src/shared/ip/address.ts';
 import { ep } from '../support/addresses.ts';

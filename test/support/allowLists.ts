@@ -5,7 +5,7 @@ import { nodeOf, type PlainMap } from '../../src/primary/config/plain.ts';
 import { formatProblem, type Problem } from '../../src/primary/config/problems.ts';
 import type { Shape } from '../../src/primary/config/shapes.ts';
 import { Spot } from '../../src/primary/config/spot.ts';
-import { LocalAllowList, RemoteAllowList } from '../../src/primary/control/allowList.ts';
+import { LocalAllowList, RemoteAllowList } from '../../src/primary/control/discovery/allowList.ts';
 import type { RemoteAllowRules } from '../../src/shared/ip/allowRules.ts';
 
 export function remoteAllowRules(list: PlainMap, ranges: PlainMap = {}): RemoteAllowRules {

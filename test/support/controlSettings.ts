@@ -1,5 +1,5 @@
 /** Control-plane settings as an empty configuration gives them. */
-import type { ControlSettings } from '../../src/primary/control/context.ts';
+import type { ControlSettings } from '../../src/primary/control/tunnels/context.ts';
 
 export const defaultSettings: ControlSettings = {
   handshakes: { tryIntervalMs: 100, retries: 10 },

@@ -1,7 +1,7 @@
 /** Discovery settings as an empty configuration gives them, for a node on port 4242. */
-import { LocalAllowList, RemoteAllowList } from '../../src/primary/control/allowList.ts';
-import { CalculatedRemotes } from '../../src/primary/control/calculatedRemotes.ts';
-import type { PeerDiscoverySettings } from '../../src/primary/control/peerDiscovery.ts';
+import { LocalAllowList, RemoteAllowList } from '../../src/primary/control/discovery/allowList.ts';
+import { CalculatedRemotes } from '../../src/primary/control/discovery/calculatedRemotes.ts';
+import type { PeerDiscoverySettings } from '../../src/primary/control/discovery/peerDiscovery.ts';
 import type { Prefix } from '../../src/shared/ip/address.ts';
 
 export function discoverySettings(

@@ -1,5 +1,5 @@
 /** The tunnel store over Maps, with what a worker would see and mark. Slots are reused, as in the real one. */
-import { Traffic, type TunnelRecord, type TunnelStore } from '../../src/primary/control/tunnelStore.ts';
+import { Traffic, type TunnelRecord, type TunnelStore } from '../../src/primary/control/tunnels/tunnelStore.ts';
 import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';
 
 export interface MemoryRow {

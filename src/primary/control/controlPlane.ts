@@ -27,22 +27,22 @@ import {
   Subtype,
 } from '../../shared/wire/header.ts';
 import type { Identity } from '../pki/identity.ts';
-import { Context, type ContextParts, type ControlSettings, type RemoteFilter } from './context.ts';
-import { DoubtedTunnels } from './doubtedTunnels.ts';
+import type { LocalAddress } from './discovery/localAddresses.ts';
+import { PeerDiscovery, type PeerDiscoverySettings } from './discovery/peerDiscovery.ts';
+import { type Wish, Wishes } from './discovery/wishes.ts';
 import type { Effect, ResolveAnswer } from './effects.ts';
-import { HandshakeAnswers } from './handshakeAnswers.ts';
-import { Handshakes } from './handshakes.ts';
-import { HostTunnels } from './hostTunnels.ts';
-import type { LocalAddress } from './localAddresses.ts';
 import { earliest, type Now } from './now.ts';
-import { PeerDiscovery, type PeerDiscoverySettings } from './peerDiscovery.ts';
-import { tunnelFields } from './peerFields.ts';
-import type { PendingView } from './pendingHandshake.ts';
-import { Roaming } from './roaming.ts';
-import type { Tunnel } from './tunnel.ts';
-import { TunnelChecks } from './tunnelChecks.ts';
-import { Farewell, Tunnels } from './tunnels.ts';
-import { type Wish, Wishes } from './wishes.ts';
+import { Context, type ContextParts, type ControlSettings, type RemoteFilter } from './tunnels/context.ts';
+import { DoubtedTunnels } from './tunnels/doubtedTunnels.ts';
+import { HandshakeAnswers } from './tunnels/handshakeAnswers.ts';
+import { Handshakes } from './tunnels/handshakes.ts';
+import { HostTunnels } from './tunnels/hostTunnels.ts';
+import { tunnelFields } from './tunnels/peerFields.ts';
+import type { PendingView } from './tunnels/pendingHandshake.ts';
+import { Roaming } from './tunnels/roaming.ts';
+import type { Tunnel } from './tunnels/tunnel.ts';
+import { TunnelChecks } from './tunnels/tunnelChecks.ts';
+import { Farewell, Tunnels } from './tunnels/tunnels.ts';
 
 export interface ControlPlaneParts extends ContextParts {
   readonly discovery: PeerDiscoverySettings;

@@ -13,7 +13,7 @@ import type { FlowRecord } from '../../shared/memory/conntrackRow.ts';
 import { ruleHits } from '../../shared/memory/firewallCounters.ts';
 import { ownerOf } from '../../shared/memory/layout.ts';
 import { monotonicSeconds } from '../../shared/sys/clock.ts';
-import type { Tunnel } from '../control/tunnel.ts';
+import type { Tunnel } from '../control/tunnels/tunnel.ts';
 import type { Identity } from '../pki/identity.ts';
 import type { NodeView } from './nodeView.ts';
 import { localAddress, type PacketText, protocolText, remoteAddress } from './packetText.ts';

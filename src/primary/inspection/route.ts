@@ -11,7 +11,7 @@ import {
   type Prefix,
   prefixContains,
 } from '../../shared/ip/address.ts';
-import type { Tunnel } from '../control/tunnel.ts';
+import type { Tunnel } from '../control/tunnels/tunnel.ts';
 import type { NodeView } from './nodeView.ts';
 
 export interface RouteAnswer {

@@ -3,7 +3,7 @@
  */
 import type { Certificate } from '../../shared/cert/certificate.ts';
 import { timeText } from '../../shared/cert/rules.ts';
-import type { Tunnel } from '../control/tunnel.ts';
+import type { Tunnel } from '../control/tunnels/tunnel.ts';
 import { ExpiryWatch } from '../pki/expiry.ts';
 import type { Identity } from '../pki/identity.ts';
 import { networkTexts } from '../settings.ts';

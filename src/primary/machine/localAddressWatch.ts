@@ -1,11 +1,11 @@
 /**
  * The machine's own addresses, read from the kernel at start and again whenever it says that a link or an address has
- * changed. Which of them are worth telling is decided in `control/localAddresses.ts`.
+ * changed. Which of them are worth telling is decided in `control/discovery/localAddresses.ts`.
  */
 
 import { type IpAddress, parseAddress } from '../../shared/ip/address.ts';
 import type { Boundary } from '../boundary.ts';
-import type { LocalAddress } from '../control/localAddresses.ts';
+import type { LocalAddress } from '../control/discovery/localAddresses.ts';
 import { Netlink } from './netlink.ts';
 import { NetlinkMonitor } from './netlinkMonitor.ts';
 

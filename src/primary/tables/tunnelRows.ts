@@ -12,7 +12,7 @@ import { addressWords } from '../../shared/ip/networkWords.ts';
 import type { SharedTables } from '../../shared/memory/layout.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
 import { Proof } from '../../shared/memory/tunnelTable.ts';
-import type { TunnelRecord, TunnelStore } from '../control/tunnelStore.ts';
+import type { TunnelRecord, TunnelStore } from '../control/tunnels/tunnelStore.ts';
 
 /** The two handshake messages used counters 1 and 2 in both directions (Nebula protocol: counters). */
 const HANDSHAKE_COUNTERS = 2;

@@ -9,7 +9,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type CompletedHandshake, Initiator } from '../../../src/primary/control/handshakeMachine.ts';
+import { type CompletedHandshake, Initiator } from '../../../src/primary/control/tunnels/handshakeMachine.ts';
 import { openUdpSockets } from '../../../src/primary/machine/udpSocket.ts';
 import { CaPool } from '../../../src/primary/pki/caPool.ts';
 import { parseFirstCertificate } from '../../../src/primary/pki/certificateFile.ts';

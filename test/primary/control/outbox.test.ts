@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { Outbox } from '../../../src/primary/control/effects.ts';
-import { LocalIndexes } from '../../../src/primary/control/localIndexes.ts';
+import { LocalIndexes } from '../../../src/primary/control/tunnels/localIndexes.ts';
 import { isPrivate } from '../../../src/shared/ip/address.ts';
 import { ip } from '../../support/addresses.ts';
 import { MemoryTunnelStore } from '../../support/memoryTunnelStore.ts';

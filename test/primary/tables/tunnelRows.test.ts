@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import type { TunnelRecord } from '../../../src/primary/control/tunnelStore.ts';
+import type { TunnelRecord } from '../../../src/primary/control/tunnels/tunnelStore.ts';
 import { TunnelRows } from '../../../src/primary/tables/tunnelRows.ts';
 import { endpointOf, parseAddress } from '../../../src/shared/ip/address.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';

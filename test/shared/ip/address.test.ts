@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { PrefixTable } from '../../../src/primary/control/prefixTable.ts';
+import { PrefixTable } from '../../../src/primary/control/discovery/prefixTable.ts';
 import {
   addressFromBytes,
   compareAddresses,

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import { Initiator } from '../../../src/primary/control/handshakeMachine.ts';
 import { decodeHandshakePayload } from '../../../src/primary/control/noise/handshakePayload.ts';
+import { Initiator } from '../../../src/primary/control/tunnels/handshakeMachine.ts';
 import { parseHandshakeCertificate } from '../../../src/primary/pki/handshakeForm.ts';
 import type { Identity } from '../../../src/primary/pki/identity.ts';
 import type { Certificate } from '../../../src/shared/cert/certificate.ts';
