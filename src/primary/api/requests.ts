@@ -4,7 +4,7 @@
  */
 
 import { type IpAddress, type Prefix, parseAddress, parsePrefix, prefixOf } from '../../shared/ip/address.ts';
-import { IpProtocol } from '../../shared/ip/packetTuple.ts';
+import { IpProtocol } from '../../shared/ip/headers.ts';
 import { findingText, parseRules } from '../config/ruleParser.ts';
 import type { Direction, FlowFilter, OtherRules } from '../inspection/firewall.ts';
 import { InspectionError } from '../inspection/nodeView.ts';

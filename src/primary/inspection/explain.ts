@@ -5,6 +5,7 @@
  * and field by field, so the answer names what failed. Pure: the caller brings the live conntrack entry, if there is
  * one. A property test holds this and the compiled rules to the same verdict.
  */
+
 import type { Certificate } from '../../shared/cert/certificate.ts';
 import type { OwnIdentity, PeerIdentity } from '../../shared/firewall/identity.ts';
 import { defaultLocalPrefixes, matchesAuthority } from '../../shared/firewall/peerRules.ts';
@@ -12,7 +13,8 @@ import { acceptsAnyPeer, type Rule, RuleProto, ruleName } from '../../shared/fir
 import type { RuleTable } from '../../shared/firewall/ruleTable.ts';
 import { Verdict, verdictTexts } from '../../shared/firewall/verdict.ts';
 import { type Prefix, prefixContains } from '../../shared/ip/address.ts';
-import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
+import { IpProtocol } from '../../shared/ip/headers.ts';
+import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
 import { localAddress, type PacketText, packetText, protocolText, remoteAddress } from './packetText.ts';
 
 /** One comparison: what was wanted, what the packet or the certificate has, and whether they agree. */

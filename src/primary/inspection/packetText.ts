@@ -1,9 +1,11 @@
 /**
  * A packet tuple in words, for logs and the command line, and a tuple from addresses. Cold: allocates freely.
  */
+
 import type { IpAddress } from '../../shared/ip/address.ts';
+import { IpProtocol } from '../../shared/ip/headers.ts';
 import { addressOfWords, addressWords } from '../../shared/ip/networkWords.ts';
-import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
+import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
 
 /** A packet as logs show it (`fwPacket`). */
 export interface PacketText {

@@ -9,7 +9,8 @@
 
 import { hashTuple } from '../../shared/firewall/tupleHash.ts';
 import { type IpAddress, prefixContains } from '../../shared/ip/address.ts';
-import { IpProtocol, PacketTuple } from '../../shared/ip/packetTuple.ts';
+import { IpProtocol } from '../../shared/ip/headers.ts';
+import { PacketTuple } from '../../shared/ip/packetTuple.ts';
 import type { Tunnel } from '../control/tunnels/tunnel.ts';
 import { explain, type Check as RuleCheck, type RuleExplanation, type TrackedFlow } from './explain.ts';
 import { type Direction, directionOf, type FirewallInspection, type FlowRule, tunnelFor } from './firewall.ts';

@@ -10,8 +10,10 @@
  * A segment's list is in the order of the configuration and ends with its first unconditional rule, so the rule found
  * is the first that matches: that is the one counted and named by `weft why`. Source: Nebula protocol, rule matching.
  */
+
 import { type Prefix, prefixContains } from '../ip/address.ts';
-import { IpProtocol, type PacketTuple } from '../ip/packetTuple.ts';
+import { IpProtocol } from '../ip/headers.ts';
+import type { PacketTuple } from '../ip/packetTuple.ts';
 import type { OwnIdentity, PeerIdentity } from './identity.ts';
 import { type PrefixList, prefixSet } from './prefixList.ts';
 import { acceptsAnyPeer, type Rule, RuleProto } from './rule.ts';

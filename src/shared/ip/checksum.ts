@@ -5,6 +5,7 @@
  * `checksumOf`. Segmentation computes one per packet sent, coalescing one per packet received. No allocation; lengths
  * and offsets must have been checked by the caller.
  */
+import { IPV4_CHECKSUM, IPV4_DESTINATION, IPV4_SOURCE, IPV6_SOURCE } from './headers.ts';
 
 /**
  * One's-complement sum of `length` bytes, 0..0xffff. An odd last byte counts as the high byte of a word.
@@ -60,22 +61,22 @@ export function udpChecksumOf(sum: number): number {
 /** Addresses and protocol of the IPv4 header at `offset`; add the transport length for the whole pseudo-header. */
 export function pseudoSum4(view: DataView, offset: number, protocol: number): number {
   return (
-    view.getUint16(offset + 12) +
-    view.getUint16(offset + 14) +
-    view.getUint16(offset + 16) +
-    view.getUint16(offset + 18) +
+    view.getUint16(offset + IPV4_SOURCE) +
+    view.getUint16(offset + IPV4_SOURCE + 2) +
+    view.getUint16(offset + IPV4_DESTINATION) +
+    view.getUint16(offset + IPV4_DESTINATION + 2) +
     protocol
   );
 }
 
 /** Addresses and protocol of the IPv6 header at `offset`; add the transport length for the whole pseudo-header. */
 export function pseudoSum6(view: DataView, offset: number, protocol: number): number {
-  return sumBytes(view, offset + 8, 32) + protocol;
+  return sumBytes(view, offset + IPV6_SOURCE, 32) + protocol;
 }
 
 /** Checksum that belongs into the IPv4 header of `headerLength` bytes at `offset`, whatever its field holds now. */
 export function ipv4Checksum(view: DataView, offset: number, headerLength: number): number {
-  const field = view.getUint16(offset + 10);
+  const field = view.getUint16(offset + IPV4_CHECKSUM);
   // Taking a word out of a one's-complement sum is adding its complement.
   return checksumOf(sumBytes(view, offset, headerLength) + (~field & 0xffff));
 }

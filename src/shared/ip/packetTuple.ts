@@ -9,6 +9,25 @@
  * `DataView.getInt32` reads them), because V8 keeps those unboxed; `x >>> 0` gives the unsigned value. An IPv6 packet
  * that itself carries an IPv4-mapped address is refused: it could otherwise pass for the IPv4 host of that name.
  */
+import {
+  Extension,
+  extensionBytes,
+  FRAGMENT_OFFSET,
+  ICMP_IDENTIFIER,
+  Icmpv6Type,
+  IPV4_DESTINATION,
+  IPV4_FRAGMENT,
+  IPV4_HEADER_BYTES,
+  IPV4_PROTOCOL,
+  IPV4_SOURCE,
+  IPV6_DESTINATION,
+  IPV6_HEADER_BYTES,
+  IPV6_NEXT_HEADER,
+  IPV6_SOURCE,
+  IpProtocol,
+  isExtension,
+  TCP_DESTINATION_PORT,
+} from './headers.ts';
 import { isMappedWords, MAPPED_WORD } from './networkWords.ts';
 
 /** Why a packet has no tuple. Negative, so that 0 means parsed. */
@@ -35,9 +54,6 @@ export const packetFaultTexts: Readonly<Record<PacketFault, string>> = {
   [PacketFault.Ipv6Truncated]: 'ipv6 packet ends inside its headers',
   [PacketFault.Ipv6MappedAddress]: 'ipv6 packet has an ipv4-mapped address',
 };
-
-/** IP protocol numbers that the firewall tells apart. */
-export const IpProtocol = { Icmp: 1, Tcp: 6, Udp: 17, Icmpv6: 58 } as const;
 
 /** One packet's addresses, ports and protocol. Every field is a number that fits 32 bits signed. */
 export class PacketTuple {
@@ -96,15 +112,15 @@ function parseIpv4(
   incoming: boolean,
   tuple: PacketTuple,
 ): number {
-  if (length < 20) {
+  if (length < IPV4_HEADER_BYTES) {
     return PacketFault.Ipv4TooShort;
   }
   const headerLength = (bytes[offset] & 0x0f) * 4;
-  if (headerLength < 20) {
+  if (headerLength < IPV4_HEADER_BYTES) {
     return PacketFault.Ipv4HeaderLength;
   }
-  const protocol = bytes[offset + 9];
-  const isFragment = (view.getUint16(offset + 6) & 0x1fff) !== 0;
+  const protocol = bytes[offset + IPV4_PROTOCOL];
+  const isFragment = (view.getUint16(offset + IPV4_FRAGMENT) & FRAGMENT_OFFSET) !== 0;
   const wanted = isFragment ? 0 : protocol === IpProtocol.Icmp ? 6 : 4;
   if (length < headerLength + wanted) {
     return PacketFault.Ipv4Truncated;
@@ -119,18 +135,18 @@ function parseIpv4(
   tuple.remote0 = 0;
   tuple.remote1 = 0;
   tuple.remote2 = MAPPED_WORD;
-  const source = view.getInt32(offset + 12);
-  const destination = view.getInt32(offset + 16);
+  const source = view.getInt32(offset + IPV4_SOURCE);
+  const destination = view.getInt32(offset + IPV4_DESTINATION);
   tuple.local3 = incoming ? destination : source;
   tuple.remote3 = incoming ? source : destination;
   if (isFragment) {
     setPorts(tuple, incoming, 0, 0);
   } else if (protocol === IpProtocol.Icmp) {
     tuple.localPort = 0;
-    tuple.remotePort = view.getUint16(offset + headerLength + 4);
+    tuple.remotePort = view.getUint16(offset + headerLength + ICMP_IDENTIFIER);
   } else {
     const upper = offset + headerLength;
-    setPorts(tuple, incoming, view.getUint16(upper), view.getUint16(upper + 2));
+    setPorts(tuple, incoming, view.getUint16(upper), view.getUint16(upper + TCP_DESTINATION_PORT));
   }
   return 0;
 }
@@ -143,7 +159,7 @@ function parseIpv6(
   incoming: boolean,
   tuple: PacketTuple,
 ): number {
-  if (length < 40) {
+  if (length < IPV6_HEADER_BYTES) {
     return PacketFault.Ipv6TooShort;
   }
   const fault = readIpv6Addresses(view, offset, incoming, tuple);
@@ -152,8 +168,8 @@ function parseIpv6(
   }
   tuple.version = 6;
   tuple.isFragment = false;
-  tuple.protocol = bytes[offset + 6];
-  tuple.ipHeaderLength = 40;
+  tuple.protocol = bytes[offset + IPV6_NEXT_HEADER];
+  tuple.ipHeaderLength = IPV6_HEADER_BYTES;
   if (isExtension(tuple.protocol)) {
     const chainFault = walkExtensions(bytes, view, offset, length, tuple);
     if (chainFault < 0) {
@@ -169,7 +185,7 @@ function parseIpv6(
     if (left < 4) {
       return PacketFault.Ipv6Truncated;
     }
-    setPorts(tuple, incoming, view.getUint16(upper), view.getUint16(upper + 2));
+    setPorts(tuple, incoming, view.getUint16(upper), view.getUint16(upper + TCP_DESTINATION_PORT));
   } else if (protocol === IpProtocol.Icmpv6) {
     return readIcmpv6(bytes, view, upper, left, tuple);
   } else {
@@ -185,18 +201,18 @@ function readIcmpv6(bytes: Uint8Array, view: DataView, upper: number, left: numb
   tuple.localPort = 0;
   tuple.remotePort = 0;
   const type = bytes[upper];
-  if (type === ICMPV6_ECHO_REQUEST || type === ICMPV6_ECHO_REPLY) {
+  if (type === Icmpv6Type.EchoRequest || type === Icmpv6Type.EchoReply) {
     if (left < 6) {
       return PacketFault.Ipv6Truncated;
     }
-    tuple.remotePort = view.getUint16(upper + 4);
+    tuple.remotePort = view.getUint16(upper + ICMP_IDENTIFIER);
   }
   return 0;
 }
 
 /** Moves `protocol` and `ipHeaderLength` past at most eight extension headers (RFC 8200 §4, RFC 4302 §2.2). */
 function walkExtensions(bytes: Uint8Array, view: DataView, offset: number, length: number, tuple: PacketTuple): number {
-  let position = 40;
+  let position = IPV6_HEADER_BYTES;
   let next = tuple.protocol;
   for (let count = 0; count < EXTENSIONS_MAX && isExtension(next); count++) {
     if (position + 8 > length) {
@@ -205,14 +221,10 @@ function walkExtensions(bytes: Uint8Array, view: DataView, offset: number, lengt
     const header = next;
     const start = offset + position;
     next = bytes[start];
-    if (header === NEXT_FRAGMENT) {
-      position += 8;
-      if ((view.getUint16(start + 2) & 0xfff8) !== 0) {
-        tuple.isFragment = true;
-        break;
-      }
-    } else {
-      position += header === NEXT_AUTHENTICATION ? (bytes[start + 1] + 2) * 4 : (bytes[start + 1] + 1) * 8;
+    position += extensionBytes(bytes, start, header);
+    if (header === Extension.Fragment && (view.getUint16(start + 2) & 0xfff8) !== 0) {
+      tuple.isFragment = true;
+      break;
     }
     if (position > length) {
       return PacketFault.Ipv6Truncated;
@@ -224,8 +236,8 @@ function walkExtensions(bytes: Uint8Array, view: DataView, offset: number, lengt
 }
 
 function readIpv6Addresses(view: DataView, offset: number, incoming: boolean, tuple: PacketTuple): number {
-  const local = offset + (incoming ? 24 : 8);
-  const remote = offset + (incoming ? 8 : 24);
+  const local = offset + (incoming ? IPV6_DESTINATION : IPV6_SOURCE);
+  const remote = offset + (incoming ? IPV6_SOURCE : IPV6_DESTINATION);
   tuple.local0 = view.getInt32(local);
   tuple.local1 = view.getInt32(local + 4);
   tuple.local2 = view.getInt32(local + 8);
@@ -245,21 +257,4 @@ function setPorts(tuple: PacketTuple, incoming: boolean, source: number, destina
   tuple.remotePort = incoming ? source : destination;
 }
 
-function isExtension(next: number): boolean {
-  return (
-    next === NEXT_HOP_BY_HOP ||
-    next === NEXT_ROUTING ||
-    next === NEXT_DESTINATION ||
-    next === NEXT_FRAGMENT ||
-    next === NEXT_AUTHENTICATION
-  );
-}
-
-const NEXT_HOP_BY_HOP = 0;
-const NEXT_ROUTING = 43;
-const NEXT_FRAGMENT = 44;
-const NEXT_AUTHENTICATION = 51;
-const NEXT_DESTINATION = 60;
 const EXTENSIONS_MAX = 8;
-const ICMPV6_ECHO_REQUEST = 128;
-const ICMPV6_ECHO_REPLY = 129;

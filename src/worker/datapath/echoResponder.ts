@@ -5,19 +5,31 @@
  * receive buffer and needs no look at the rules: the request has just opened its flow in the connection table.
  * (Nebula protocol: tun.disabled.)
  */
+
 import { checksumOf, pseudoSum6 } from '../../shared/ip/checksum.ts';
+import {
+  FRAGMENT_ANY,
+  ICMP_CHECKSUM,
+  ICMP_HEADER_BYTES,
+  Icmpv6Type,
+  IPV4_DESTINATION,
+  IPV4_FRAGMENT,
+  IPV4_HEADER_BYTES,
+  IPV4_PLAIN,
+  IPV4_PROTOCOL,
+  IPV4_SOURCE,
+  IPV6_DESTINATION,
+  IPV6_HEADER_BYTES,
+  IPV6_NEXT_HEADER,
+  IPV6_SOURCE,
+  IpProtocol,
+} from '../../shared/ip/headers.ts';
 import type { SumFunction } from '../../shared/ip/packetMemory.ts';
-import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import type { TunnelContext } from '../../shared/tunnel/tunnelContext.ts';
 import { MessageType, Subtype } from '../../shared/wire/header.ts';
 import type { Overlay } from '../ports/contracts.ts';
 import type { Sender } from './sender.ts';
-
-const IPV4_HEADER_BYTES = 20;
-const IPV6_HEADER_BYTES = 40;
-const ECHO_BYTES_MIN = 8;
-const FRAGMENT_BITS = 0x3fff;
 
 export class EchoResponder implements Overlay {
   readonly #arena: Arena;
@@ -47,17 +59,17 @@ export class EchoResponder implements Overlay {
     const { bytes, view } = this.#arena;
     const echo = offset + IPV4_HEADER_BYTES;
     if (
-      length < IPV4_HEADER_BYTES + ECHO_BYTES_MIN ||
-      bytes[offset] !== 0x45 ||
-      (view.getUint16(offset + 6) & FRAGMENT_BITS) !== 0 ||
-      bytes[offset + 9] !== IpProtocol.Icmp ||
+      length < IPV4_HEADER_BYTES + ICMP_HEADER_BYTES ||
+      bytes[offset] !== IPV4_PLAIN ||
+      (view.getUint16(offset + IPV4_FRAGMENT) & FRAGMENT_ANY) !== 0 ||
+      bytes[offset + IPV4_PROTOCOL] !== IpProtocol.Icmp ||
       bytes[echo] !== 8
     ) {
       return false;
     }
-    const source = view.getUint32(offset + 12);
-    view.setUint32(offset + 12, view.getUint32(offset + 16));
-    view.setUint32(offset + 16, source);
+    const source = view.getUint32(offset + IPV4_SOURCE);
+    view.setUint32(offset + IPV4_SOURCE, view.getUint32(offset + IPV4_DESTINATION));
+    view.setUint32(offset + IPV4_DESTINATION, source);
     bytes[echo] = 0;
     this.#finishChecksum(echo, length - IPV4_HEADER_BYTES, 0);
     return true;
@@ -67,15 +79,19 @@ export class EchoResponder implements Overlay {
   #answerIpv6(offset: number, length: number): boolean {
     const { bytes, view } = this.#arena;
     const echo = offset + IPV6_HEADER_BYTES;
-    if (length < IPV6_HEADER_BYTES + ECHO_BYTES_MIN || bytes[offset + 6] !== IpProtocol.Icmpv6 || bytes[echo] !== 128) {
+    if (
+      length < IPV6_HEADER_BYTES + ICMP_HEADER_BYTES ||
+      bytes[offset + IPV6_NEXT_HEADER] !== IpProtocol.Icmpv6 ||
+      bytes[echo] !== Icmpv6Type.EchoRequest
+    ) {
       return false;
     }
-    for (let word = 8; word < 24; word += 4) {
+    for (let word = IPV6_SOURCE as number; word < IPV6_DESTINATION; word += 4) {
       const source = view.getUint32(offset + word);
       view.setUint32(offset + word, view.getUint32(offset + word + 16));
       view.setUint32(offset + word + 16, source);
     }
-    bytes[echo] = 129;
+    bytes[echo] = Icmpv6Type.EchoReply;
     const echoBytes = length - IPV6_HEADER_BYTES;
     this.#finishChecksum(echo, echoBytes, pseudoSum6(view, offset, IpProtocol.Icmpv6) + echoBytes);
     return true;
@@ -83,7 +99,7 @@ export class EchoResponder implements Overlay {
 
   #finishChecksum(echo: number, length: number, pseudo: number): void {
     const { view } = this.#arena;
-    view.setUint16(echo + 2, 0);
-    view.setUint16(echo + 2, checksumOf(pseudo + this.#sum(echo, length)));
+    view.setUint16(echo + ICMP_CHECKSUM, 0);
+    view.setUint16(echo + ICMP_CHECKSUM, checksumOf(pseudo + this.#sum(echo, length)));
   }
 }

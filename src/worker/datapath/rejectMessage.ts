@@ -6,8 +6,39 @@
  * (RFC 1122 §3.2.2, RFC 4443 §2.4): so two nodes cannot reject each other's rejects, and no answer is larger than
  * `REJECT_BYTES_MAX`. Allocates nothing. Source of the contents: Nebula protocol, reject packets; RFC 9293 §3.10.7.1.
  */
+
 import { checksumOf, ipv4Checksum, pseudoSum4, pseudoSum6, sumBytes } from '../../shared/ip/checksum.ts';
-import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
+import {
+  ICMP_CHECKSUM,
+  ICMP_CODE,
+  ICMP_HEADER_BYTES,
+  ICMP_TYPE,
+  IPV4_CHECKSUM,
+  IPV4_DESTINATION,
+  IPV4_HEADER_BYTES,
+  IPV4_PLAIN,
+  IPV4_PROTOCOL,
+  IPV4_SOURCE,
+  IPV4_TIME_TO_LIVE,
+  IPV4_TOTAL_LENGTH,
+  IPV6_DESTINATION,
+  IPV6_HEADER_BYTES,
+  IPV6_HOP_LIMIT,
+  IPV6_NEXT_HEADER,
+  IPV6_PAYLOAD_LENGTH,
+  IPV6_SOURCE,
+  IpProtocol,
+  TCP_ACKNOWLEDGEMENT,
+  TCP_CHECKSUM,
+  TCP_DATA_OFFSET,
+  TCP_DESTINATION_PORT,
+  TCP_FLAGS,
+  TCP_HEADER_BYTES,
+  TCP_SEQUENCE,
+  TCP_SOURCE_PORT,
+  TcpFlag,
+} from '../../shared/ip/headers.ts';
+import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
 
 /** The longest answer: IPv6 and ICMPv6 headers and 1000 bytes of the refused packet. */
 export const REJECT_BYTES_MAX = 1048;
@@ -56,31 +87,32 @@ function buildReset(
   if (left < TCP_HEADER_BYTES) {
     return 0;
   }
-  const flags = bytes[upper + 13];
-  if ((flags & TCP_RST) !== 0) {
+  const flags = bytes[upper + TCP_FLAGS];
+  if ((flags & TcpFlag.Reset) !== 0) {
     return 0;
   }
-  const ipBytes = version === 4 ? 20 : 40;
+  const ipBytes = version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
   const out = target + ipBytes;
   bytes.fill(0, out, out + TCP_HEADER_BYTES);
-  view.setUint16(out, view.getUint16(upper + 2));
-  view.setUint16(out + 2, view.getUint16(upper));
-  bytes[out + 12] = 5 << 4;
-  if ((flags & TCP_ACK) !== 0) {
-    view.setUint32(out + 4, view.getUint32(upper + 8));
-    bytes[out + 13] = TCP_RST;
+  view.setUint16(out + TCP_SOURCE_PORT, view.getUint16(upper + TCP_DESTINATION_PORT));
+  view.setUint16(out + TCP_DESTINATION_PORT, view.getUint16(upper + TCP_SOURCE_PORT));
+  bytes[out + TCP_DATA_OFFSET] = (TCP_HEADER_BYTES / 4) << 4;
+  if ((flags & TcpFlag.Ack) !== 0) {
+    view.setUint32(out + TCP_SEQUENCE, view.getUint32(upper + TCP_ACKNOWLEDGEMENT));
+    bytes[out + TCP_FLAGS] = TcpFlag.Reset;
   } else {
-    const dataOffset = (bytes[upper + 12] >> 4) * 4;
+    const dataOffset = (bytes[upper + TCP_DATA_OFFSET] >> 4) * 4;
     const payload = Math.max(0, left - dataOffset);
-    const controls = ((flags & TCP_SYN) !== 0 ? 1 : 0) + ((flags & TCP_FIN) !== 0 ? 1 : 0);
-    view.setUint32(out + 8, (view.getUint32(upper + 4) + controls + payload) >>> 0);
-    bytes[out + 13] = TCP_RST | TCP_ACK;
+    const controls = ((flags & TcpFlag.Syn) !== 0 ? 1 : 0) + ((flags & TcpFlag.Fin) !== 0 ? 1 : 0);
+    const sequence = view.getUint32(upper + TCP_SEQUENCE);
+    view.setUint32(out + TCP_ACKNOWLEDGEMENT, (sequence + controls + payload) >>> 0);
+    bytes[out + TCP_FLAGS] = TcpFlag.Reset | TcpFlag.Ack;
   }
   const pseudo =
     version === 4
       ? writeHeader4(bytes, view, offset, IpProtocol.Tcp, TCP_HEADER_BYTES, target)
       : writeHeader6(bytes, view, offset, IpProtocol.Tcp, TCP_HEADER_BYTES, target);
-  view.setUint16(out + 16, checksumOf(pseudo + sumBytes(view, out, TCP_HEADER_BYTES)));
+  view.setUint16(out + TCP_CHECKSUM, checksumOf(pseudo + sumBytes(view, out, TCP_HEADER_BYTES)));
   return ipBytes + TCP_HEADER_BYTES;
 }
 
@@ -94,24 +126,24 @@ function buildUnreachable4(
   target: number,
 ): number {
   const quoted = Math.min(length, headerLength + 8);
-  const out = target + 20;
+  const out = target + IPV4_HEADER_BYTES;
   writeIcmp(bytes, out, 3, 13);
   bytes.copyWithin(out + ICMP_HEADER_BYTES, offset, offset + quoted);
   writeHeader4(bytes, view, offset, IpProtocol.Icmp, ICMP_HEADER_BYTES + quoted, target);
-  view.setUint16(out + 2, checksumOf(sumBytes(view, out, ICMP_HEADER_BYTES + quoted)));
-  return 20 + ICMP_HEADER_BYTES + quoted;
+  view.setUint16(out + ICMP_CHECKSUM, checksumOf(sumBytes(view, out, ICMP_HEADER_BYTES + quoted)));
+  return IPV4_HEADER_BYTES + ICMP_HEADER_BYTES + quoted;
 }
 
 /** ICMPv6 type 1 code 1 with the beginning of the refused packet (RFC 4443 §3.1). */
 function buildUnreachable6(bytes: Uint8Array, view: DataView, offset: number, length: number, target: number): number {
   const quoted = Math.min(length, ICMPV6_QUOTED_BYTES_MAX);
-  const out = target + 40;
+  const out = target + IPV6_HEADER_BYTES;
   const messageBytes = ICMP_HEADER_BYTES + quoted;
   writeIcmp(bytes, out, 1, 1);
   bytes.copyWithin(out + ICMP_HEADER_BYTES, offset, offset + quoted);
   const pseudo = writeHeader6(bytes, view, offset, IpProtocol.Icmpv6, messageBytes, target);
-  view.setUint16(out + 2, checksumOf(pseudo + sumBytes(view, out, messageBytes)));
-  return 40 + messageBytes;
+  view.setUint16(out + ICMP_CHECKSUM, checksumOf(pseudo + sumBytes(view, out, messageBytes)));
+  return IPV6_HEADER_BYTES + messageBytes;
 }
 
 /** An IPv4 header back to the sender; returns the pseudo-header's sum for the upper layer. */
@@ -123,14 +155,14 @@ function writeHeader4(
   upperBytes: number,
   target: number,
 ): number {
-  bytes.fill(0, target, target + 20);
-  bytes[target] = 0x45;
-  view.setUint16(target + 2, 20 + upperBytes);
-  bytes[target + 8] = HOP_LIMIT;
-  bytes[target + 9] = protocol;
-  bytes.copyWithin(target + 12, offset + 16, offset + 20);
-  bytes.copyWithin(target + 16, offset + 12, offset + 16);
-  view.setUint16(target + 10, ipv4Checksum(view, target, 20));
+  bytes.fill(0, target, target + IPV4_HEADER_BYTES);
+  bytes[target] = IPV4_PLAIN;
+  view.setUint16(target + IPV4_TOTAL_LENGTH, IPV4_HEADER_BYTES + upperBytes);
+  bytes[target + IPV4_TIME_TO_LIVE] = HOP_LIMIT;
+  bytes[target + IPV4_PROTOCOL] = protocol;
+  view.setUint32(target + IPV4_SOURCE, view.getUint32(offset + IPV4_DESTINATION));
+  view.setUint32(target + IPV4_DESTINATION, view.getUint32(offset + IPV4_SOURCE));
+  view.setUint16(target + IPV4_CHECKSUM, ipv4Checksum(view, target, IPV4_HEADER_BYTES));
   return pseudoSum4(view, target, protocol) + upperBytes;
 }
 
@@ -143,28 +175,29 @@ function writeHeader6(
   upperBytes: number,
   target: number,
 ): number {
-  bytes.fill(0, target, target + 8);
+  const [source, destination] = [offset + IPV6_SOURCE, offset + IPV6_DESTINATION];
+  bytes.fill(0, target, target + IPV6_SOURCE);
   bytes[target] = 0x60;
-  view.setUint16(target + 4, upperBytes);
-  bytes[target + 6] = protocol;
-  bytes[target + 7] = HOP_LIMIT;
-  bytes.copyWithin(target + 8, offset + 24, offset + 40);
-  bytes.copyWithin(target + 24, offset + 8, offset + 24);
+  view.setUint16(target + IPV6_PAYLOAD_LENGTH, upperBytes);
+  bytes[target + IPV6_NEXT_HEADER] = protocol;
+  bytes[target + IPV6_HOP_LIMIT] = HOP_LIMIT;
+  bytes.copyWithin(target + IPV6_SOURCE, destination, destination + 16);
+  bytes.copyWithin(target + IPV6_DESTINATION, source, source + 16);
   return pseudoSum6(view, target, protocol) + upperBytes;
 }
 
 function writeIcmp(bytes: Uint8Array, at: number, type: number, code: number): void {
   bytes.fill(0, at, at + ICMP_HEADER_BYTES);
-  bytes[at] = type;
-  bytes[at + 1] = code;
+  bytes[at + ICMP_TYPE] = type;
+  bytes[at + ICMP_CODE] = code;
 }
 
 /** Whether source and destination both name one host: neither multicast, broadcast nor unspecified. */
 function areHosts(bytes: Uint8Array, offset: number, version: number): boolean {
   if (version === 4) {
-    return isHost4(bytes, offset + 12) && isHost4(bytes, offset + 16);
+    return isHost4(bytes, offset + IPV4_SOURCE) && isHost4(bytes, offset + IPV4_DESTINATION);
   }
-  return isHost6(bytes, offset + 8) && isHost6(bytes, offset + 24);
+  return isHost6(bytes, offset + IPV6_SOURCE) && isHost6(bytes, offset + IPV6_DESTINATION);
 }
 
 function isHost4(bytes: Uint8Array, at: number): boolean {
@@ -193,10 +226,4 @@ function isIcmpv6Error(type: number): boolean {
 }
 
 const HOP_LIMIT = 64;
-const TCP_HEADER_BYTES = 20;
-const ICMP_HEADER_BYTES = 8;
 const ICMPV6_QUOTED_BYTES_MAX = 1000;
-const TCP_FIN = 0x01;
-const TCP_SYN = 0x02;
-const TCP_RST = 0x04;
-const TCP_ACK = 0x10;

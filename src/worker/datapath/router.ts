@@ -5,7 +5,9 @@
  * unsafe route, chosen by a hash of the ports among several (Nebula protocol: routing). Runs per packet: results are
  * fields, compared words are numbers, nothing is allocated. Built anew on reload.
  */
+
 import { addressFromBytes, type IpAddress, type Prefix } from '../../shared/ip/address.ts';
+import { IpProtocol } from '../../shared/ip/headers.ts';
 import {
   addressWords,
   containsAddress,
@@ -13,7 +15,7 @@ import {
   isMappedWords,
   networkWords,
 } from '../../shared/ip/networkWords.ts';
-import { IpProtocol, type PacketTuple } from '../../shared/ip/packetTuple.ts';
+import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
 import type { RouteSetting } from '../../shared/ipc/messages.ts';
 import type { HostTable } from '../../shared/memory/hostTable.ts';
 

@@ -13,13 +13,26 @@
  * Joining rules: those of the kernel's receive offload (same headers but for lengths, sequence, id, checksums; PSH or a
  * shorter payload ends a group), and the checksums of each packet must be right, since nobody checks them again.
  */
+
 import { foldSum, ipv4Checksum, pseudoSum4, pseudoSum6 } from '../../shared/ip/checksum.ts';
+import {
+  IPV4_CHECKSUM,
+  IPV4_HEADER_BYTES,
+  IPV4_TOTAL_LENGTH,
+  IPV6_HEADER_BYTES,
+  IPV6_PAYLOAD_LENGTH,
+  IpProtocol,
+  TCP_CHECKSUM,
+  TCP_FLAGS,
+  TcpFlag,
+  UDP_CHECKSUM,
+  UDP_LENGTH,
+} from '../../shared/ip/headers.ts';
 import type { PacketMemory, SumFunction } from '../../shared/ip/packetMemory.ts';
-import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import type { PacketSink } from '../ports/contracts.ts';
 import { GsoType, VirtioFlag } from '../ports/virtio.ts';
 import { BatchOrder } from './batchOrder.ts';
-import { isIntact, isSameFlow, isSameHeader, JoinCandidate, JoinKind, TcpFlag } from './joinable.ts';
+import { isIntact, isSameFlow, isSameHeader, JoinCandidate, JoinKind } from './joinable.ts';
 
 /** Where packets go: the tun port. */
 export type JoiningSink = Omit<PacketSink, 'droppedCount'>;
@@ -248,8 +261,8 @@ export class Coalescer {
       isTcp ? (isIpv4 ? GsoType.Tcp4 : GsoType.Tcp6) : GsoType.Udp,
       header,
       this.#gsoSizes[group],
-      isIpv4 ? 20 : 40,
-      isTcp ? 16 : 6,
+      isIpv4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES,
+      isTcp ? TCP_CHECKSUM : UDP_CHECKSUM,
     );
   }
 
@@ -258,23 +271,23 @@ export class Coalescer {
     const view = this.#view;
     const isIpv4 = (marks & Mark.Ipv4) !== 0;
     const isTcp = (marks & Mark.Tcp) !== 0;
-    const ipHeader = isIpv4 ? 20 : 40;
+    const ipHeader = isIpv4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
     const transport = offset + ipHeader;
     const transportBytes = header - ipHeader + payload;
     const protocol = isTcp ? IpProtocol.Tcp : IpProtocol.Udp;
     if (isIpv4) {
-      view.setUint16(offset + 2, header + payload);
-      view.setUint16(offset + 10, ipv4Checksum(view, offset, ipHeader));
+      view.setUint16(offset + IPV4_TOTAL_LENGTH, header + payload);
+      view.setUint16(offset + IPV4_CHECKSUM, ipv4Checksum(view, offset, ipHeader));
     } else {
-      view.setUint16(offset + 4, transportBytes);
+      view.setUint16(offset + IPV6_PAYLOAD_LENGTH, transportBytes);
     }
     if (!isTcp) {
-      view.setUint16(transport + 4, transportBytes);
+      view.setUint16(transport + UDP_LENGTH, transportBytes);
     } else if ((marks & Mark.Push) !== 0) {
-      this.#bytes[transport + 13] |= TcpFlag.Push;
+      this.#bytes[transport + TCP_FLAGS] |= TcpFlag.Push;
     }
     const pseudo = isIpv4 ? pseudoSum4(view, offset, protocol) : pseudoSum6(view, offset, protocol);
-    view.setUint16(transport + (isTcp ? 16 : 6), foldSum(pseudo + transportBytes));
+    view.setUint16(transport + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM), foldSum(pseudo + transportBytes));
   }
 }
 

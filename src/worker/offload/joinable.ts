@@ -5,9 +5,38 @@
  * A packet without a flow that could still belong to one (a fragment) is told apart from one that cannot (ICMP), as only
  * the first may not be overtaken by later packets. Allocates nothing.
  */
+
 import { foldSum, isIpv4ChecksumRight, pseudoSum4, pseudoSum6 } from '../../shared/ip/checksum.ts';
+import {
+  FRAGMENT_ANY,
+  IPV4_DESTINATION,
+  IPV4_FRAGMENT,
+  IPV4_HEADER_BYTES,
+  IPV4_ID,
+  IPV4_PLAIN,
+  IPV4_PROTOCOL,
+  IPV4_SOURCE,
+  IPV4_TOTAL_LENGTH,
+  IPV4_TYPE_OF_SERVICE,
+  IPV6_HEADER_BYTES,
+  IPV6_NEXT_HEADER,
+  IPV6_PAYLOAD_LENGTH,
+  IPV6_SOURCE,
+  IpProtocol,
+  isExtension,
+  TCP_ACKNOWLEDGEMENT,
+  TCP_DATA_OFFSET,
+  TCP_FLAGS,
+  TCP_HEADER_BYTES,
+  TCP_SEQUENCE,
+  TCP_URGENT_POINTER,
+  TCP_WINDOW,
+  TcpFlag,
+  UDP_CHECKSUM,
+  UDP_HEADER_BYTES,
+  UDP_LENGTH,
+} from '../../shared/ip/headers.ts';
 import type { SumFunction } from '../../shared/ip/packetMemory.ts';
-import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 
 /**
  * Foreign: no flow here could contain it. Unclear: any flow might. Closing: belongs to a flow and must not be joined or
@@ -15,8 +44,6 @@ import { IpProtocol } from '../../shared/ip/packetTuple.ts';
  */
 export const JoinKind = { Foreign: 0, Unclear: 1, Closing: 2, Joinable: 3 } as const;
 export type JoinKind = (typeof JoinKind)[keyof typeof JoinKind];
-
-export const TcpFlag = { Push: 0x08, Ack: 0x10, Ece: 0x40 } as const;
 
 export class JoinCandidate {
   kind: JoinKind = JoinKind.Foreign;
@@ -34,10 +61,10 @@ export class JoinCandidate {
 
   /** Reads the packet of `length` bytes at `offset`; `bytes` and `view` cover the same memory. */
   read(bytes: Uint8Array, view: DataView, offset: number, length: number): void {
-    const version = length >= 20 ? bytes[offset] >> 4 : 0;
+    const version = length >= IPV4_HEADER_BYTES ? bytes[offset] >> 4 : 0;
     if (version === 4) {
       this.#readIpv4(bytes, view, offset, length);
-    } else if (version === 6 && length >= 40) {
+    } else if (version === 6 && length >= IPV6_HEADER_BYTES) {
       this.#readIpv6(bytes, view, offset, length);
     } else {
       this.kind = JoinKind.Unclear;
@@ -45,39 +72,40 @@ export class JoinCandidate {
   }
 
   #readIpv4(bytes: Uint8Array, view: DataView, offset: number, length: number): void {
-    const protocol = bytes[offset + 9];
+    const protocol = bytes[offset + IPV4_PROTOCOL];
     if (protocol !== IpProtocol.Tcp && protocol !== IpProtocol.Udp) {
       this.kind = JoinKind.Foreign;
       return;
     }
     // Options, a fragment (MF or an offset), or bytes behind the packet: its flow is not looked for.
     if (
-      bytes[offset] !== 0x45 ||
-      (view.getUint16(offset + 6) & 0x3fff) !== 0 ||
-      view.getUint16(offset + 2) !== length
+      bytes[offset] !== IPV4_PLAIN ||
+      (view.getUint16(offset + IPV4_FRAGMENT) & FRAGMENT_ANY) !== 0 ||
+      view.getUint16(offset + IPV4_TOTAL_LENGTH) !== length
     ) {
       this.kind = JoinKind.Unclear;
       return;
     }
     this.isIpv4 = true;
-    this.ipHeader = 20;
-    this.hash = view.getInt32(offset + 12) ^ Math.imul(view.getInt32(offset + 16), 0x9e3779b1 | 0);
+    this.ipHeader = IPV4_HEADER_BYTES;
+    const source = view.getInt32(offset + IPV4_SOURCE);
+    this.hash = source ^ Math.imul(view.getInt32(offset + IPV4_DESTINATION), 0x9e3779b1 | 0);
     this.#readTransport(bytes, view, offset, length, protocol);
   }
 
   #readIpv6(bytes: Uint8Array, view: DataView, offset: number, length: number): void {
-    const protocol = bytes[offset + 6];
+    const protocol = bytes[offset + IPV6_NEXT_HEADER];
     const isTransport = protocol === IpProtocol.Tcp || protocol === IpProtocol.Udp;
     if (!isTransport && !isExtension(protocol)) {
       this.kind = JoinKind.Foreign;
       return;
     }
-    if (!isTransport || view.getUint16(offset + 4) + 40 !== length) {
+    if (!isTransport || view.getUint16(offset + IPV6_PAYLOAD_LENGTH) + IPV6_HEADER_BYTES !== length) {
       this.kind = JoinKind.Unclear;
       return;
     }
     this.isIpv4 = false;
-    this.ipHeader = 40;
+    this.ipHeader = IPV6_HEADER_BYTES;
     this.hash =
       view.getInt32(offset + 16) ^
       view.getInt32(offset + 20) ^
@@ -89,30 +117,33 @@ export class JoinCandidate {
     const transport = offset + this.ipHeader;
     const left = length - this.ipHeader;
     this.isTcp = protocol === IpProtocol.Tcp;
-    if (left < (this.isTcp ? 20 : 8)) {
+    if (left < (this.isTcp ? TCP_HEADER_BYTES : UDP_HEADER_BYTES)) {
       this.kind = JoinKind.Unclear;
       return;
     }
     this.hash = Math.imul(this.hash ^ view.getInt32(transport), 0x85ebca6b | 0);
     this.hash ^= this.hash >>> 15;
     if (this.isTcp) {
-      const headerBytes = (bytes[transport + 12] >> 4) * 4;
-      this.flags = bytes[transport + 13];
-      this.sequence = view.getUint32(transport + 4);
+      const headerBytes = (bytes[transport + TCP_DATA_OFFSET] >> 4) * 4;
+      this.flags = bytes[transport + TCP_FLAGS];
+      this.sequence = view.getUint32(transport + TCP_SEQUENCE);
       this.header = this.ipHeader + headerBytes;
       this.payload = left - headerBytes;
       const isData =
-        headerBytes >= 20 &&
+        headerBytes >= TCP_HEADER_BYTES &&
         this.payload > 0 &&
-        (bytes[transport + 12] & 0x0f) === 0 &&
+        (bytes[transport + TCP_DATA_OFFSET] & 0x0f) === 0 &&
         (this.flags & ~(TcpFlag.Push | TcpFlag.Ece)) === TcpFlag.Ack;
       this.kind = isData ? JoinKind.Joinable : JoinKind.Closing;
     } else {
       this.flags = 0;
       this.sequence = 0;
-      this.header = this.ipHeader + 8;
-      this.payload = left - 8;
-      const isData = this.payload > 0 && view.getUint16(transport + 4) === left && view.getUint16(transport + 6) !== 0;
+      this.header = this.ipHeader + UDP_HEADER_BYTES;
+      this.payload = left - UDP_HEADER_BYTES;
+      const isData =
+        this.payload > 0 &&
+        view.getUint16(transport + UDP_LENGTH) === left &&
+        view.getUint16(transport + UDP_CHECKSUM) !== 0;
       this.kind = isData ? JoinKind.Joinable : JoinKind.Closing;
     }
   }
@@ -128,7 +159,7 @@ export function isIntact(
   isTcp: boolean,
 ): boolean {
   const protocol = isTcp ? IpProtocol.Tcp : IpProtocol.Udp;
-  const ipHeader = isIpv4 ? 20 : 40;
+  const ipHeader = isIpv4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
   const transportBytes = length - ipHeader;
   const pseudo = isIpv4 ? pseudoSum4(view, offset, protocol) : pseudoSum6(view, offset, protocol);
   return (
@@ -146,13 +177,19 @@ export function isSameFlow(view: DataView, first: number, second: number, isIpv4
   const protocol = isTcp ? IpProtocol.Tcp : IpProtocol.Udp;
   if (isIpv4) {
     return (
-      view.getUint8(first + 9) === protocol &&
-      view.getInt32(first + 12) === view.getInt32(second + 12) &&
-      view.getInt32(first + 16) === view.getInt32(second + 16) &&
-      view.getInt32(first + 20) === view.getInt32(second + 20)
+      view.getUint8(first + IPV4_PROTOCOL) === protocol &&
+      view.getInt32(first + IPV4_SOURCE) === view.getInt32(second + IPV4_SOURCE) &&
+      view.getInt32(first + IPV4_DESTINATION) === view.getInt32(second + IPV4_DESTINATION) &&
+      // Both ports.
+      view.getInt32(first + IPV4_HEADER_BYTES) === view.getInt32(second + IPV4_HEADER_BYTES)
     );
   }
-  return view.getUint8(first + 6) === protocol && isEqual(view, first + 8, second + 8, 36);
+  // Addresses, and the ports behind them.
+  const flowBytes = IPV6_HEADER_BYTES - IPV6_SOURCE + 4;
+  return (
+    view.getUint8(first + IPV6_NEXT_HEADER) === protocol &&
+    isEqual(view, first + IPV6_SOURCE, second + IPV6_SOURCE, flowBytes)
+  );
 }
 
 /**
@@ -170,17 +207,17 @@ export function isSameHeader(
   if (candidate.isIpv4) {
     // Type of service; then fragment flags, TTL and protocol. A datagram that may be fragmented needs its own id, and
     // cutting gives consecutive ones (RFC 6864).
-    const dontFragment = (view.getUint8(first + 6) & 0x40) !== 0;
+    const dontFragment = (view.getUint8(first + IPV4_FRAGMENT) & 0x40) !== 0;
     if (
-      view.getUint8(first + 1) !== view.getUint8(second + 1) ||
-      view.getInt32(first + 6) !== view.getInt32(second + 6) ||
-      (!dontFragment && view.getUint16(second + 4) !== ((view.getUint16(first + 4) + distance) & 0xffff))
+      view.getUint8(first + IPV4_TYPE_OF_SERVICE) !== view.getUint8(second + IPV4_TYPE_OF_SERVICE) ||
+      view.getInt32(first + IPV4_FRAGMENT) !== view.getInt32(second + IPV4_FRAGMENT) ||
+      (!dontFragment && view.getUint16(second + IPV4_ID) !== ((view.getUint16(first + IPV4_ID) + distance) & 0xffff))
     ) {
       return false;
     }
   } else if (
     view.getInt32(first) !== view.getInt32(second) ||
-    view.getUint16(first + 6) !== view.getUint16(second + 6)
+    view.getUint16(first + IPV6_NEXT_HEADER) !== view.getUint16(second + IPV6_NEXT_HEADER)
   ) {
     return false;
   }
@@ -190,18 +227,13 @@ export function isSameHeader(
   const a = first + candidate.ipHeader;
   const b = second + candidate.ipHeader;
   return (
-    view.getInt32(a + 8) === view.getInt32(b + 8) &&
+    view.getInt32(a + TCP_ACKNOWLEDGEMENT) === view.getInt32(b + TCP_ACKNOWLEDGEMENT) &&
     // Data offset and flags but PSH.
-    ((view.getUint16(a + 12) ^ view.getUint16(b + 12)) & ~TcpFlag.Push) === 0 &&
-    view.getUint16(a + 14) === view.getUint16(b + 14) &&
-    view.getUint16(a + 18) === view.getUint16(b + 18) &&
-    isEqual(view, a + 20, b + 20, candidate.header - candidate.ipHeader - 20)
+    ((view.getUint16(a + TCP_DATA_OFFSET) ^ view.getUint16(b + TCP_DATA_OFFSET)) & ~TcpFlag.Push) === 0 &&
+    view.getUint16(a + TCP_WINDOW) === view.getUint16(b + TCP_WINDOW) &&
+    view.getUint16(a + TCP_URGENT_POINTER) === view.getUint16(b + TCP_URGENT_POINTER) &&
+    isEqual(view, a + TCP_HEADER_BYTES, b + TCP_HEADER_BYTES, candidate.header - candidate.ipHeader - TCP_HEADER_BYTES)
   );
-}
-
-/** IPv6 headers behind which a TCP or UDP header may follow: hop-by-hop, routing, fragment, authentication, options. */
-function isExtension(next: number): boolean {
-  return next === 0 || next === 43 || next === 44 || next === 51 || next === 60;
 }
 
 /** Compares a multiple of 4 bytes. */

@@ -12,9 +12,33 @@
  * Fields follow the kernel's software segmentation: Linux `Documentation/networking/segmentation-offloads`, virtio 1.2
  * §5.1.6 for the header; RFC 3168 §6.1.2 for CWR. Nothing is allocated; a bad header is a negative number.
  */
+
 import { checksumOf, pseudoSum4, pseudoSum6, sumBytes, udpChecksumOf } from '../../shared/ip/checksum.ts';
+import {
+  Extension,
+  extensionBytes,
+  FRAGMENT_ANY,
+  IPV4_CHECKSUM,
+  IPV4_FRAGMENT,
+  IPV4_HEADER_BYTES,
+  IPV4_ID,
+  IPV4_PROTOCOL,
+  IPV4_TOTAL_LENGTH,
+  IPV6_HEADER_BYTES,
+  IPV6_NEXT_HEADER,
+  IPV6_PAYLOAD_LENGTH,
+  IpProtocol,
+  TCP_CHECKSUM,
+  TCP_DATA_OFFSET,
+  TCP_HEADER_BYTES,
+  TCP_SEQUENCE,
+  TcpFlag,
+  UDP_CHECKSUM,
+  UDP_DESTINATION_PORT,
+  UDP_HEADER_BYTES,
+  UDP_LENGTH,
+} from '../../shared/ip/headers.ts';
 import type { PacketMemory, SumFunction } from '../../shared/ip/packetMemory.ts';
-import { IpProtocol } from '../../shared/ip/packetTuple.ts';
 import { GsoType, VirtioFlag } from '../ports/virtio.ts';
 
 /** Why a packet cannot be cut or finished. Negative, so that a count stands for success. */
@@ -160,13 +184,13 @@ export class Segmenter {
    * `Documentation/networking/checksum-offloads`). Returns 1 or a SegmentFault.
    */
   #finishChecksum(offset: number, length: number, start: number, fieldOffset: number): number {
-    if (start < 20 || start + fieldOffset + 2 > length) {
+    if (start < IPV4_HEADER_BYTES || start + fieldOffset + 2 > length) {
       return SegmentFault.ChecksumOutside;
     }
     const sum = this.#sum(offset + start, length - start);
     this.#view.setUint16(
       offset + start + fieldOffset,
-      fieldOffset === UDP_CHECKSUM_OFFSET ? udpChecksumOf(sum) : checksumOf(sum),
+      fieldOffset === UDP_CHECKSUM ? udpChecksumOf(sum) : checksumOf(sum),
     );
     return 1;
   }
@@ -186,11 +210,12 @@ export class Segmenter {
     if (ipHeader < 0) {
       return ipHeader;
     }
-    if (length < ipHeader + (protocol === IpProtocol.Tcp ? 20 : 8)) {
+    if (length < ipHeader + (protocol === IpProtocol.Tcp ? TCP_HEADER_BYTES : UDP_HEADER_BYTES)) {
       return SegmentFault.TooShort;
     }
-    const transport = protocol === IpProtocol.Tcp ? (bytes[offset + ipHeader + 12] >> 4) * 4 : 8;
-    if (protocol === IpProtocol.Tcp && transport < 20) {
+    const transport =
+      protocol === IpProtocol.Tcp ? (bytes[offset + ipHeader + TCP_DATA_OFFSET] >> 4) * 4 : UDP_HEADER_BYTES;
+    if (protocol === IpProtocol.Tcp && transport < TCP_HEADER_BYTES) {
       return SegmentFault.WrongHeader;
     }
     if (length < ipHeader + transport) {
@@ -209,27 +234,27 @@ export class Segmenter {
     const transport = offset + this.#ipHeader;
     const protocol = this.#isTcp ? IpProtocol.Tcp : IpProtocol.Udp;
     if (this.#isIpv4) {
-      this.#id = view.getUint16(offset + 4);
+      this.#id = view.getUint16(offset + IPV4_ID);
       // Removing a word from a one's-complement sum is adding its complement.
       this.#ipSum =
         sumBytes(view, offset, this.#ipHeader) +
-        without(view.getUint16(offset + 2)) +
+        without(view.getUint16(offset + IPV4_TOTAL_LENGTH)) +
         without(this.#id) +
-        without(view.getUint16(offset + 10));
+        without(view.getUint16(offset + IPV4_CHECKSUM));
     }
     const pseudo = this.#isIpv4 ? pseudoSum4(view, offset, protocol) : pseudoSum6(view, offset, protocol);
     if (this.#isTcp) {
-      this.#sequence = view.getUint32(transport + 4);
-      this.#flagsWord = view.getUint16(transport + 12);
+      this.#sequence = view.getUint32(transport + TCP_SEQUENCE);
+      this.#flagsWord = view.getUint16(transport + TCP_DATA_OFFSET);
       this.#transportSum =
         pseudo +
         sumBytes(view, transport, this.#header - this.#ipHeader) +
-        without(view.getUint16(transport + 4)) +
-        without(view.getUint16(transport + 6)) +
+        without(view.getUint16(transport + TCP_SEQUENCE)) +
+        without(view.getUint16(transport + TCP_SEQUENCE + 2)) +
         without(this.#flagsWord) +
-        without(view.getUint16(transport + 16));
+        without(view.getUint16(transport + TCP_CHECKSUM));
     } else {
-      this.#transportSum = pseudo + view.getUint16(transport) + view.getUint16(transport + 2);
+      this.#transportSum = pseudo + view.getUint16(transport) + view.getUint16(transport + UDP_DESTINATION_PORT);
     }
   }
 
@@ -246,11 +271,11 @@ export class Segmenter {
     const length = this.#header + payload;
     if (this.#isIpv4) {
       const id = (this.#id + index) & 0xffff;
-      view.setUint16(offset + 2, length);
-      view.setUint16(offset + 4, id);
-      view.setUint16(offset + 10, checksumOf(this.#ipSum + length + id));
+      view.setUint16(offset + IPV4_TOTAL_LENGTH, length);
+      view.setUint16(offset + IPV4_ID, id);
+      view.setUint16(offset + IPV4_CHECKSUM, checksumOf(this.#ipSum + length + id));
     } else {
-      view.setUint16(offset + 4, length - 40);
+      view.setUint16(offset + IPV6_PAYLOAD_LENGTH, length - IPV6_HEADER_BYTES);
     }
   }
 
@@ -259,10 +284,10 @@ export class Segmenter {
     const sequence = (this.#sequence + index * this.#gsoSize) >>> 0;
     const flags = this.#flagsWord & (isLast ? 0xffff : ~ON_LAST_ONLY) & (index === 0 ? 0xffff : ~ON_FIRST_ONLY);
     const length = this.#header - this.#ipHeader + payload;
-    view.setUint32(transport + 4, sequence);
-    view.setUint16(transport + 12, flags);
+    view.setUint32(transport + TCP_SEQUENCE, sequence);
+    view.setUint16(transport + TCP_DATA_OFFSET, flags);
     view.setUint16(
-      transport + 16,
+      transport + TCP_CHECKSUM,
       checksumOf(
         this.#transportSum +
           length +
@@ -276,22 +301,24 @@ export class Segmenter {
 
   #writeUdp(transport: number, payload: number): void {
     const view = this.#view;
-    const length = 8 + payload;
-    view.setUint16(transport + 4, length);
+    const length = UDP_HEADER_BYTES + payload;
+    view.setUint16(transport + UDP_LENGTH, length);
     // The length counts twice: in the header and in the pseudo-header.
-    const sum = this.#transportSum + 2 * length + this.#sum(transport + 8, payload);
-    view.setUint16(transport + 6, udpChecksumOf(sum));
+    const sum = this.#transportSum + 2 * length + this.#sum(transport + UDP_HEADER_BYTES, payload);
+    view.setUint16(transport + UDP_CHECKSUM, udpChecksumOf(sum));
   }
 }
 
 /** Length of an unfragmented IPv4 header that carries `protocol`, or a SegmentFault. */
 function ipv4HeaderLength(bytes: Uint8Array, view: DataView, offset: number, length: number, protocol: number): number {
-  if (length < 20) {
+  if (length < IPV4_HEADER_BYTES) {
     return SegmentFault.TooShort;
   }
   const header = (bytes[offset] & 0x0f) * 4;
-  const isFragment = (view.getUint16(offset + 6) & 0x3fff) !== 0;
-  return header < 20 || isFragment || bytes[offset + 9] !== protocol ? SegmentFault.WrongHeader : header;
+  const isFragment = (view.getUint16(offset + IPV4_FRAGMENT) & FRAGMENT_ANY) !== 0;
+  return header < IPV4_HEADER_BYTES || isFragment || bytes[offset + IPV4_PROTOCOL] !== protocol
+    ? SegmentFault.WrongHeader
+    : header;
 }
 
 /**
@@ -299,17 +326,18 @@ function ipv4HeaderLength(bytes: Uint8Array, view: DataView, offset: number, len
  * the pseudo-header would need the final destination (RFC 8200 §8.1).
  */
 function ipv6HeaderLength(bytes: Uint8Array, offset: number, length: number, protocol: number): number {
-  if (length < 40) {
+  if (length < IPV6_HEADER_BYTES) {
     return SegmentFault.TooShort;
   }
-  let next = bytes[offset + 6];
-  let position = 40;
-  while (next === NEXT_HOP_BY_HOP || next === NEXT_DESTINATION) {
+  let next = bytes[offset + IPV6_NEXT_HEADER];
+  let position = IPV6_HEADER_BYTES;
+  while (next === Extension.HopByHop || next === Extension.Destination) {
     if (position + 8 > length) {
       return SegmentFault.TooShort;
     }
+    const header = next;
     next = bytes[offset + position];
-    position += (bytes[offset + position + 1] + 1) * 8;
+    position += extensionBytes(bytes, offset + position, header);
   }
   return next === protocol ? position : SegmentFault.WrongHeader;
 }
@@ -319,8 +347,5 @@ function without(word: number): number {
 }
 
 /** TCP flags: FIN and PSH belong to the last segment, CWR to the first. */
-const ON_LAST_ONLY = 0x09;
-const ON_FIRST_ONLY = 0x80;
-const UDP_CHECKSUM_OFFSET = 6;
-const NEXT_HOP_BY_HOP = 0;
-const NEXT_DESTINATION = 60;
+const ON_LAST_ONLY = TcpFlag.Fin | TcpFlag.Push;
+const ON_FIRST_ONLY = TcpFlag.Cwr;

@@ -1,13 +1,8 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { addressFromBytes, writeMapped } from '../../../src/shared/ip/address.ts';
-import {
-  IpProtocol,
-  PacketFault,
-  PacketTuple,
-  packetFaultTexts,
-  parsePacket,
-} from '../../../src/shared/ip/packetTuple.ts';
+import { IpProtocol } from '../../../src/shared/ip/headers.ts';
+import { PacketFault, PacketTuple, packetFaultTexts, parsePacket } from '../../../src/shared/ip/packetTuple.ts';
 import { Random } from '../../support/random.ts';
 import {
   addressBytes,

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
+import { IpProtocol } from '../../../src/shared/ip/headers.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
-import { IpProtocol, PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
+import { PacketTuple } from '../../../src/shared/ip/packetTuple.ts';
 import { HostTable } from '../../../src/shared/memory/hostTable.ts';
 import { flowHash, Route, Router, type RouterOptions, weightBounds } from '../../../src/worker/datapath/router.ts';
 import { ip, net } from '../../support/addresses.ts';
