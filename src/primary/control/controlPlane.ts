@@ -16,16 +16,7 @@
 
 import { addressFromBytes, type Endpoint, endpointOf, type IpAddress } from '../../shared/ip/address.ts';
 import type { Punt } from '../../shared/ipc/messages.ts';
-import {
-  checkHeader,
-  HeaderCheck,
-  headerCounterHigh,
-  headerCounterLow,
-  headerRemoteIndex,
-  headerType,
-  MessageType,
-  Subtype,
-} from '../../shared/wire/header.ts';
+import { MessageType, Subtype } from '../../shared/wire/header.ts';
 import type { Identity } from '../pki/identity.ts';
 import type { LocalAddress } from './discovery/localAddresses.ts';
 import { PeerDiscovery, type PeerDiscoverySettings } from './discovery/peerDiscovery.ts';
@@ -37,6 +28,7 @@ import { DoubtedTunnels } from './tunnels/doubtedTunnels.ts';
 import { HandshakeAnswers } from './tunnels/handshakeAnswers.ts';
 import { Handshakes } from './tunnels/handshakes.ts';
 import { HostTunnels } from './tunnels/hostTunnels.ts';
+import { IncomingHandshakes } from './tunnels/incomingHandshakes.ts';
 import { tunnelFields } from './tunnels/peerFields.ts';
 import type { PendingView } from './tunnels/pendingHandshake.ts';
 import { Roaming } from './tunnels/roaming.ts';
@@ -68,6 +60,7 @@ export class ControlPlane {
   readonly #tunnels: Tunnels;
   readonly #handshakes: Handshakes;
   readonly #answers: HandshakeAnswers;
+  readonly #incoming: IncomingHandshakes;
   readonly #checks: TunnelChecks;
   readonly #roaming: Roaming;
   readonly #doubted: DoubtedTunnels;
@@ -90,6 +83,7 @@ export class ControlPlane {
     this.#tunnels = tunnels;
     this.#handshakes = handshakes;
     this.#answers = new HandshakeAnswers(context, tunnels, handshakes);
+    this.#incoming = new IncomingHandshakes(context, handshakes, this.#answers);
     this.#checks = new TunnelChecks(context, tunnels, handshakes, discovery);
     this.#roaming = new Roaming(context, tunnels);
     this.#doubted = new DoubtedTunnels(context, tunnels, handshakes);
@@ -169,7 +163,7 @@ export class ControlPlane {
 
   /** A datagram of type handshake. `packet` is borrowed for the call. */
   onHandshake(now: Now, packet: Uint8Array, from: Endpoint): void {
-    this.#during(now, () => this.#takeHandshake(now, packet, from));
+    this.#during(now, () => this.#incoming.onDatagram(now, packet, from));
   }
 
   /** A datagram of type recv_error naming this index. */
@@ -284,7 +278,7 @@ export class ControlPlane {
     try {
       work();
     } finally {
-      // Ends: fulfilling one starts a handshake or sends what is known; new endpoints alone cause a wish again.
+      // This ends: a handshake that is under way is not started again, nor tried again without new endpoints.
       for (let wish = this.#wishes.take(); wish !== null; wish = this.#wishes.take()) {
         this.#fulfil(now, wish);
       }
@@ -301,28 +295,6 @@ export class ControlPlane {
       this.#handshakes.start(now, address);
     } else if (kind === 'test') {
       this.#tunnels.test(primary, null);
-    }
-  }
-
-  #takeHandshake(now: Now, packet: Uint8Array, from: Endpoint): void {
-    const { outbox, remoteFilter } = this.#context;
-    if (checkHeader(packet, 0, packet.length) !== HeaderCheck.Ok || headerType(packet, 0) !== MessageType.Handshake) {
-      outbox.count('handshakes.rejected.header');
-      return;
-    }
-    if (!remoteFilter.allowsUnknown(from.address)) {
-      outbox.count('handshakes.rejected.remote_not_allowed');
-      return;
-    }
-    const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-    const remoteIndex = headerRemoteIndex(view, 0);
-    const isFirst = headerCounterHigh(view, 0) === 0 && headerCounterLow(view, 0) === 1;
-    if (!isFirst) {
-      this.#handshakes.onAnswer(now, packet, remoteIndex, from);
-    } else if (remoteIndex === 0) {
-      this.#answers.onRequest(now, packet, from);
-    } else {
-      outbox.count('handshakes.rejected.header');
     }
   }
 }

@@ -92,8 +92,8 @@ export class Tunnels {
     if (endpoint !== null && endpoint.text !== tunnel.endpoint?.text) {
       this.#entries.moveTo(tunnel, endpoint);
     }
-    this.#enter(now, tunnel);
     this.#context.store.confirm(tunnel.slot);
+    this.#enter(now, tunnel);
   }
 
   /** Removes an unconfirmed tunnel without a word to anybody. */
@@ -143,7 +143,6 @@ export class Tunnels {
         this.#entries.clear(address);
       } else {
         this.#entries.set(address, next);
-        this.#announce(now, next);
       }
     }
     this.checks.cancel(tunnel.timer);
@@ -155,6 +154,9 @@ export class Tunnels {
       remotes.forget(tunnel.vpnAddresses);
       outbox.push({ kind: 'hostGone', addresses: tunnel.vpnAddresses });
       this.#whereabouts.onHostGone(now, tunnel.vpnAddresses);
+    }
+    for (const next of new Set(led.flatMap((address) => this.hosts.primary(address) ?? []))) {
+      this.#announce(now, next);
     }
   }
 
@@ -271,6 +273,7 @@ export class Tunnels {
     this.#announce(now, tunnel);
   }
 
+  /** The last thing that is done when a tunnel has come to lead to its host: whoever hears of it finds all in place. */
   #announce(now: Now, tunnel: Tunnel): void {
     this.flush(tunnel);
     this.#whereabouts.onHostUp(now, tunnel);
