@@ -107,6 +107,7 @@ export function nodePartsOf(options: NodeOptions, resources: Resources, provider
     metrics: tables.metrics.column(0),
     workers: supervisor,
     names,
+    troubles: control.troubles,
     log: outsideLog,
   });
   const shell = new ControlShell({ control, performer, resolver: new DnsResolver(), boundary });

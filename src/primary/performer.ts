@@ -9,6 +9,7 @@ import type { ToWorker } from '../shared/ipc/messages.ts';
 import type { Logger } from '../shared/log/logger.ts';
 import { METRIC, type MetricName } from '../shared/memory/metrics.ts';
 import { counterWords, reserveCounters } from '../shared/memory/sendCounter.ts';
+import { errnoName, errnoText } from '../shared/sys/sysError.ts';
 import { sealPacket } from '../shared/tunnel/seal.ts';
 import type { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { HEADER_BYTES, MessageType, Subtype } from '../shared/wire/header.ts';
@@ -30,6 +31,8 @@ export interface PerformerParts {
     onHostUp(name: string, vpnAddresses: readonly IpAddress[]): void;
     onHostGone(vpnAddresses: readonly IpAddress[]): void;
   };
+  /** Remembers what could not be sent. */
+  readonly troubles: { notSent(nowMs: number, endpoint: Endpoint, reason: string): number };
   readonly log: Logger;
 }
 
@@ -37,6 +40,8 @@ export class Performer {
   readonly #parts: PerformerParts;
   /** Counts of names that have no cell in shared memory. */
   readonly #counts = new Map<string, number>();
+  /** By errno: messages that tunnels could not send. */
+  readonly #unsent = new Map<number, number>();
 
   constructor(parts: PerformerParts) {
     this.#parts = parts;
@@ -126,10 +131,26 @@ export class Performer {
   #sent(metric: MetricName | null, errno: number, endpoint: Endpoint | null): void {
     if (errno !== 0) {
       this.#count('udp.tx.dropped', 1);
-      this.#parts.log.debug('Could not send a datagram', { udpAddr: endpoint?.text ?? '', errno });
+      this.#notSent(errno, endpoint);
     } else if (metric !== null) {
       this.#count(metric, 1);
     }
+  }
+
+  /** A network that is gone costs few lines: the first of a row and every tenfold of it. */
+  #notSent(errno: number, endpoint: Endpoint | null): void {
+    const { troubles, log } = this.#parts;
+    const error = `${errnoText(errno)} (${errnoName(errno)})`;
+    const count = endpoint === null ? this.#countUnsent(errno) : troubles.notSent(performance.now(), endpoint, error);
+    if (Number.isInteger(Math.log10(count))) {
+      log.warn('Could not send a datagram', { udpAddr: endpoint?.text ?? 'of a tunnel', error, count });
+    }
+  }
+
+  #countUnsent(errno: number): number {
+    const count = (this.#unsent.get(errno) ?? 0) + 1;
+    this.#unsent.set(errno, count);
+    return count;
   }
 
   #count(metric: string, n: number): void {

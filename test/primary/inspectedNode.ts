@@ -8,6 +8,7 @@ import { parseConfig } from '../../src/primary/config/loader.ts';
 import { formatProblem } from '../../src/primary/config/problems.ts';
 import type { HostView } from '../../src/primary/control/controlPlane.ts';
 import { Remotes } from '../../src/primary/control/discovery/remotes.ts';
+import { HostTroubles } from '../../src/primary/control/tunnels/hostTroubles.ts';
 import type { PendingView } from '../../src/primary/control/tunnels/pendingHandshake.ts';
 import { Tunnel } from '../../src/primary/control/tunnels/tunnel.ts';
 import type { HealthReason } from '../../src/primary/inspection/health.ts';
@@ -52,7 +53,9 @@ export class InspectedNode implements NodeView {
   readonly tables: SharedTables;
   readonly lighthouse: LighthouseHosts | null;
   readonly pending: PendingView[] = [];
+  readonly troubles = new HostTroubles();
   readonly control = {
+    troubles: this.troubles,
     hosts: (): readonly HostView[] => this.#hosts,
     pending: (): readonly PendingView[] => this.pending,
     primary: (address: IpAddress): Tunnel | null =>

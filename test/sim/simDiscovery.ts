@@ -95,7 +95,9 @@ export class SimDiscovery implements SimCompanion {
             ? (this.#names.get(target.host) ?? []).map((address) => endpointOf(address, target.port))
             : [target.endpoint],
         ),
-        failures: [],
+        failures: request.targets
+          .filter(({ endpoint, host }) => endpoint === null && !this.#names.has(host))
+          .map(({ host }) => ({ host, error: 'no such name' })),
       });
     }
   }

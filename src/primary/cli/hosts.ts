@@ -10,7 +10,8 @@ export async function hostsCommand(argv: readonly string[], io: Io): Promise<num
       call: 'weft hosts [-json] [-socket PATH]',
       about:
         'Shows every tunnel of the running node. A star marks the one that carries this node\'s packets; "sent" is about\n' +
-        'the number of packets sent. Handshakes without an answer yet stand below.',
+        'the number of packets sent. Below stand handshakes without an answer yet, hosts that are not reached with the\n' +
+        'reasons, and whose handshakes were refused last.',
       flags: INSPECT_FLAGS,
       run: async ({ words, client }) => {
         noWords(words);
@@ -23,7 +24,7 @@ export async function hostsCommand(argv: readonly string[], io: Io): Promise<num
   );
 }
 
-function hostsText({ hosts, pending }: HostList): string {
+function hostsText({ hosts, pending, unreached, refused }: HostList): string {
   const tunnels = formatTable(
     [
       { title: 'vpn address' },
@@ -52,6 +53,18 @@ function hostsText({ hosts, pending }: HostList): string {
     [{ title: 'handshake with' }, { title: 'attempts', isNumber: true }, { title: 'endpoints' }],
     pending.map(({ vpnAddress, attempts, endpoints }) => [vpnAddress, attempts, endpoints.join(', ')]),
   );
-  const tables = [tunnels, waiting].filter((text) => text !== '');
+  const faults = unreached.map(({ vpnAddress, lighthouse, reasons, seconds, attempts, nextAttemptSeconds }) => {
+    const next = nextAttemptSeconds === null ? '' : `, the next in ${nextAttemptSeconds} s`;
+    const tried = `${attempts} attempts in ${formatAge(seconds)}${next}`;
+    return `${vpnAddress}${lighthouse ? ' (lighthouse)' : ''}: ${tried}\n${reasons.map((reason) => `  ${reason}\n`).join('')}`;
+  });
+  const calls = refused.map(({ endpoint, reason, count, secondsAgo }) => {
+    return `  ${endpoint}: ${reason} (${count} times, the last ${formatAge(secondsAgo)} ago)\n`;
+  });
+  const lists = [
+    faults.length === 0 ? '' : `not reached:\n${faults.join('')}`,
+    calls.length === 0 ? '' : `handshakes refused:\n${calls.join('')}`,
+  ];
+  const tables = [tunnels, waiting, ...lists].filter((text) => text !== '');
   return tables.length === 0 ? 'no tunnels, no handshakes\n' : tables.join('\n');
 }

@@ -27,6 +27,7 @@ import { Context, type ContextParts, type ControlSettings, type RemoteFilter } f
 import { DoubtedTunnels } from './tunnels/doubtedTunnels.ts';
 import { HandshakeAnswers } from './tunnels/handshakeAnswers.ts';
 import { Handshakes } from './tunnels/handshakes.ts';
+import type { HostTroubles } from './tunnels/hostTroubles.ts';
 import { HostTunnels } from './tunnels/hostTunnels.ts';
 import { IncomingHandshakes } from './tunnels/incomingHandshakes.ts';
 import { tunnelFields } from './tunnels/peerFields.ts';
@@ -258,6 +259,11 @@ export class ControlPlane {
   closeAll(now: Now): void {
     this.#handshakes.clear();
     this.#tunnels.closeAll(now);
+  }
+
+  /** Why hosts are not reached. */
+  get troubles(): HostTroubles {
+    return this.#context.troubles;
   }
 
   hosts(): readonly HostView[] {

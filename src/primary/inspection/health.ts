@@ -5,7 +5,7 @@
 import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
 
 export interface HealthReason {
-  readonly kind: 'configuration' | 'reload' | 'certificate' | 'program';
+  readonly kind: 'configuration' | 'reload' | 'certificate' | 'clock' | 'program' | 'lighthouse' | 'name' | 'host';
   /** One line for people. */
   readonly text: string;
 }

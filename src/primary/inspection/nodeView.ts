@@ -11,6 +11,7 @@ import type { Config } from '../config/config.ts';
 import type { HostView } from '../control/controlPlane.ts';
 import type { Remotes } from '../control/discovery/remotes.ts';
 import type { Now } from '../control/now.ts';
+import type { HostTroubles } from '../control/tunnels/hostTroubles.ts';
 import type { PendingView } from '../control/tunnels/pendingHandshake.ts';
 import type { Tunnel } from '../control/tunnels/tunnel.ts';
 import type { LighthouseHosts } from '../lighthouse/hosts.ts';
@@ -23,6 +24,7 @@ export interface InspectedControl {
   hosts(): readonly HostView[];
   pending(): readonly PendingView[];
   primary(address: IpAddress): Tunnel | null;
+  readonly troubles: HostTroubles;
 }
 
 /** Properties are read at every use: configuration, identity and rules version change with a reload. */

@@ -4,11 +4,12 @@
 import type { Certificate } from '../../shared/cert/certificate.ts';
 import { timeText } from '../../shared/cert/rules.ts';
 import type { Tunnel } from '../control/tunnels/tunnel.ts';
-import { ExpiryWatch } from '../pki/expiry.ts';
+import { ExpiryWatch, isOutsideAll } from '../pki/expiry.ts';
 import type { Identity } from '../pki/identity.ts';
 import { networkTexts } from '../settings.ts';
 import type { HealthReason } from './health.ts';
 import type { NodeView } from './nodeView.ts';
+import { type RefusedSummary, reachReasons, refusedCallers, type UnreachedSummary, unreached } from './reachability.ts';
 
 export interface CertificateSummary {
   readonly name: string;
@@ -80,12 +81,21 @@ export interface PendingSummary {
 export interface HostList {
   readonly hosts: readonly HostSummary[];
   readonly pending: readonly PendingSummary[];
+  /** Whom this node does not reach, and why. */
+  readonly unreached: readonly UnreachedSummary[];
+  /** Whose handshakes were refused last. */
+  readonly refused: readonly RefusedSummary[];
 }
 
 export function nodeStatus(view: NodeView): NodeStatus {
   const { config, identity } = view;
   const now = view.clock();
-  const health = [...view.health, ...certificateReasons(identity, now.unixMs)];
+  const health = [
+    ...view.health,
+    ...clockReasons(identity, now.unixMs),
+    ...certificateReasons(identity, now.unixMs),
+    ...reachReasons(view),
+  ];
   return {
     state: health.length === 0 ? 'ok' : 'degraded',
     health,
@@ -116,7 +126,7 @@ export function hostList(view: NodeView): HostList {
     attempts: handshake.attemptCount,
     endpoints: handshake.endpoints.map(({ text }) => text),
   }));
-  return { hosts, pending };
+  return { hosts, pending, unreached: unreached(view), refused: refusedCallers(view) };
 }
 
 export function hostSummary(view: NodeView, tunnel: Tunnel, isPrimary: boolean): HostSummary {
@@ -135,11 +145,21 @@ export function hostSummary(view: NodeView, tunnel: Tunnel, isPrimary: boolean):
   };
 }
 
+/** A clock that no certificate fits is more likely wrong than all of them. */
+function clockReasons(identity: Identity, unixMs: number): readonly HealthReason[] {
+  const unixSeconds = Math.floor(unixMs / 1000);
+  return isOutsideAll(identity, unixSeconds)
+    ? [{ kind: 'clock', text: `no certificate is valid at ${timeText(unixSeconds)}: is this machine's clock right?` }]
+    : [];
+}
+
 /** Own certificates and CAs that end within days or have ended. */
 function certificateReasons(identity: Identity, unixMs: number): readonly HealthReason[] {
   return new ExpiryWatch()
     .notices(identity, Math.floor(unixMs / 1000))
-    .filter(({ certificate }) => certificate.notAfter - unixMs / 1000 < ALARM_SECONDS)
+    .filter(({ certificate: { notBefore, notAfter } }) => {
+      return notAfter - unixMs / 1000 < ALARM_SECONDS || notBefore > unixMs / 1000;
+    })
     .map(({ message, certificate }) => ({
       kind: 'certificate',
       text: `${message}: "${certificate.name}", ${timeText(certificate.notAfter)}`,

@@ -16,6 +16,7 @@ import { explain, type Check as RuleCheck, type RuleExplanation, type TrackedFlo
 import { type Direction, directionOf, type FirewallInspection, type FlowRule, tunnelFor } from './firewall.ts';
 import { InspectionError, type NodeView } from './nodeView.ts';
 import { protocolText, setTupleAddresses } from './packetText.ts';
+import { unreachedReason } from './reachability.ts';
 import { isLocalAddress, routeOf } from './route.ts';
 import { type HostSummary, hostSummary } from './status.ts';
 
@@ -115,7 +116,9 @@ function whyOutgoing(view: NodeView, firewall: FirewallInspection, request: WhyR
   }
   if (route.tunnel === null) {
     const hosts = route.hosts.join(' or ');
-    const reason = `no tunnel to ${hosts}: the packet waits for a handshake, then the firewall decides`;
+    const waits = `no tunnel to ${hosts}: the packet waits for a handshake, then the firewall decides`;
+    const faults = route.hosts.map((host) => unreachedReason(view, host));
+    const reason = [waits, ...faults].filter((text) => text !== null).join('. So far: ');
     return blank(request, false, 'waiting', reason, route.text);
   }
   return judge(view, firewall, request, false, route.tunnel, route.text);

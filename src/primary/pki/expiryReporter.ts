@@ -1,11 +1,9 @@
-/** Looks at the ends of the node's certificates every hour and after each reload, and logs what `expiry.ts` has to say. */
+/** Looks at the node's certificates every hour, when one of its own ends, and after each reload, and logs what `expiry.ts` has to say. */
 
 import type { Logger } from '../../shared/log/logger.ts';
 import type { Boundary } from '../boundary.ts';
-import { ExpiryWatch } from './expiry.ts';
+import { ExpiryWatch, untilNextLookMs } from './expiry.ts';
 import type { Identity } from './identity.ts';
-
-const INTERVAL_MS = 3_600_000;
 
 export class ExpiryReporter {
   readonly #log: Logger;
@@ -24,23 +22,32 @@ export class ExpiryReporter {
   /** Takes the identity in force from now on, and looks at it at once. */
   follow(identity: Identity): void {
     this.#identity = identity;
-    this.#timer ??= setInterval(() => this.#boundary.guard('timer', () => this.#look()), INTERVAL_MS).unref();
     this.#look();
   }
 
   close(): void {
-    if (this.#timer !== null) {
-      clearInterval(this.#timer);
-    }
-    this.#timer = null;
     this.#identity = null;
+    this.#cancel();
   }
 
   #look(): void {
-    if (this.#identity !== null) {
-      for (const { level, message, fields } of this.#watch.notices(this.#identity, Math.floor(this.#unixMs() / 1000))) {
-        this.#log[level](message, fields);
-      }
+    this.#cancel();
+    const identity = this.#identity;
+    if (identity === null) {
+      return;
     }
+    const unixMs = this.#unixMs();
+    const again = (): boolean => this.#boundary.guard('timer', () => this.#look());
+    this.#timer = setTimeout(again, untilNextLookMs(identity, unixMs)).unref();
+    for (const { level, message, fields } of this.#watch.notices(identity, Math.floor(unixMs / 1000))) {
+      this.#log[level](message, fields);
+    }
+  }
+
+  #cancel(): void {
+    if (this.#timer !== null) {
+      clearTimeout(this.#timer);
+    }
+    this.#timer = null;
   }
 }

@@ -134,7 +134,7 @@ class Loading {
     }
     const expired = pool.authorities.filter((ca) => !isValidAt(ca, this.#unixSeconds));
     if (expired.length === pool.authorities.length) {
-      this.problems.push('pki.ca: no valid CA certificates present');
+      this.problems.push(`pki.ca: no valid CA certificates present${this.#clockHint(expired)}`);
       return null;
     }
     for (const ca of expired) {
@@ -223,7 +223,8 @@ class Loading {
     }
     if (this.#unixSeconds > certificate.notAfter) {
       this.problems.push(
-        `${label}: nebula certificate for this host is expired since ${timeText(certificate.notAfter)}`,
+        `${label}: nebula certificate for this host is expired since ${timeText(certificate.notAfter)} ` +
+          `(the clock shows ${timeText(this.#unixSeconds)})`,
       );
     }
     if (this.#unixSeconds < certificate.notBefore) {
@@ -235,6 +236,15 @@ class Loading {
     if (certificate.networks.length === 0) {
       this.problems.push(`${label}: no networks encoded in certificate`);
     }
+  }
+
+  /** CAs live for years: a clock outside of all of them is as likely the fault. */
+  #clockHint(cas: readonly Certificate[]): string {
+    const [last] = [...cas].sort((a, b) => b.notAfter - a.notAfter);
+    return last === undefined
+      ? ''
+      : `: "${last.name}" is valid from ${timeText(last.notBefore)} until ${timeText(last.notAfter)}, ` +
+          `is the clock right? (it shows ${timeText(this.#unixSeconds)})`;
   }
 
   #checkPair(certificates: readonly Certificate[]): void {

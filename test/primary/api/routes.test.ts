@@ -70,7 +70,13 @@ describe('status, hosts and metrics', () => {
     const node = nodeWithPeer();
     node.connect({ name: 'ten', networks: ['10.0.0.10/24'] }, '192.0.2.10:1', 78);
     node.connect({ name: 'nine', networks: ['10.0.0.9/24'] }, '192.0.2.9:1', 79);
-    node.pending.push({ address: ip('10.0.0.5'), localIndex: 0, attemptCount: 3, endpoints: [ep('192.0.2.5:1')] });
+    node.pending.push({
+      address: ip('10.0.0.5'),
+      localIndex: 0,
+      attemptCount: 3,
+      endpoints: [ep('192.0.2.5:1')],
+      nextAttemptMs: null,
+    });
     const { hosts, pending } = ask<HostList>(node, 'GET', '/v1/hosts');
     expect(hosts.map(({ certificate }) => certificate.name)).to.deep.equal(['laptop', 'nine', 'ten']);
     expect(hosts[0]).to.deep.include({

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { CaPool } from '../../../src/primary/pki/caPool.ts';
-import { certificateTtlSeconds, ExpiryWatch } from '../../../src/primary/pki/expiry.ts';
+import { certificateTtlSeconds, ExpiryWatch, isOutsideAll, untilNextLookMs } from '../../../src/primary/pki/expiry.ts';
 import { ExpiryReporter } from '../../../src/primary/pki/expiryReporter.ts';
 import type { Identity } from '../../../src/primary/pki/identity.ts';
 import type { Certificate } from '../../../src/shared/cert/certificate.ts';
@@ -54,6 +54,23 @@ describe('the end of certificates', () => {
     const identity = identityOf([host(end)]);
     expect(story(watch, identity, end + DAY, end + 2 * DAY, end)).to.have.length(1);
     expect(story(watch, identity, NOW, end + DAY, end)).to.have.length(4);
+  });
+
+  it('is looked at when it comes, and every hour', () => {
+    const identity = identityOf([host(NOW + 7000)]);
+    expect(untilNextLookMs(identity, NOW * 1000)).to.equal(3_600_000);
+    expect(untilNextLookMs(identity, (NOW + 6990) * 1000)).to.equal(11_000);
+    expect(new ExpiryWatch().notices(identity, NOW + 7001)[0].message).to.match(/has expired$/);
+    expect(untilNextLookMs(identity, (NOW + 7001) * 1000)).to.equal(3_600_000);
+  });
+
+  it('is not to be thought of with a clock before the beginning, which is told of', () => {
+    const identity = identityOf([host(NOW + 365 * DAY)]);
+    const [notice] = new ExpiryWatch().notices(identity, NOW - 900 * DAY);
+    expect(notice).to.deep.include({ level: 'error', message: 'The certificate of this host is not valid yet' });
+    expect(isOutsideAll(identity, NOW - 900 * DAY)).to.equal(false);
+    expect(isOutsideAll(identity, NOW - 1100 * DAY)).to.equal(true);
+    expect(isOutsideAll(identity, NOW)).to.equal(false);
   });
 
   it('is told of in one line when the node starts late, which names the certificate and its end', () => {

@@ -40,11 +40,19 @@ export interface OwnerEntry {
   readonly relays: readonly IpAddress[];
 }
 
+/** A name, and why it gave no endpoint. */
+export interface UnresolvedName {
+  readonly host: string;
+  readonly error: string;
+}
+
 export class Remotes {
   #policy: RemotesPolicy;
   /** Vpn address → list; addresses of one peer map to one object. */
   readonly #peers: Map<string, PeerRemotes> = new Map();
   #staticHosts: ReadonlySet<string> = new Set();
+  /** By vpn address of a static host: names of it that the last lookup did not find. */
+  readonly #unresolved: Map<string, readonly UnresolvedName[]> = new Map();
 
   constructor(policy: RemotesPolicy = { ownNetworks: [], allowList: RemoteAllowList.all, preferredRanges: [] }) {
     this.#policy = policy;
@@ -61,6 +69,11 @@ export class Remotes {
   /** Says which peers are static hosts; their lists survive `forget`. Replaces what was said before. */
   applyStaticHosts(addresses: readonly IpAddress[]): void {
     this.#staticHosts = new Set(addresses.map((address) => address.text));
+    for (const text of [...this.#unresolved.keys()]) {
+      if (!this.#staticHosts.has(text)) {
+        this.#unresolved.delete(text);
+      }
+    }
   }
 
   isStatic(vpnAddress: IpAddress): boolean {
@@ -94,6 +107,19 @@ export class Remotes {
     const peer = this.#peer(vpnAddress);
     peer.resolved = endpoints;
     peer.sorted = null;
+  }
+
+  /** Replaces which names of a static host the last lookup did not find. */
+  noteUnresolved(vpnAddress: IpAddress, names: readonly UnresolvedName[]): void {
+    if (names.length === 0) {
+      this.#unresolved.delete(vpnAddress.text);
+    } else {
+      this.#unresolved.set(vpnAddress.text, names);
+    }
+  }
+
+  unresolved(vpnAddress: IpAddress): readonly UnresolvedName[] {
+    return this.#unresolved.get(vpnAddress.text) ?? NO_NAMES;
   }
 
   /** Drops what `owner` said about a peer: used when static or calculated entries of this node go away. */
@@ -306,4 +332,5 @@ function learnedOf(entry: Entry): readonly Endpoint[] {
 /** More blocked endpoints than a list can hold honest ones; the oldest give way. */
 const BLOCKED_MAX = 64;
 const NO_ENDPOINTS: readonly Endpoint[] = [];
+const NO_NAMES: readonly UnresolvedName[] = [];
 const NO_RELAYS: readonly IpAddress[] = [];

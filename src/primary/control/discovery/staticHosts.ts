@@ -116,6 +116,7 @@ export class StaticHosts {
   #take(named: NamedHost, answer: ResolveAnswer): void {
     const { outbox, wishes, remotes } = this.#parts;
     const { vpnAddress } = named.host;
+    remotes.noteUnresolved(vpnAddress, answer.failures);
     for (const failure of answer.failures) {
       outbox.log('error', 'DNS resolution failed for static_map host', {
         hostname: failure.host,

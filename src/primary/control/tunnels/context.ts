@@ -10,6 +10,7 @@ import type { Remotes } from '../discovery/remotes.ts';
 import { Outbox } from '../effects.ts';
 import type { Now } from '../now.ts';
 import type { HostRegister } from './hostRegister.ts';
+import { HostTroubles } from './hostTroubles.ts';
 import { LocalIndexes } from './localIndexes.ts';
 import type { TunnelStore } from './tunnelStore.ts';
 
@@ -70,6 +71,7 @@ export class Context {
   readonly random: (byteCount: number) => Uint8Array;
   readonly cipher: Cipher;
   readonly localIndexes: LocalIndexes;
+  readonly troubles: HostTroubles = new HostTroubles();
   identity: Identity;
   settings: ControlSettings;
   remoteFilter: RemoteFilter;

@@ -51,6 +51,7 @@ export class HandshakeAnswers {
     if ('fault' in responder) {
       outbox.count(`handshakes.rejected.${responder.fault}`);
       outbox.log('info', 'Handshake refused', { from: from.text, error: responder.detail });
+      this.#context.troubles.callRefused(now, from, responder.detail);
       return;
     }
     if (this.#isAcceptable(now, responder.peer, from)) {

@@ -19,8 +19,10 @@ import { type Now, unixSecondsOf } from '../now.ts';
 import { Timers } from '../timers.ts';
 import type { Context } from './context.ts';
 import { type CompletedHandshake, HandshakeFault, Initiator } from './handshakeMachine.ts';
+import { AnswerFault } from './hostTroubles.ts';
 import { peerFields } from './peerFields.ts';
 import { PendingHandshake, type PendingView, type StartedHandshake } from './pendingHandshake.ts';
+import { troubleTexts } from './troubleTexts.ts';
 import type { Tunnels } from './tunnels.ts';
 
 /** More destinations than this are not tried at once: a scan through an overlay network must not eat the memory. */
@@ -130,7 +132,7 @@ export class Handshakes {
 
   /** Takes a message 2 for one of our indexes; anything that does not fit is dropped and counted. */
   onAnswer(now: Now, packet: Uint8Array, localIndex: number, from: Endpoint): void {
-    const { outbox, remoteFilter, identity } = this.#context;
+    const { outbox, remoteFilter, identity, troubles } = this.#context;
     const pending = this.#byIndex.get(localIndex);
     const initiator = pending?.initiator ?? null;
     if (pending === undefined || initiator === null) {
@@ -145,12 +147,15 @@ export class Handshakes {
     if ('fault' in result) {
       outbox.count(`handshakes.rejected.${result.fault}`);
       const fields = { from: from.text, vpnAddrs: [pending.address.text], error: result.detail };
-      if (result.fault === HandshakeFault.Unreadable) {
+      const isUnreadable = result.fault === HandshakeFault.Unreadable;
+      const fault = isUnreadable ? AnswerFault.Unreadable : AnswerFault.Refused;
+      troubles.answerRefused(now, pending.address, from, fault, result.detail);
+      if (isUnreadable) {
         outbox.log('debug', 'Handshake answer could not be read', fields);
       } else {
         outbox.log('warn', 'Handshake failed', fields);
       }
-    } else if (this.#isRightHost(pending, result, from)) {
+    } else if (this.#isRightHost(now, pending, result, from)) {
       this.#complete(now, pending, result, from);
     } else {
       initiator.machine.reopen();
@@ -165,16 +170,17 @@ export class Handshakes {
     }
   }
 
-  #isRightHost(pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): boolean {
+  #isRightHost(now: Now, pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): boolean {
     const { outbox } = this.#context;
     const addresses = handshake.peer.certificate.networks.map((network) => network.address);
     if (addresses.some((address) => this.#context.isOwnAddress(address))) {
       outbox.count('handshakes.rejected.own_address');
       outbox.log('error', 'Refusing to handshake with myself', handshakeFields(handshake, from));
+      this.#context.troubles.answerRefused(now, pending.address, from, AnswerFault.Self, '');
       return false;
     }
     if (!addresses.some((address) => address.text === pending.address.text)) {
-      this.#refuseWrongHost(pending, handshake, from);
+      this.#refuseWrongHost(now, pending, handshake, from);
       return false;
     }
     return true;
@@ -196,13 +202,15 @@ export class Handshakes {
    * Somebody else lives at that endpoint, or was sent our message by somebody on the path: says goodbye, and asks the
    * other endpoints only, for as long as this handshake lasts.
    */
-  #refuseWrongHost(pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): void {
-    const { outbox, remotes, localIndexes } = this.#context;
+  #refuseWrongHost(now: Now, pending: PendingHandshake, handshake: CompletedHandshake, from: Endpoint): void {
+    const { outbox, remotes, localIndexes, troubles } = this.#context;
     const fields = { ...handshakeFields(handshake, from), wanted: pending.address.text };
     outbox.count('handshakes.rejected.wrong_host');
     outbox.log('info', 'Incorrect host responded to handshake', fields);
     remotes.block(pending.address, from);
-    const { fingerprint } = handshake.peer.certificate;
+    const { fingerprint, name, networks } = handshake.peer.certificate;
+    const who = `"${name}" (${networks.map(({ address }) => address.text).join(', ')})`;
+    troubles.answerRefused(now, pending.address, from, AnswerFault.Stranger, who);
     const isNew = !pending.strangers.has(fingerprint) && pending.strangers.size < STRANGERS_MAX;
     // The handshake goes on with its own.
     const localIndex = isNew ? localIndexes.draw() : null;
@@ -220,6 +228,7 @@ export class Handshakes {
       return;
     }
     pending.endpoints = this.#endpointsOf(pending);
+    this.#noteAttempt(now, pending);
     if (pending.attemptCount === REQUERY_ATTEMPT && pending.endpoints.length <= 1) {
       this.#whereabouts.query(now, pending.address);
     }
@@ -238,6 +247,17 @@ export class Handshakes {
     });
   }
 
+  #noteAttempt(now: Now, { address, endpoints }: PendingHandshake): void {
+    const { remotes, troubles } = this.#context;
+    if (endpoints.length > 0) {
+      troubles.attempted(now, address, endpoints);
+    } else {
+      const reported = remotes.entries(address).flatMap((entry) => entry.reported);
+      const forbidden = reported.filter((endpoint) => !remotes.isBlocked(address, endpoint));
+      troubles.attempted(now, address, endpoints, { forbidden, relays: remotes.relays(address) });
+    }
+  }
+
   /** Message 1, built at the first attempt; null when that fails, which spends the attempt. */
   #build(now: Now, pending: PendingHandshake): StartedHandshake | null {
     const { cipher, identity, localIndexes, outbox, random } = this.#context;
@@ -251,6 +271,7 @@ export class Handshakes {
     const version = pending.version ?? (pending.address.family === 6 ? 2 : identity.initiatingVersion);
     const machine = Initiator.start({ identity, cipher }, version, fresh);
     if ('fault' in machine) {
+      this.#context.troubles.notStarted(now, pending.address, machine.detail);
       localIndexes.release(localIndex);
       outbox.count(`handshakes.rejected.${machine.fault}`);
       outbox.log('error', 'Unable to handshake with host because no certificate is available', {
@@ -273,12 +294,22 @@ export class Handshakes {
   #timeOut(now: Now, pending: PendingHandshake): void {
     const { outbox } = this.#context;
     outbox.count('handshake_manager.timed_out');
+    const { troubles, remotes, settings } = this.#context;
+    const trouble = troubles.of(pending.address.text);
+    const facts = {
+      troubles,
+      remotes,
+      amLighthouse: settings.amLighthouse,
+      lighthouses: settings.lighthouses,
+      hasTunnel: (address: IpAddress) => this.#tunnels.hosts.primary(address) !== null,
+    };
     outbox.log('info', 'Handshake timed out', {
       vpnAddrs: [pending.address.text],
       udpAddrs: pending.endpoints.map((endpoint) => endpoint.text),
       initiatorIndex: pending.initiator?.localIndex ?? 0,
       handshake: STAGE_1,
       durationMs: now.ms - pending.startedMs,
+      reason: trouble === null ? '' : troubleTexts(trouble, facts, now.ms).join('; '),
     });
     this.#giveUp(pending);
   }
@@ -315,6 +346,7 @@ export class Handshakes {
 
   #schedule(pending: PendingHandshake, atMs: number): void {
     pending.timer = this.#timers.schedule(atMs, pending);
+    pending.timerMs = atMs;
   }
 }
 

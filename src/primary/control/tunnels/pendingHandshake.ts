@@ -11,6 +11,8 @@ export interface PendingView {
   readonly localIndex: number;
   readonly attemptCount: number;
   readonly endpoints: readonly Endpoint[];
+  /** Monotonic milliseconds of the next attempt; null when there is none: it is given up unless an answer comes. */
+  readonly nextAttemptMs: number | null;
 }
 
 /** What an attempt sends, once it has been built. */
@@ -31,6 +33,7 @@ export class PendingHandshake {
   /** The endpoints of the last attempt, as one text; empty before there were any. */
   triedKey = '';
   timer = 0;
+  timerMs = 0;
   /** Hosts that have answered in place of the one that was asked, by the fingerprints of their certificates. */
   readonly strangers: Set<string> = new Set();
 
@@ -54,6 +57,7 @@ export class PendingHandshake {
 
   view(): PendingView {
     const { address, attemptCount, endpoints } = this;
-    return { address, localIndex: this.initiator?.localIndex ?? 0, attemptCount, endpoints };
+    const nextAttemptMs = this.mayTryAgain ? this.timerMs : null;
+    return { address, localIndex: this.initiator?.localIndex ?? 0, attemptCount, endpoints, nextAttemptMs };
   }
 }

@@ -267,6 +267,7 @@ export class Tunnels {
     outbox.count('tunnels.established');
     this.#carryTraffic(tunnel);
     this.hosts.add(tunnel);
+    this.#context.troubles.reached(tunnel.vpnAddresses);
     this.#setHosts(tunnel);
     this.scheduleCheck(tunnel, now.ms + this.#context.settings.checkIntervalMs);
     this.#evictSurplus(now, tunnel);
