@@ -95,6 +95,7 @@ export function workerSettingsOf(
     worker,
     aesProvider: surroundings.providers.aes,
     chachaProvider: surroundings.providers.chacha,
+    cipher: cipherOf(config),
     certificate: certificate.encoded,
     certificateVersion: certificate.version,
     networks: networksOf(identity),

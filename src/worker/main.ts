@@ -34,7 +34,7 @@ primary.awake();
 
 function receive(message: ToWorker): void {
   if (message.type === 'start') {
-    start(message.settings);
+    start(message.settings, message.warmsUp);
   } else if (message.type === 'stop') {
     running?.close();
     process.disconnect();
@@ -43,7 +43,7 @@ function receive(message: ToWorker): void {
   }
 }
 
-function start(settings: WorkerSettings): void {
+function start(settings: WorkerSettings, warmsUp: boolean): void {
   const logger = createLogger({ ...settings.log, fields: { worker: settings.worker } });
   log = logger;
   running = new QueueWorker(settings, {
@@ -51,6 +51,7 @@ function start(settings: WorkerSettings): void {
     log: logger,
     sink: primary,
     onFault: fail,
+    warmsUp,
   });
   confine(confinementFromEnvironment(), 'worker');
   running.run();

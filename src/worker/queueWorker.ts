@@ -3,6 +3,7 @@
  * drives it by the loop. What it does with packets and messages is in `dataPlane.ts`.
  */
 import type { WorkerSettings } from '../shared/ipc/messages.ts';
+import { errorText } from '../shared/log/errorText.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
 import { openAsWorker, type SharedTables } from '../shared/memory/layout.ts';
 import { Arena } from '../shared/sys/arena.ts';
@@ -13,6 +14,7 @@ import { familyOf, type WorkerPorts } from './parts.ts';
 import type { PuntSink } from './ports/contracts.ts';
 import { TunPort } from './ports/tunPort.ts';
 import { UdpPort } from './ports/udpPort.ts';
+import { WARM_UP_ARENA_BYTES, warmUp } from './warmUp.ts';
 
 export interface WorkerFds {
   readonly tun: number;
@@ -27,10 +29,11 @@ export interface QueueWorkerSurroundings {
   readonly log: RootLogger;
   readonly sink: PuntSink;
   readonly onFault: (error: unknown) => void;
+  readonly warmsUp: boolean;
 }
 
 /** Receive buffers come on top: send area, tun buffers, one socket address per tunnel. Pages are backed when touched. */
-const ARENA_BYTES = 64 * 1024 * 1024;
+const ARENA_BYTES: number = 64 * 1024 * 1024 + WARM_UP_ARENA_BYTES;
 const RECEIVED_BYTES_MAX = 65_536;
 
 export class QueueWorker {
@@ -41,10 +44,14 @@ export class QueueWorker {
 
   /** Takes the descriptors and builds everything; `run` starts it. */
   constructor(settings: WorkerSettings, surroundings: QueueWorkerSurroundings) {
-    const { fds, sink } = surroundings;
+    const { fds, sink, log, warmsUp } = surroundings;
     this.#surroundings = surroundings;
     this.#hasDevice = settings.hasDevice;
-    this.#plane = new DataPlane(settings, openTables(settings, fds), openPorts(settings, fds, sink));
+    const arena = new Arena(ARENA_BYTES + settings.batch * RECEIVED_BYTES_MAX);
+    if (warmsUp && settings.hasDevice) {
+      warm(settings, arena, log);
+    }
+    this.#plane = new DataPlane(settings, openTables(settings, fds), openPorts(settings, fds, arena, sink));
   }
 
   /** Watches the descriptors from now on. */
@@ -86,9 +93,18 @@ function openTables({ worker }: WorkerSettings, fds: WorkerFds): SharedTables {
   );
 }
 
-function openPorts(settings: WorkerSettings, fds: WorkerFds, punts: PuntSink): WorkerPorts {
+function warm(settings: WorkerSettings, arena: Arena, log: RootLogger): void {
+  try {
+    const startMs = performance.now();
+    const rounds = warmUp(settings, arena);
+    log.debug('warmed up', { rounds, durationMs: Math.round(performance.now() - startMs) });
+  } catch (error) {
+    log.debug('not warmed up', { reason: errorText(error) });
+  }
+}
+
+function openPorts(settings: WorkerSettings, fds: WorkerFds, arena: Arena, punts: PuntSink): WorkerPorts {
   const { batch, hasDevice, tunOffload, udpOffloads } = settings;
-  const arena = new Arena(ARENA_BYTES + batch * RECEIVED_BYTES_MAX);
   return {
     arena,
     udp: new UdpPort(arena, { fd: fds.udp, family: familyOf(settings), batch, offloads: udpOffloads }),

@@ -1,4 +1,5 @@
 /** What a worker is told, as the primary tells it for a configuration that says nothing but that everything may pass. */
+import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { NODE_PROVIDER_NAME } from '../../src/shared/crypto/providerNames.ts';
 import type { WorkerSettings } from '../../src/shared/ipc/messages.ts';
 import { rulesOf } from '../shared/firewall/certificates.ts';
@@ -15,6 +16,7 @@ export function workerSettings(
     worker: 0,
     aesProvider: NODE_PROVIDER_NAME,
     chachaProvider: NODE_PROVIDER_NAME,
+    cipher: Cipher.Aes256Gcm,
     certificate: certificate.encoded,
     certificateVersion: certificate.version,
     networks: certificate.networks,

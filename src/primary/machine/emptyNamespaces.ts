@@ -1,5 +1,5 @@
 /**
- * A network and an IPC namespace with nothing in them, and the main thread's short visits there: a child forked meanwhile
+ * A network namespace with nothing in it but its loopback device, and an empty IPC namespace, and the main thread's short visits there: a child forked meanwhile
  * stays in them. Descriptors that it inherits keep the network that they were opened in.
  *
  * A namespace belongs to a thread, a child gets those of the thread that forks it. So a visit is synchronous, nothing
@@ -8,6 +8,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { errorText } from '../../shared/log/errorText.ts';
 import { check, libc } from '../../shared/sys/libc.ts';
+import { Netlink } from './netlink.ts';
 
 /** A kind of namespace: its name in /proc and the flag of clone(2). */
 interface Kind {
@@ -39,6 +40,7 @@ export class EmptyNamespaces {
     }
     try {
       this.#empty = openPlace();
+      raiseLoopback();
     } finally {
       this.#return();
     }
@@ -69,6 +71,23 @@ export class EmptyNamespaces {
     }
   }
 }
+
+/** Over it workers warm up; without it they do not, and are as good otherwise. */
+function raiseLoopback(): void {
+  try {
+    const netlink = new Netlink();
+    try {
+      netlink.setLink(LOOPBACK_INDEX, { isUp: true });
+    } finally {
+      netlink.close();
+    }
+  } catch {
+    // A worker says in its log that it could not warm up.
+  }
+}
+
+/** The kernel makes it first in every namespace. */
+const LOOPBACK_INDEX = 1;
 
 function openPlace(): Place {
   return KINDS.map(({ name }) => openSync(`/proc/thread-self/ns/${name}`, 'r'));

@@ -247,7 +247,7 @@ export class Supervisor {
       member.lastReason = frame.reason;
     } else if (frame.kind === 'awake' && member.stage === 'forked') {
       member.stage = 'awake';
-      this.send(worker, { type: 'start', settings: this.#options.settings(worker) });
+      this.send(worker, { type: 'start', settings: this.#options.settings(worker), warmsUp: !this.#hasBeenReady });
     } else if (frame.kind === 'ready' && member.stage === 'awake') {
       member.stage = 'ready';
       this.#noteReady();

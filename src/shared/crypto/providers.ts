@@ -171,14 +171,21 @@ export function probeProviders(
   return report;
 }
 
-/** Loads one provider in this process. Throws ProviderError with the reasons when it cannot be loaded. */
+/** Loads one provider in this process, once. Throws ProviderError with the reasons when it cannot be loaded. */
 export function loadProvider(name: ProviderName): AeadProvider {
+  const known = loadedProviders.get(name);
+  if (known !== undefined) {
+    return known;
+  }
   const { provider, reasons } = tryLoad(name);
   if (provider === null) {
     throw new ProviderError(`crypto provider ${name} cannot be loaded: ${reasons.join('; ')}`);
   }
+  loadedProviders.set(name, provider);
   return provider;
 }
+
+const loadedProviders = new Map<ProviderName, AeadProvider>();
 
 /** Loads one provider in this process, or says why not. */
 export function tryLoad(name: ProviderName): LoadedProvider {

@@ -28,6 +28,8 @@ export interface WorkerSettings {
   /** Names of the AEAD providers that the primary tried and chose. */
   readonly aesProvider: string;
   readonly chachaProvider: string;
+  /** The number of this node's cipher, as in tunnels' rows: what a worker warms up with. */
+  readonly cipher: number;
   /** This node's certificate of the highest version, as in its PEM block: its networks, unsafe networks, name. */
   readonly certificate: Uint8Array;
   readonly certificateVersion: 1 | 2;
@@ -82,7 +84,8 @@ export interface RouteSetting {
 }
 
 export type ToWorker =
-  | { readonly type: 'start'; readonly settings: WorkerSettings }
+  /** A successor, whose packets wait already, does not warm up. */
+  | { readonly type: 'start'; readonly settings: WorkerSettings; readonly warmsUp: boolean }
   | { readonly type: 'settings'; readonly settings: WorkerSettings }
   /** A tunnel to these addresses is up: send what waits for them. */
   | { readonly type: 'hostUp'; readonly addresses: readonly Uint8Array[] }

@@ -17,6 +17,7 @@ export const AF_NETLINK = 16;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
+export const SOCK_SEQPACKET = 5;
 
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;

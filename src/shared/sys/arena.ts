@@ -11,7 +11,7 @@ import { sumBytes } from '../ip/checksum.ts';
 import { instantiateSum, WASM_PAGE_BYTES } from '../ip/checksumModule.ts';
 import type { PacketMemory, SumFunction } from '../ip/packetMemory.ts';
 import { viewMemory } from './libc.ts';
-import { lowMapping } from './mapping.ts';
+import { giveBackPages, lowMapping } from './mapping.ts';
 import { aliasedMemory } from './wasmAlias.ts';
 
 export class Arena implements PacketMemory {
@@ -42,6 +42,11 @@ export class Arena implements PacketMemory {
     }
     this.#used = offset + byteLength;
     return offset;
+  }
+
+  /** Lets the kernel take back the pages from one offset to another, as far as they are whole: they read as zeros then. */
+  giveBack(start: number, end: number): void {
+    giveBackPages(this.address + start, this.address + end);
   }
 
   /**

@@ -81,6 +81,12 @@ export const libc = {
   ftruncate: declare<(fd: number, length: number) => number>('ftruncate', 'int', ['int', 'int64_t']),
 
   socket: declare<(domain: number, type: number, protocol: number) => number>('socket', 'int', ['int', 'int', 'int']),
+  socketpair: declare<(domain: number, type: number, protocol: number, fds: number) => number>('socketpair', 'int', [
+    'int',
+    'int',
+    'int',
+    'uintptr_t',
+  ]),
   bind: declare<(fd: number, address: number, length: number) => number>('bind', 'int', ['int', 'uintptr_t', 'uint']),
   listen: declare<(fd: number, backlog: number) => number>('listen', 'int', ['int', 'int']),
   getsockname: declare<(fd: number, address: number, lengthAddress: number) => number>('getsockname', 'int', [

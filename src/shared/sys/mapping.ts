@@ -46,6 +46,18 @@ export function mapAgain(address: number, byteLength: number, target: number): b
   return true;
 }
 
+/**
+ * Frees the whole pages of a `lowMapping` between two addresses; they are zero afterwards. Pages that count as shared are
+ * not freed by MADV_DONTNEED, only by a hole in them. A kernel that refuses keeps them.
+ */
+export function giveBackPages(start: number, end: number): void {
+  const first = Math.ceil(start / GRANULE) * GRANULE;
+  const last = Math.floor(end / GRANULE) * GRANULE;
+  if (first < last) {
+    libc.madvise(first, last - first, ADVISE_REMOVE);
+  }
+}
+
 /** Pages shared with every process that maps the same fd; returns their address. */
 export function sharedMapping(fd: number, byteLength: number, isWritable: boolean): number {
   const address = check(
@@ -77,4 +89,5 @@ const MAP_ANONYMOUS = 0x20;
 const FIXED_NO_REPLACE = 0x10_0000;
 const MAY_MOVE = 1;
 const REMAP_FIXED = 2;
+const ADVISE_REMOVE = 9;
 const ADVISE_DONT_DUMP = 16;
