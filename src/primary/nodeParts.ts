@@ -9,7 +9,7 @@ import { FLOW_KEY_BYTES, type WorkerSettings } from '../shared/ipc/messages.ts';
 import type { RootLogger } from '../shared/log/logger.ts';
 import { Arena } from '../shared/sys/arena.ts';
 import { SOCKADDR_BYTES, SocketFamily } from '../shared/tunnel/socketAddress.ts';
-import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
+import { TunnelContext, TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { Boundary } from './boundary.ts';
 import type { Config } from './config/config.ts';
 import { ControlPlane } from './control/controlPlane.ts';
@@ -150,7 +150,7 @@ function networkOf(
   const providerOf = (cipher: Cipher): ReturnType<typeof providerFor> => providerFor(providers, cipher);
   return {
     underlay: new Underlay(udp.fds[0], family, arena, device),
-    contexts: new TunnelContexts(arena, tables.tunnels, tables.indexes, providerOf, family),
+    contexts: new TunnelContexts(arena, tables.tunnels, tables.indexes, providerOf, family, TunnelContext),
   };
 }
 

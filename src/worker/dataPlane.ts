@@ -91,10 +91,8 @@ export class DataPlane {
   }
 
   #forget(slots: readonly number[]): void {
-    const { contexts, reloaded } = this.parts;
     for (const slot of slots) {
-      contexts.release(slot);
-      reloaded.peers.release(slot);
+      this.parts.contexts.release(slot);
     }
   }
 }

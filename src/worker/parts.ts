@@ -13,7 +13,6 @@ import { loadProvider } from '../shared/crypto/providers.ts';
 import { OwnIdentity } from '../shared/firewall/identity.ts';
 import { ruleTable } from '../shared/firewall/ruleTable.ts';
 import { networkWords } from '../shared/ip/networkWords.ts';
-import { PacketTuple } from '../shared/ip/packetTuple.ts';
 import type { LighthouseSettings, WorkerSettings } from '../shared/ipc/messages.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
 import type { Arena } from '../shared/sys/arena.ts';
@@ -25,7 +24,6 @@ import { Firewall } from './datapath/firewall.ts';
 import { FlowLabel } from './datapath/flowLabel.ts';
 import { Inbound, type InboundRules } from './datapath/inbound.ts';
 import { Outbound, type OutboundRules } from './datapath/outbound.ts';
-import { Peers } from './datapath/peers.ts';
 import { RecvErrors } from './datapath/recvErrors.ts';
 import { type RejectActions, Rejects } from './datapath/rejects.ts';
 import { Router } from './datapath/router.ts';
@@ -38,6 +36,7 @@ import { Deliveries } from './offload/deliveries.ts';
 import { Segmenter } from './offload/segment.ts';
 import type { DatagramPort, PacketPort, PuntSink } from './ports/contracts.ts';
 import { Punts } from './punts.ts';
+import { WorkerTunnel } from './workerTunnel.ts';
 
 export interface WorkerPorts {
   /** Where the ports have their packets. The path takes what it needs besides from it. */
@@ -54,7 +53,7 @@ interface CommonParts {
   readonly tables: SharedTables;
   readonly metrics: Float64Array;
   readonly udp: DatagramPort;
-  readonly contexts: TunnelContexts;
+  readonly contexts: TunnelContexts<WorkerTunnel>;
   readonly sender: Sender;
   readonly punts: Punts;
   readonly strangers: Strangers;
@@ -80,21 +79,18 @@ const INNER_BYTES_MAX = 9001;
 /** `tables` as the worker `settings.worker` opens them. Throws ProviderError when a cipher library is gone. */
 export function buildParts(settings: WorkerSettings, tables: SharedTables, ports: WorkerPorts): WorkerParts {
   const { arena, tun } = ports;
-  // The packet under work: one for both directions, as a turn handles one packet after the other.
-  const tuple = new PacketTuple();
-  const common = commonParts(settings, tables, ports, tuple);
+  const common = commonParts(settings, tables, ports);
   const { sender, metrics } = common;
   const reloaded = reloadedParts(settings, common);
   const overlay =
     tun === null ? new EchoResponder(arena, sender) : new Deliveries(arena, tun, settings.tunOffload, metrics);
-  const inbound = new Inbound({ ...common, family: familyOf(settings), overlay }, reloaded, tuple);
+  const inbound = new Inbound({ ...common, family: familyOf(settings), overlay }, reloaded);
   const outbound =
     tun === null
       ? null
       : new Outbound(
           { ...common, tun, waiting: new Waiting(), segmenter: new Segmenter(arena, INNER_BYTES_MAX) },
           reloaded,
-          tuple,
         );
   return { ...common, inbound, outbound, reloaded };
 }
@@ -113,12 +109,7 @@ export function applySettings(parts: WorkerParts, settings: WorkerSettings): voi
   inbound.reconfigure(reloaded);
 }
 
-function commonParts(
-  settings: WorkerSettings,
-  tables: SharedTables,
-  ports: WorkerPorts,
-  tuple: PacketTuple,
-): CommonParts {
+function commonParts(settings: WorkerSettings, tables: SharedTables, ports: WorkerPorts): CommonParts {
   const { arena, tun, udp } = ports;
   const { worker } = settings;
   const metrics = tables.metrics.column(worker + 1);
@@ -134,7 +125,7 @@ function commonParts(
     sender,
     punts,
     strangers: openStrangers(settings, arena, contexts, tables),
-    rejects: new Rejects(arena, tun, sender, tuple, rejectActions(settings)),
+    rejects: new Rejects(arena, tun, sender, rejectActions(settings)),
     cache: new RoutineCache(settings.firewall.routineCacheTimeoutMs),
     lighthouse:
       settings.lighthouse === null
@@ -165,7 +156,7 @@ function reloadedParts(settings: WorkerSettings, parts: CommonParts): ReloadedPa
       cache,
       counters: tables.firewallCounters[settings.worker],
     }),
-    peers: new Peers(tables.tunnels, own),
+    own,
     labels: settings.labelKey === null ? null : new FlowLabel(settings.labelKey),
     ownNetworks: networkWords(settings.networks),
     recvErrors: new RecvErrors(arena, udp, metrics, settings.sendRecvError),
@@ -210,7 +201,7 @@ export function familyOf(settings: WorkerSettings): SocketFamily {
 }
 
 /** Workers load just the libraries that the primary has tried. */
-function openContexts(settings: WorkerSettings, arena: Arena, tables: SharedTables): TunnelContexts {
+function openContexts(settings: WorkerSettings, arena: Arena, tables: SharedTables): TunnelContexts<WorkerTunnel> {
   const aes = loadProvider(settings.aesProvider as ProviderName);
   const chacha = loadProvider(settings.chachaProvider as ProviderName);
   return new TunnelContexts(
@@ -219,5 +210,6 @@ function openContexts(settings: WorkerSettings, arena: Arena, tables: SharedTabl
     tables.indexes,
     (cipher) => (cipher === Cipher.Aes256Gcm ? aes : chacha),
     familyOf(settings),
+    WorkerTunnel,
   );
 }

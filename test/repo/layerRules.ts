@@ -28,6 +28,8 @@ const BOUNDARY = 'src/primary/boundary.ts';
 const CORE_WORDS = ['effects', 'now', 'recentKeys', 'timers'].map((name) => `src/primary/control/${name}.ts`);
 /** How a worker's parts reach the primary. */
 const PUNTS = 'src/worker/punts.ts';
+/** What a worker keeps of each tunnel. */
+const WORKER_TUNNEL = 'src/worker/workerTunnel.ts';
 
 export const LAYERS: readonly Layer[] = [
   layer('src/shared/ip', 'addresses, prefixes, packets', [], true),
@@ -61,10 +63,15 @@ export const LAYERS: readonly Layer[] = [
   layer(
     'src/worker/datapath',
     'the path of packets',
-    ['src/shared', 'src/worker/ports', 'src/worker/offload', PUNTS, 'src/worker/quotas.ts'],
+    ['src/shared', 'src/worker/ports', 'src/worker/offload', PUNTS, WORKER_TUNNEL, 'src/worker/quotas.ts'],
     true,
   ),
-  layer('src/worker/lighthouse', 'answers of a lighthouse', ['src/shared', 'src/worker/datapath', PUNTS]),
+  layer('src/worker/lighthouse', 'answers of a lighthouse', [
+    'src/shared',
+    'src/worker/datapath',
+    PUNTS,
+    WORKER_TUNNEL,
+  ]),
   layer('src/worker', 'the process: entry, composition, loop', ['src/shared', 'src/worker']),
   layer('src/dns', 'the DNS process of a lighthouse', [
     ...['src/shared/ip', 'src/shared/ipc', 'src/shared/log', 'src/shared/memory', 'src/shared/sys'],

@@ -11,19 +11,19 @@ import type { RuleTable } from './ruleTable.ts';
 
 export class PeerView {
   readonly identity: PeerIdentity;
-  readonly #own: OwnIdentity;
+  readonly own: OwnIdentity;
   #rules: PeerRules | null = null;
   #table: RuleTable | null = null;
 
   constructor(certificate: Certificate, own: OwnIdentity) {
     this.identity = new PeerIdentity(certificate, own);
-    this.#own = own;
+    this.own = own;
   }
 
   /** The rules of `table` that can match this peer. */
   rulesOf(table: RuleTable): PeerRules {
     if (this.#rules === null || this.#table !== table) {
-      this.#rules = new PeerRules(table, this.identity, this.#own);
+      this.#rules = new PeerRules(table, this.identity, this.own);
       this.#table = table;
     }
     return this.#rules;

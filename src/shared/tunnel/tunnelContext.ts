@@ -12,6 +12,9 @@ import { Proof, type TunnelTable } from '../memory/tunnelTable.ts';
 import type { Arena } from '../sys/arena.ts';
 import { SOCKADDR_BYTES, type SocketFamily, writeSocketAddress } from './socketAddress.ts';
 
+/** For sending and for receiving. */
+export type ContextKeys = readonly [AeadKey, AeadKey];
+
 export class TunnelContext {
   readonly slot: number;
   readonly generation: number;
@@ -29,7 +32,7 @@ export class TunnelContext {
   /** Monotonic ms before which this process does not report a differing source, or a first packet, again. */
   roamReportMs = 0;
 
-  constructor(table: TunnelTable, slot: number, generation: number, keys: readonly [AeadKey, AeadKey], at: number) {
+  constructor(table: TunnelTable, slot: number, generation: number, keys: ContextKeys, destination: number) {
     this.slot = slot;
     this.generation = generation;
     this.localIndex = table.localIndex(slot);
@@ -38,20 +41,26 @@ export class TunnelContext {
     this.wantedProof = table.wantedProof(slot);
     this.sendKey = keys[0];
     this.receiveKey = keys[1];
-    this.destination = at;
+    this.destination = destination;
   }
 }
 
 /** One provider per cipher, chosen at start. */
 export type CipherProviders = (cipher: Cipher) => AeadProvider;
 
-export class TunnelContexts {
+/** A process may derive more from a row than sealing and opening need: a class of its own with the same constructor. */
+export type ContextMaker<Context extends TunnelContext> = new (
+  ...row: ConstructorParameters<typeof TunnelContext>
+) => Context;
+
+export class TunnelContexts<Context extends TunnelContext = TunnelContext> {
   readonly arena: Arena;
   readonly tunnels: TunnelTable;
   readonly #indexes: IndexTable;
   readonly #providers: CipherProviders;
   readonly #family: SocketFamily;
-  readonly #contexts: (TunnelContext | null)[];
+  readonly #make: ContextMaker<Context>;
+  readonly #contexts: (Context | null)[];
   readonly #addresses: number;
   readonly #scratch = new Uint8Array(16);
 
@@ -62,18 +71,20 @@ export class TunnelContexts {
     indexes: IndexTable,
     providers: CipherProviders,
     family: SocketFamily,
+    make: ContextMaker<Context>,
   ) {
     this.arena = arena;
     this.tunnels = tunnels;
     this.#indexes = indexes;
     this.#providers = providers;
     this.#family = family;
-    this.#contexts = new Array<TunnelContext | null>(tunnels.capacity).fill(null);
+    this.#make = make;
+    this.#contexts = new Array<Context | null>(tunnels.capacity).fill(null);
     this.#addresses = arena.allocate(tunnels.capacity * SOCKADDR_BYTES, 64);
   }
 
   /** The context of a live slot, or null. Valid until the caller's turn ends. */
-  at(slot: number): TunnelContext | null {
+  at(slot: number): Context | null {
     const generation = this.tunnels.generation(slot);
     const cached = this.#contexts[slot];
     if (cached !== null && cached.generation === generation) {
@@ -83,7 +94,7 @@ export class TunnelContexts {
   }
 
   /** The context of the tunnel whose local index is `index` (signed or not), or null. */
-  byIndex(index: number): TunnelContext | null {
+  byIndex(index: number): Context | null {
     const slot = this.#indexes.lookup(index);
     if (slot < 0) {
       return null;
@@ -134,7 +145,7 @@ export class TunnelContexts {
     return context.hasEndpoint;
   }
 
-  #renew(slot: number, generation: number): TunnelContext | null {
+  #renew(slot: number, generation: number): Context | null {
     this.release(slot);
     if (generation === 0 || (generation & 1) === 1) {
       return null;
@@ -147,11 +158,11 @@ export class TunnelContexts {
         return null;
       }
       const provider = this.#providers(cipher);
-      const keys: [AeadKey, AeadKey] = [
+      const keys: ContextKeys = [
         provider.createKey(cipher, sendKey, this.arena),
         provider.createKey(cipher, receiveKey, this.arena),
       ];
-      const context = new TunnelContext(this.tunnels, slot, generation, keys, this.#addresses + slot * SOCKADDR_BYTES);
+      const context = new this.#make(this.tunnels, slot, generation, keys, this.#addresses + slot * SOCKADDR_BYTES);
       this.#contexts[slot] = context;
       return context;
     } finally {

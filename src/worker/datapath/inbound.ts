@@ -5,14 +5,16 @@
  * One call of `run` handles one batch and returns. A bad packet is a counter: nothing is allocated, thrown or logged
  * for it. What needs the control plane is punted. (Nebula protocol: receive pipeline.)
  */
+
+import type { OwnIdentity } from '../../shared/firewall/identity.ts';
 import { findNetwork, MAPPED_WORD } from '../../shared/ip/networkWords.ts';
-import { type PacketTuple, parsePacket } from '../../shared/ip/packetTuple.ts';
+import { PacketTuple, parsePacket } from '../../shared/ip/packetTuple.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
 import { Proof } from '../../shared/memory/tunnelTable.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { OpenFault, openPacket } from '../../shared/tunnel/open.ts';
 import { isSameSocketAddress, SOCKADDR_BYTES, SocketFamily } from '../../shared/tunnel/socketAddress.ts';
-import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
+import type { TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 import {
   checkHeader,
   HEADER_BYTES,
@@ -25,10 +27,10 @@ import {
 } from '../../shared/wire/header.ts';
 import type { DatagramSource, Overlay } from '../ports/contracts.ts';
 import type { Punts } from '../punts.ts';
+import type { WorkerTunnel } from '../workerTunnel.ts';
 import { EARLY_BYTES_MAX, EarlyPackets } from './earlyPackets.ts';
 import type { Firewall } from './firewall.ts';
 import { HeldMessages } from './heldMessages.ts';
-import type { Peers } from './peers.ts';
 import type { RecvErrors } from './recvErrors.ts';
 import type { Rejects } from './rejects.ts';
 import type { Sender } from './sender.ts';
@@ -38,7 +40,7 @@ export interface InboundParts {
   readonly arena: Arena;
   readonly udp: DatagramSource;
   readonly family: SocketFamily;
-  readonly contexts: TunnelContexts;
+  readonly contexts: TunnelContexts<WorkerTunnel>;
   readonly sender: Sender;
   /** Where inner packets go: the tun queue, or the echo responder of a node without a device. */
   readonly overlay: Overlay;
@@ -51,7 +53,7 @@ export interface InboundParts {
 /** A lighthouse's answers to its clients. */
 export interface LighthouseDoor {
   /** False when the message is not for a lighthouse, but for this node's own client. */
-  handle(context: TunnelContext, offset: number, length: number): boolean;
+  handle(context: WorkerTunnel, offset: number, length: number): boolean;
 }
 
 /** What a reload replaces. */
@@ -59,7 +61,7 @@ export interface InboundRules {
   /** This node's networks as words: an underlay source inside them would be a tunnel in a tunnel. */
   readonly ownNetworks: Int32Array;
   readonly firewall: Firewall;
-  readonly peers: Peers;
+  readonly own: OwnIdentity;
   readonly recvErrors: RecvErrors;
   /** null: this node is no lighthouse, all lighthouse messages are for its own client. */
   readonly lighthouse: LighthouseDoor | null;
@@ -88,7 +90,7 @@ const HEADER_FAULT_METRICS: Readonly<Record<number, number>> = {
 export class Inbound {
   readonly #parts: InboundParts;
   #rules: InboundRules;
-  readonly #tuple: PacketTuple;
+  readonly #tuple: PacketTuple = new PacketTuple();
   readonly #metrics: Float64Array;
   readonly #lost: Float64Array;
   readonly #early: EarlyPackets;
@@ -99,10 +101,9 @@ export class Inbound {
   #nowMs = 0;
   #nowSeconds = 0;
 
-  constructor(parts: InboundParts, rules: InboundRules, tuple: PacketTuple) {
+  constructor(parts: InboundParts, rules: InboundRules) {
     this.#parts = parts;
     this.#rules = rules;
-    this.#tuple = tuple;
     this.#metrics = parts.metrics;
     this.#lost = parts.metrics.subarray(METRIC['network.packets.lost']);
     this.#early = new EarlyPackets(parts.arena);
@@ -243,21 +244,21 @@ export class Inbound {
   }
 
   /** An inner packet: identity, firewall, tun. */
-  #data(context: TunnelContext, packetOffset: number, length: number): void {
+  #data(context: WorkerTunnel, packetOffset: number, length: number): void {
     const { arena, overlay } = this.#parts;
-    const { firewall, peers } = this.#rules;
+    const { firewall, own } = this.#rules;
     const offset = packetOffset + HEADER_BYTES;
     const tuple = this.#tuple;
     if (parsePacket(arena.bytes, arena.view, offset, length, true, tuple) < 0) {
       this.#metrics[METRIC['drop.rx.inner_malformed']]++;
       return;
     }
-    const peer = peers.of(context);
+    const peer = context.view(own);
     if (peer === null) {
       return;
     }
     if (firewall.check(tuple, peer, true, this.#nowSeconds) < 0) {
-      this.#parts.rejects.inbound(context, offset, length);
+      this.#parts.rejects.inbound(context, tuple, offset, length);
       return;
     }
     overlay.add(context, packetOffset, offset, length);
@@ -265,7 +266,7 @@ export class Inbound {
 
   /** Authentic messages that are not data. */
   #tunnelMessage(
-    context: TunnelContext,
+    context: WorkerTunnel,
     type: number,
     subtype: number,
     offset: number,
@@ -289,14 +290,14 @@ export class Inbound {
     }
   }
 
-  #lighthouse(context: TunnelContext, offset: number, length: number): void {
+  #lighthouse(context: WorkerTunnel, offset: number, length: number): void {
     const { lighthouse } = this.#rules;
     if (lighthouse === null || !lighthouse.handle(context, offset, length)) {
       this.#parts.punts.lighthouse(context, offset, length);
     }
   }
 
-  #test(context: TunnelContext, subtype: number, offset: number, length: number, isAtEndpoint: boolean): void {
+  #test(context: WorkerTunnel, subtype: number, offset: number, length: number, isAtEndpoint: boolean): void {
     const { punts, sender } = this.#parts;
     const metrics = this.#metrics;
     if (subtype === Subtype.TestReply) {
@@ -335,7 +336,7 @@ export class Inbound {
    * Whether the packet came from the tunnel's endpoint. If not, and if it is the first that proves the tunnel, the primary
    * hears of it (a bounded number of times). `isRequest`: a peer sends it before it has had a packet of ours.
    */
-  #noteSource(context: TunnelContext, source: number, isRequest: boolean): boolean {
+  #noteSource(context: WorkerTunnel, source: number, isRequest: boolean): boolean {
     const { arena, contexts, punts, family } = this.#parts;
     const isAtEndpoint =
       contexts.refreshEndpoint(context) && isSameSocketAddress(arena, context.destination, source, family);

@@ -5,18 +5,19 @@
  * One call of `run` handles one batch and returns; the loop calls again. Every decision is taken once per super-packet,
  * on its first bytes. Nothing is allocated, thrown or logged per packet; a packet without a tunnel is the cold branch.
  */
-import type { PacketTuple } from '../../shared/ip/packetTuple.ts';
-import { parsePacket } from '../../shared/ip/packetTuple.ts';
+
+import type { OwnIdentity } from '../../shared/firewall/identity.ts';
+import { PacketTuple, parsePacket } from '../../shared/ip/packetTuple.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
-import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
+import type { TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 import { MessageType, Subtype } from '../../shared/wire/header.ts';
 import type { Segmenter } from '../offload/segment.ts';
 import type { PacketSource } from '../ports/contracts.ts';
 import type { Punts } from '../punts.ts';
+import type { WorkerTunnel } from '../workerTunnel.ts';
 import type { Firewall } from './firewall.ts';
 import type { FlowLabel } from './flowLabel.ts';
-import type { Peers } from './peers.ts';
 import type { Rejects } from './rejects.ts';
 import { Route, type Router } from './router.ts';
 import type { Sender } from './sender.ts';
@@ -26,7 +27,7 @@ import type { Waiting } from './waiting.ts';
 export interface OutboundParts {
   readonly arena: Arena;
   readonly tun: PacketSource;
-  readonly contexts: TunnelContexts;
+  readonly contexts: TunnelContexts<WorkerTunnel>;
   readonly sender: Sender;
   readonly waiting: Waiting;
   readonly punts: Punts;
@@ -39,7 +40,7 @@ export interface OutboundParts {
 export interface OutboundRules {
   readonly router: Router;
   readonly firewall: Firewall;
-  readonly peers: Peers;
+  readonly own: OwnIdentity;
   /** null: labels are off. */
   readonly labels: FlowLabel | null;
 }
@@ -53,7 +54,7 @@ const WAITING_BYTES_MAX = 9216;
 export class Outbound {
   readonly #parts: OutboundParts;
   #rules: OutboundRules;
-  readonly #tuple: PacketTuple;
+  readonly #tuple: PacketTuple = new PacketTuple();
   readonly #metrics: Float64Array;
   /** Arena offset where a waiting packet is put to be sent. */
   readonly #scratch: number;
@@ -61,10 +62,9 @@ export class Outbound {
   readonly #hostView = new DataView(this.#host.buffer);
   #nowSeconds = 0;
 
-  constructor(parts: OutboundParts, rules: OutboundRules, tuple: PacketTuple) {
+  constructor(parts: OutboundParts, rules: OutboundRules) {
     this.#parts = parts;
     this.#rules = rules;
-    this.#tuple = tuple;
     this.#metrics = parts.metrics;
     this.#scratch = parts.arena.allocate(WAITING_BYTES_MAX, 64);
   }
@@ -153,7 +153,7 @@ export class Outbound {
   }
 
   /** Seals and queues the segments that `segmenter` was begun with. */
-  #sendSegments(context: TunnelContext, segments: number): void {
+  #sendSegments(context: WorkerTunnel, segments: number): void {
     const { sender, segmenter, contexts } = this.#parts;
     if (!sender.prepare(context, segments)) {
       return;
@@ -169,16 +169,16 @@ export class Outbound {
   }
 
   /** The firewall's verdict on the packet in `#tuple`; a refused one may get a reject back through the tun. */
-  #isAllowed(context: TunnelContext, offset: number, length: number): boolean {
-    const { firewall, peers } = this.#rules;
-    const peer = peers.of(context);
+  #isAllowed(context: WorkerTunnel, offset: number, length: number): boolean {
+    const { firewall, own } = this.#rules;
+    const peer = context.view(own);
     if (peer === null) {
       return false;
     }
     if (firewall.check(this.#tuple, peer, false, this.#nowSeconds) >= 0) {
       return true;
     }
-    this.#parts.rejects.outbound(offset, length);
+    this.#parts.rejects.outbound(this.#tuple, offset, length);
     return false;
   }
 
@@ -191,7 +191,7 @@ export class Outbound {
       this.#wait(index);
     } else if (code === Route.NoRoute) {
       metrics[METRIC['drop.tx.no_route']]++;
-      this.#parts.rejects.outbound(tun.offsets[index], tun.lengths[index]);
+      this.#parts.rejects.outbound(this.#tuple, tun.offsets[index], tun.lengths[index]);
     } else if (code === Route.OwnAddress) {
       metrics[METRIC['drop.tx.own_address']]++;
     } else if (code === Route.OwnDatagram) {

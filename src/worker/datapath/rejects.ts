@@ -21,16 +21,13 @@ export class Rejects {
   readonly #arena: Arena;
   readonly #tun: PacketSink | null;
   readonly #sender: Sender;
-  readonly #tuple: PacketTuple;
   readonly #buffer: number;
   #actions: RejectActions;
 
-  /** `tuple` is the one into which the data path parsed the refused packet. */
-  constructor(arena: Arena, tun: PacketSink | null, sender: Sender, tuple: PacketTuple, actions: RejectActions) {
+  constructor(arena: Arena, tun: PacketSink | null, sender: Sender, actions: RejectActions) {
     this.#arena = arena;
     this.#tun = tun;
     this.#sender = sender;
-    this.#tuple = tuple;
     this.#buffer = arena.allocate(REJECT_BYTES_MAX, 64);
     this.#actions = actions;
   }
@@ -39,24 +36,24 @@ export class Rejects {
     this.#actions = actions;
   }
 
-  /** Answers this node's own packet of `length` bytes at `offset`. */
-  outbound(offset: number, length: number): void {
-    const bytes = this.#actions.outbound ? this.#build(offset, length) : 0;
+  /** Answers this node's own packet of `length` bytes at `offset`, which was parsed into `tuple`. */
+  outbound(tuple: PacketTuple, offset: number, length: number): void {
+    const bytes = this.#actions.outbound ? this.#build(tuple, offset, length) : 0;
     if (bytes > 0) {
       this.#tun?.write(this.#buffer, bytes);
     }
   }
 
-  /** Answers a peer's packet through its tunnel, past this node's own firewall. */
-  inbound(context: TunnelContext, offset: number, length: number): void {
-    const bytes = this.#actions.inbound ? this.#build(offset, length) : 0;
+  /** Answers a peer's packet, which was parsed into `tuple`, through its tunnel, past this node's own firewall. */
+  inbound(context: TunnelContext, tuple: PacketTuple, offset: number, length: number): void {
+    const bytes = this.#actions.inbound ? this.#build(tuple, offset, length) : 0;
     if (bytes > 0) {
       this.#sender.send(context, MessageType.Message, Subtype.None, 0, this.#buffer, bytes);
     }
   }
 
-  #build(offset: number, length: number): number {
+  #build(tuple: PacketTuple, offset: number, length: number): number {
     const { bytes, view } = this.#arena;
-    return buildReject(bytes, view, offset, length, this.#tuple, this.#buffer);
+    return buildReject(bytes, view, offset, length, tuple, this.#buffer);
   }
 }

@@ -2,16 +2,16 @@
  * Binds the lighthouse handler to this worker's tunnels: who the sender is, where an answer goes.
  *
  * An answer to a host with a tunnel is sealed and queued here; only one for a host without a tunnel is copied and
- * punted, as the primary must start a handshake first. The handler's view of a peer belongs to one (slot, generation).
+ * punted, as the primary must start a handshake first.
  */
-import { parseCertificate } from '../../shared/cert/parse.ts';
 import type { SharedTables } from '../../shared/memory/layout.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
-import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
+import type { TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 import { MessageType } from '../../shared/wire/header.ts';
 import type { EndpointFilter } from '../datapath/endpointFilter.ts';
 import type { Sender } from '../datapath/sender.ts';
 import type { Punts } from '../punts.ts';
+import type { WorkerTunnel } from '../workerTunnel.ts';
 import {
   LIGHTHOUSE_OUTPUT_BYTES,
   LighthouseHandler,
@@ -19,12 +19,11 @@ import {
   type LighthouseSink,
   LighthouseVerdict,
 } from './lighthouseHandler.ts';
-import { type LighthousePeer, lighthousePeer } from './lighthousePeer.ts';
 
 export interface LighthouseRequestParts {
   readonly arena: Arena;
   readonly tables: SharedTables;
-  readonly contexts: TunnelContexts;
+  readonly contexts: TunnelContexts<WorkerTunnel>;
   readonly sender: Sender;
   readonly punts: Punts;
   readonly worker: number;
@@ -33,25 +32,19 @@ export interface LighthouseRequestParts {
 
 export class LighthouseRequests implements LighthousePeers, LighthouseSink {
   readonly #arena: Arena;
-  readonly #tables: SharedTables;
-  readonly #contexts: TunnelContexts;
+  readonly #contexts: TunnelContexts<WorkerTunnel>;
   readonly #sender: Sender;
   readonly #punts: Punts;
   readonly #handler: LighthouseHandler;
-  readonly #peers: (LighthousePeer | null)[];
-  readonly #generations: Int32Array;
   /** Of the peer whose message is being handled. */
   #askingSlot = 0;
 
   constructor(parts: LighthouseRequestParts) {
     const { arena, tables, worker } = parts;
     this.#arena = arena;
-    this.#tables = tables;
     this.#contexts = parts.contexts;
     this.#sender = parts.sender;
     this.#punts = parts.punts;
-    this.#peers = new Array<LighthousePeer | null>(tables.tunnels.capacity).fill(null);
-    this.#generations = new Int32Array(tables.tunnels.capacity);
     this.#handler = new LighthouseHandler({
       table: tables.lighthouse,
       peers: this,
@@ -65,8 +58,8 @@ export class LighthouseRequests implements LighthousePeers, LighthouseSink {
   }
 
   /** Handles the opened message at `offset`; false when it is for this node's own client and must be punted. */
-  handle(context: TunnelContext, offset: number, length: number): boolean {
-    const sender = this.#peerOf(context);
+  handle(context: WorkerTunnel, offset: number, length: number): boolean {
+    const sender = context.lighthousePeer();
     this.#askingSlot = context.slot;
     return (
       sender === null || this.#handler.handle(this.#arena.bytes, offset, length, sender) !== LighthouseVerdict.Punt
@@ -78,8 +71,7 @@ export class LighthouseRequests implements LighthousePeers, LighthouseSink {
   }
 
   networks(slot: number): readonly Int32Array[] | null {
-    const context = this.#contexts.at(slot);
-    return context === null ? null : (this.#peerOf(context)?.networks ?? null);
+    return this.#contexts.at(slot)?.lighthousePeer()?.networks ?? null;
   }
 
   reply(slot: number, offset: number, length: number): void {
@@ -96,23 +88,5 @@ export class LighthouseRequests implements LighthousePeers, LighthouseSink {
     } else {
       this.#sender.send(context, MessageType.Lighthouse, 0, 0, offset, length);
     }
-  }
-
-  #peerOf(context: TunnelContext): LighthousePeer | null {
-    const { slot, generation } = context;
-    const { tunnels } = this.#tables;
-    const known = this.#peers[slot];
-    if (known !== null && this.#generations[slot] === generation) {
-      return known;
-    }
-    const encoded = tunnels.copyCertificate(slot);
-    const version = tunnels.certificateVersion(slot);
-    if (tunnels.generation(slot) !== generation) {
-      return null;
-    }
-    const peer = lighthousePeer(slot, parseCertificate(encoded, version));
-    this.#peers[slot] = peer;
-    this.#generations[slot] = generation;
-    return peer;
   }
 }

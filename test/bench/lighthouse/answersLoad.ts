@@ -27,7 +27,7 @@ import { addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { initializeShared } from '../../../src/shared/memory/layout.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { SOCKADDR_BYTES, SocketFamily, writeSocketAddress } from '../../../src/shared/tunnel/socketAddress.ts';
-import { TunnelContexts } from '../../../src/shared/tunnel/tunnelContext.ts';
+import { TunnelContext, TunnelContexts } from '../../../src/shared/tunnel/tunnelContext.ts';
 import { headerRemoteIndex, headerType, MessageType } from '../../../src/shared/wire/header.ts';
 import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../src/shared/wire/lighthouseEncoder.ts';
 import { LighthouseMessage, LighthouseType } from '../../../src/shared/wire/lighthouseMessage.ts';
@@ -97,6 +97,7 @@ class Load {
       tables.indexes,
       (cipher) => providerFor(providers, cipher),
       SocketFamily.Ipv4,
+      TunnelContext,
     );
     const buffers = { readBuffer: 4 * 1024 * 1024, writeBuffer: 4 * 1024 * 1024, soMark: 0 };
     this.#ports = Array.from({ length: SOCKETS }, () => {

@@ -9,7 +9,7 @@ import { initializeShared, type SharedTables } from '../../../src/shared/memory/
 import { METRIC, type MetricName } from '../../../src/shared/memory/metrics.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { SocketFamily, writeSocketAddress } from '../../../src/shared/tunnel/socketAddress.ts';
-import { TunnelContexts } from '../../../src/shared/tunnel/tunnelContext.ts';
+import { TunnelContext, TunnelContexts } from '../../../src/shared/tunnel/tunnelContext.ts';
 import { MessageType, writeHeader } from '../../../src/shared/wire/header.ts';
 import { Strangers } from '../../../src/worker/datapath/strangers.ts';
 import { ip } from '../../support/addresses.ts';
@@ -61,7 +61,7 @@ class Bench {
     this.strangers = new Strangers({
       arena: this.#arena,
       family,
-      contexts: new TunnelContexts(this.#arena, tunnels, indexes, noCipher, family),
+      contexts: new TunnelContexts(this.#arena, tunnels, indexes, noCipher, family, TunnelContext),
       hosts,
       metrics: this.metrics,
       seed: 4711,
