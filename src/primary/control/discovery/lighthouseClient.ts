@@ -7,14 +7,9 @@
  *   notification ─▶ Punching
  *   interval, lighthouse up, new local addresses ─▶ update
  */
-import type { Certificate } from '../../../shared/cert/certificate.ts';
 import type { Endpoint, IpAddress } from '../../../shared/ip/address.ts';
-import { addressWords } from '../../../shared/ip/networkWords.ts';
-import { MessageType, Subtype } from '../../../shared/wire/header.ts';
 import { LighthouseDecoder } from '../../../shared/wire/lighthouseDecoder.ts';
-import { encodeLighthouse, LIGHTHOUSE_BYTES_MAX } from '../../../shared/wire/lighthouseEncoder.ts';
 import {
-  addEndpoint,
   endpointsOf,
   LighthouseMessage,
   LighthouseType,
@@ -25,18 +20,11 @@ import type { Outbox } from '../effects.ts';
 import type { Now } from '../now.ts';
 import { RecentKeys } from '../recentKeys.ts';
 import { Timers } from '../timers.ts';
+import { LighthouseLetters, lighthouseTypeName } from './lighthouseLetters.ts';
+import type { PeerTunnel } from './peerTunnel.ts';
 import type { Punching } from './punching.ts';
 import type { Remotes } from './remotes.ts';
 import type { Wishes } from './wishes.ts';
-
-/** A tunnel, as far as the client asks; `Tunnel` is one. */
-export interface LighthouseTunnel {
-  readonly slot: number;
-  /** The peer's addresses, first one first. */
-  readonly vpnAddresses: readonly IpAddress[];
-  /** Our certificate that the peer has seen: its version is the form of what we send. */
-  readonly ownCertificate: Certificate;
-}
 
 export interface LighthouseClientSettings {
   readonly amLighthouse: boolean;
@@ -58,7 +46,7 @@ export interface LighthouseClientParts {
   readonly remotes: Remotes;
   readonly punching: Punching;
   /** The primary tunnel to a vpn address, or null. */
-  readonly tunnelTo: (address: IpAddress) => LighthouseTunnel | null;
+  readonly tunnelTo: (address: IpAddress) => PeerTunnel | null;
   readonly settings: LighthouseClientSettings;
 }
 
@@ -87,12 +75,15 @@ export class LighthouseClient {
   readonly #upgrades: Map<string, { readonly slot: number; readonly untilMs: number }> = new Map();
   /** Addresses asked for: answers are believed. */
   readonly #asked = new RecentKeys(ASKED_MS, ASKED_MAX);
+  readonly #letters: LighthouseLetters;
+  /** The one that was received last. */
   readonly #message = new LighthouseMessage();
   readonly #decoder = new LighthouseDecoder();
 
   constructor(parts: LighthouseClientParts) {
     this.#parts = parts;
     this.#settings = parts.settings;
+    this.#letters = new LighthouseLetters(parts.outbox);
   }
 
   get nextMs(): number | null {
@@ -202,14 +193,14 @@ export class LighthouseClient {
   }
 
   /** An opened lighthouse message; `sender` is the peer at the other end of its tunnel. `body` is borrowed. */
-  onMessage(now: Now, sender: LighthouseTunnel, body: Uint8Array): void {
+  onMessage(now: Now, sender: PeerTunnel, body: Uint8Array): void {
     const { outbox } = this.#parts;
     const message = this.#message;
     if (this.#decoder.decode(body, 0, body.length, message) !== 0) {
       outbox.count('lighthouse.drop.malformed');
       return;
     }
-    outbox.count(`lighthouse.rx.${nameOf(message.type)}`);
+    outbox.count(`lighthouse.rx.${lighthouseTypeName(message.type)}`);
     const isReply = message.type === LighthouseType.HostQueryReply;
     if (!isReply && message.type !== LighthouseType.HostPunchNotification) {
       // Queries and updates are for lighthouses; an ack needs no answer.
@@ -228,7 +219,7 @@ export class LighthouseClient {
     }
   }
 
-  #onReply(now: Now, sender: LighthouseTunnel, target: IpAddress): void {
+  #onReply(now: Now, sender: PeerTunnel, target: IpAddress): void {
     const { outbox, wishes, remotes } = this.#parts;
     if (this.#asked.untilMs(target.text) < now.ms && !remotes.has(target)) {
       outbox.count('lighthouse.drop.unasked');
@@ -265,42 +256,17 @@ export class LighthouseClient {
     return true;
   }
 
-  #sendUpdate(lighthouse: IpAddress, tunnel: LighthouseTunnel): void {
+  #sendUpdate(lighthouse: IpAddress, tunnel: PeerTunnel): void {
     const { amLighthouse, intervalMs, relays } = this.#settings;
-    const { outbox } = this.#parts;
-    if (amLighthouse || intervalMs === 0) {
-      return;
+    if (!amLighthouse && intervalMs !== 0 && this.#letters.update(tunnel, this.#ownEndpoints, relays)) {
+      this.#toldSlots.set(lighthouse.text, tunnel.slot);
     }
-    const { version, networks } = tunnel.ownCertificate;
-    const own = networks[0].address;
-    if (version === 1 && own.family !== 4) {
-      outbox.log('warn', 'Lighthouse update not sent: version 1 cannot carry an IPv6 address', { vpnAddr: own.text });
-      return;
-    }
-    const message = this.#message;
-    message.reset();
-    message.type = LighthouseType.HostUpdateNotification;
-    message.version = version;
-    if (version === 1) {
-      const [a0, a1, a2, a3] = addressWords([own]);
-      message.setTarget(1, a0, a1, a2, a3);
-    }
-    for (const endpoint of this.#ownEndpoints) {
-      addEndpoint(message, endpoint);
-    }
-    for (const relay of relays) {
-      const [a0, a1, a2, a3] = addressWords([relay]);
-      message.addRelay(a0, a1, a2, a3);
-    }
-    this.#toldSlots.set(lighthouse.text, tunnel.slot);
-    this.#send(tunnel);
   }
 
   /** Asks through the tunnel, or through the one of version 2 that is to take its place, if it takes that. */
-  #ask(now: Now, lighthouse: IpAddress, tunnel: LighthouseTunnel, address: IpAddress): void {
-    const isSayable = tunnel.ownCertificate.version === 2 || address.family === 4;
-    if (isSayable) {
-      this.#sendQuery(tunnel, address);
+  #ask(now: Now, lighthouse: IpAddress, tunnel: PeerTunnel, address: IpAddress): void {
+    if (this.#letters.canAsk(tunnel, address)) {
+      this.#letters.query(tunnel, address);
     } else if (this.#mayUpgrade(now, lighthouse, tunnel)) {
       this.#wait(lighthouse, address);
     } else {
@@ -312,7 +278,7 @@ export class LighthouseClient {
   }
 
   /** Whether a tunnel of version 2 may take the place of this one; the first time it is asked for. */
-  #mayUpgrade(now: Now, lighthouse: IpAddress, tunnel: LighthouseTunnel): boolean {
+  #mayUpgrade(now: Now, lighthouse: IpAddress, tunnel: PeerTunnel): boolean {
     if (!this.#settings.hasTwoVersions || this.#settings.amLighthouse || tunnel.ownCertificate.version === 2) {
       return false;
     }
@@ -323,30 +289,6 @@ export class LighthouseClient {
     this.#upgrades.set(lighthouse.text, { slot: tunnel.slot, untilMs: now.ms + UPGRADE_MS });
     this.#parts.wishes.add('upgrade', lighthouse);
     return true;
-  }
-
-  #sendQuery(tunnel: LighthouseTunnel, address: IpAddress): void {
-    const { version } = tunnel.ownCertificate;
-    const [a0, a1, a2, a3] = addressWords([address]);
-    this.#message.reset();
-    this.#message.type = LighthouseType.HostQuery;
-    this.#message.setTarget(version, a0, a1, a2, a3);
-    this.#send(tunnel);
-  }
-
-  #send(tunnel: LighthouseTunnel): void {
-    const { outbox } = this.#parts;
-    const bytes = new Uint8Array(LIGHTHOUSE_BYTES_MAX);
-    const length = encodeLighthouse(this.#message, bytes, 0);
-    outbox.count(`lighthouse.tx.${nameOf(this.#message.type)}`);
-    outbox.push({
-      kind: 'sendSealed',
-      slot: tunnel.slot,
-      type: MessageType.Lighthouse,
-      subtype: Subtype.None,
-      body: bytes.slice(0, length),
-      endpoint: null,
-    });
   }
 
   /** Keeps a query for a lighthouse whose tunnel is not up; false when too many wait. */
@@ -368,16 +310,3 @@ export class LighthouseClient {
 function textsOf(values: readonly { readonly text: string }[]): string {
   return values.map((value) => value.text).join(' ');
 }
-
-/** The name of a type in Nebula's metrics. */
-function nameOf(type: number): string {
-  return TYPE_NAMES.get(type) ?? 'other';
-}
-
-const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
-  [LighthouseType.HostQuery, 'HostQuery'],
-  [LighthouseType.HostQueryReply, 'HostQueryReply'],
-  [LighthouseType.HostUpdateNotification, 'HostUpdateNotification'],
-  [LighthouseType.HostPunchNotification, 'HostPunchNotification'],
-  [LighthouseType.HostUpdateNotificationAck, 'HostUpdateNotificationAck'],
-]);

@@ -13,9 +13,10 @@ import type { Outbox, ResolveAnswer } from '../effects.ts';
 import { earliest, type Now } from '../now.ts';
 import type { LocalAllowList, RemoteAllowList } from './allowList.ts';
 import type { CalculatedRemotes } from './calculatedRemotes.ts';
-import { LighthouseClient, type LighthouseClientSettings, type LighthouseTunnel } from './lighthouseClient.ts';
+import { LighthouseClient, type LighthouseClientSettings } from './lighthouseClient.ts';
 import type { LocalAddress } from './localAddresses.ts';
 import { OwnEndpoints, type OwnEndpointsSettings } from './ownEndpoints.ts';
+import type { PeerTunnel } from './peerTunnel.ts';
 import { Punching, type PunchingSettings } from './punching.ts';
 import type { Remotes, RemotesPolicy } from './remotes.ts';
 import { StaticHosts } from './staticHosts.ts';
@@ -49,7 +50,7 @@ export interface PeerDiscoveryParts {
   readonly wishes: Wishes;
   readonly remotes: Remotes;
   /** The primary tunnel to a vpn address, or null. */
-  readonly tunnelTo: (address: IpAddress) => LighthouseTunnel | null;
+  readonly tunnelTo: (address: IpAddress) => PeerTunnel | null;
   readonly settings: PeerDiscoverySettings;
 }
 
@@ -128,7 +129,7 @@ export class PeerDiscovery implements Whereabouts {
     this.#client.query(now, address);
   }
 
-  onHostUp(now: Now, tunnel: LighthouseTunnel): void {
+  onHostUp(now: Now, tunnel: PeerTunnel): void {
     this.#client.onHostUp(now, tunnel.vpnAddresses);
     this.#answers.onHostUp(tunnel);
   }
@@ -148,7 +149,7 @@ export class PeerDiscovery implements Whereabouts {
   }
 
   /** An opened lighthouse message from the peer of a tunnel. `body` is borrowed for the call. */
-  onMessage(now: Now, sender: LighthouseTunnel, body: Uint8Array): void {
+  onMessage(now: Now, sender: PeerTunnel, body: Uint8Array): void {
     this.#client.onMessage(now, sender, body);
   }
 

@@ -8,7 +8,7 @@ import type { IpAddress } from '../../../shared/ip/address.ts';
 import { MessageType } from '../../../shared/wire/header.ts';
 import { LIGHTHOUSE_BYTES_MAX } from '../../../shared/wire/lighthouseEncoder.ts';
 import type { Outbox } from '../effects.ts';
-import type { LighthouseTunnel } from './lighthouseClient.ts';
+import type { PeerTunnel } from './peerTunnel.ts';
 import type { Wishes } from './wishes.ts';
 
 const ANSWERS_PER_HOST_MAX = 8;
@@ -17,7 +17,7 @@ const HOSTS_MAX = 1024;
 export interface WaitingAnswersParts {
   readonly outbox: Outbox;
   readonly wishes: Wishes;
-  readonly tunnelTo: (address: IpAddress) => LighthouseTunnel | null;
+  readonly tunnelTo: (address: IpAddress) => PeerTunnel | null;
 }
 
 export class WaitingAnswers {
@@ -49,7 +49,7 @@ export class WaitingAnswers {
   }
 
   /** The host gets what waits for it. */
-  onHostUp(tunnel: LighthouseTunnel): void {
+  onHostUp(tunnel: PeerTunnel): void {
     for (const { text } of tunnel.vpnAddresses) {
       for (const body of this.#waiting.get(text) ?? []) {
         this.#send(tunnel, body);
@@ -70,7 +70,7 @@ export class WaitingAnswers {
     }
   }
 
-  #send({ slot }: LighthouseTunnel, body: Uint8Array): void {
+  #send({ slot }: PeerTunnel, body: Uint8Array): void {
     const { outbox } = this.#parts;
     outbox.push({ kind: 'sendSealed', slot, type: MessageType.Lighthouse, subtype: 0, body, endpoint: null });
   }

@@ -1,8 +1,8 @@
 /** Peer discovery on a fake clock, with its effects and wishes in words: what its tests share. */
 import { expect } from 'chai';
-import type { LighthouseTunnel } from '../../../../src/primary/control/discovery/lighthouseClient.ts';
 import type { LocalAddress } from '../../../../src/primary/control/discovery/localAddresses.ts';
 import { PeerDiscovery, type PeerDiscoverySettings } from '../../../../src/primary/control/discovery/peerDiscovery.ts';
+import type { PeerTunnel } from '../../../../src/primary/control/discovery/peerTunnel.ts';
 import { Remotes } from '../../../../src/primary/control/discovery/remotes.ts';
 import { type Wish, Wishes } from '../../../../src/primary/control/discovery/wishes.ts';
 import { type Effect, Outbox, type ResolveRequest } from '../../../../src/primary/control/effects.ts';
@@ -39,7 +39,7 @@ export class Bench {
   readonly outbox = new Outbox();
   readonly wishes = new Wishes();
   readonly remotes = new Remotes();
-  readonly tunnels = new Map<string, LighthouseTunnel>();
+  readonly tunnels = new Map<string, PeerTunnel>();
   settings: PeerDiscoverySettings;
   readonly discovery: PeerDiscovery;
 
@@ -62,7 +62,7 @@ export class Bench {
     return { ms: this.nowMs, unixMs: 0 };
   }
 
-  tunnel(slot: number, address: string, version: 1 | 2 = 1, ...others: string[]): LighthouseTunnel {
+  tunnel(slot: number, address: string, version: 1 | 2 = 1, ...others: string[]): PeerTunnel {
     const vpnAddresses = [address, ...others].map(ip);
     const ownCertificate = { version, networks: this.settings.ownNetworks } as Certificate;
     const tunnel = { slot, vpnAddresses, ownCertificate };
@@ -82,7 +82,7 @@ export class Bench {
     return this.take();
   }
 
-  receive(from: LighthouseTunnel, type: number, about: string, endpoints: string[], relays: string[] = []): Outcome[] {
+  receive(from: PeerTunnel, type: number, about: string, endpoints: string[], relays: string[] = []): Outcome[] {
     const message = new LighthouseMessage();
     message.type = type;
     const [a0, a1, a2, a3] = addressWords([ip(about)]);

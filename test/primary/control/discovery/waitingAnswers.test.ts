@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
-import type { LighthouseTunnel } from '../../../../src/primary/control/discovery/lighthouseClient.ts';
+import type { PeerTunnel } from '../../../../src/primary/control/discovery/peerTunnel.ts';
 import { WaitingAnswers } from '../../../../src/primary/control/discovery/waitingAnswers.ts';
 import { Wishes } from '../../../../src/primary/control/discovery/wishes.ts';
 import { Outbox } from '../../../../src/primary/control/effects.ts';
@@ -12,7 +12,7 @@ const numbered = (index: number): IpAddress => addressFromBytes(Uint8Array.of(10
 class Fixture {
   readonly outbox = new Outbox();
   readonly wishes = new Wishes();
-  readonly tunnels = new Map<string, LighthouseTunnel>();
+  readonly tunnels = new Map<string, PeerTunnel>();
   readonly answers = new WaitingAnswers({
     outbox: this.outbox,
     wishes: this.wishes,
@@ -22,7 +22,7 @@ class Fixture {
   /** A tunnel to the host is up; the bodies that it gets. */
   up(host: IpAddress): number[] {
     this.outbox.drain();
-    this.answers.onHostUp({ slot: 1, vpnAddresses: [host] } as unknown as LighthouseTunnel);
+    this.answers.onHostUp({ slot: 1, vpnAddresses: [host] } as unknown as PeerTunnel);
     return this.sent();
   }
 
@@ -45,7 +45,7 @@ describe('answers of a lighthouse to hosts without a tunnel', () => {
 
   it('go at once through a tunnel that has come up meanwhile', () => {
     const all = new Fixture();
-    all.tunnels.set(numbered(1).text, { slot: 1, vpnAddresses: [numbered(1)] } as unknown as LighthouseTunnel);
+    all.tunnels.set(numbered(1).text, { slot: 1, vpnAddresses: [numbered(1)] } as unknown as PeerTunnel);
     all.answers.keep(numbered(1), Uint8Array.of(7));
     expect(all.sent()).to.deep.equal([7]);
     expect(all.wishes.take()).to.equal(null);
