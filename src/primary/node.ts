@@ -42,10 +42,14 @@ export class Node {
     if (!resources.areFactsSealed) {
       log.warn('This kernel (older than 5.1) lets a taken-over worker write the tables of tunnels, hosts and keys');
     }
+    const node = Node.#over(resources, options, providers);
+    await node.#run();
+    return node;
+  }
+
+  static #over(resources: Resources, options: NodeOptions, providers: ProviderChoice): Node {
     try {
-      const node = new Node(options, resources, providers);
-      await node.#run();
-      return node;
+      return new Node(options, resources, providers);
     } catch (error) {
       resources.close();
       throw error;
@@ -122,31 +126,37 @@ export class Node {
     this.#letGo();
   }
 
+  /** Starts every part. When one cannot be started, those that were are ended, in order. */
   async #run(): Promise<void> {
-    const { config, identity, log, stop } = this.#options;
-    const { boundary, control, shell, supervisor, hangGuard, device, outsideLog, view } = this.#parts;
     try {
-      this.#api = await openApi(view, outsideLog, boundary);
-      device?.configure(config, identity);
-      hangGuard.start();
-      const ready = supervisor.start({
-        onPunt: (punt) => shell.onPunt(punt),
-        onDeath: (worker) => this.#release(worker),
-        onHopeless: (worker, reason) => this.#giveUp(`worker ${worker} does not start: ${reason}`),
-      });
-      await unlessStopped(ready, stop);
-      device?.activate(config, identity);
-      const onGone = (reason: string): void => this.#giveUp(reason);
-      this.#deviceWatch = DeviceWatch.over(device, this.#resources.tun, { log, boundary, onGone });
+      await this.#startWorkers();
+      this.#startControl();
     } catch (error) {
-      hangGuard.close();
-      await this.#api?.close();
-      await supervisor.stop();
-      device?.close();
-      this.#letGo();
+      await this.stop();
       throw error;
     }
-    const { conntrack, locks, clock, expiry } = this.#parts;
+  }
+
+  async #startWorkers(): Promise<void> {
+    const { config, identity, log, stop } = this.#options;
+    const { boundary, shell, supervisor, hangGuard, device, outsideLog, view } = this.#parts;
+    this.#api = await openApi(view, outsideLog, boundary);
+    device?.configure(config, identity);
+    hangGuard.start();
+    const ready = supervisor.start({
+      onPunt: (punt) => shell.onPunt(punt),
+      onDeath: (worker) => this.#release(worker),
+      onHopeless: (worker, reason) => this.#giveUp(`worker ${worker} does not start: ${reason}`),
+    });
+    await unlessStopped(ready, stop);
+    device?.activate(config, identity);
+    const onGone = (reason: string): void => this.#giveUp(reason);
+    this.#deviceWatch = DeviceWatch.over(device, this.#resources.tun, { log, boundary, onGone });
+  }
+
+  #startControl(): void {
+    const { config, identity, log } = this.#options;
+    const { boundary, control, shell, conntrack, locks, clock, expiry } = this.#parts;
     conntrack.start();
     locks.start();
     this.#resources.launch.program.start(boundary);
