@@ -26,6 +26,7 @@ import { Device } from './machine/device.ts';
 import { DnsResolver } from './machine/dnsResolver.ts';
 import { socketMemory } from './machine/udpSocket.ts';
 import { Underlay } from './machine/underlay.ts';
+import type { Measures } from './measures/measures.ts';
 import { Performer } from './performer.ts';
 import { ExpiryReporter } from './pki/expiryReporter.ts';
 import type { Identity } from './pki/identity.ts';
@@ -135,7 +136,18 @@ export function nodePartsOf(options: NodeOptions, resources: Resources, provider
     expiry,
     keys: new KeyCustody(config.handshakes),
     deaths,
-    view: viewOf({ options, inForce, resources, control, remotes, hosts, supervisor, deaths, counts }),
+    view: viewOf({
+      options,
+      inForce,
+      resources,
+      control,
+      measures: rows.measures,
+      remotes,
+      hosts,
+      supervisor,
+      deaths,
+      counts,
+    }),
   };
 }
 
@@ -209,6 +221,7 @@ interface ViewSources {
   readonly inForce: InForce;
   readonly resources: Resources;
   readonly control: ControlPlane;
+  readonly measures: Measures;
   readonly remotes: Remotes;
   readonly hosts: LighthouseHosts | null;
   readonly supervisor: Supervisor;
@@ -228,6 +241,7 @@ function viewOf(sources: ViewSources): NodeView {
     port: udp.port,
     tables,
     control: sources.control,
+    measures: sources.measures,
     remotes: sources.remotes,
     lighthouse: sources.hosts,
     deaths: sources.deaths,

@@ -85,6 +85,9 @@ export class Performer {
       case 'count':
         this.#count(effect.metric, effect.n);
         break;
+      case 'handshakeTook':
+        this.#parts.rows.measures.handshakes.add(effect.durationMs);
+        break;
     }
   }
 
@@ -99,7 +102,7 @@ export class Performer {
   }
 
   #seal(slot: number, type: number, subtype: number, body: Uint8Array, endpoint: Endpoint | null): void {
-    const { contexts, underlay } = this.#parts;
+    const { rows, contexts, underlay } = this.#parts;
     const { tunnels } = contexts;
     const context = contexts.at(slot);
     if (context === null) {
@@ -114,6 +117,9 @@ export class Performer {
       this.#count('drop.tx.too_long', 1);
       return;
     }
+    if (type === MessageType.Test && subtype === Subtype.TestRequest) {
+      rows.measures.tunnels.testSent(slot, performance.now());
+    }
     const counter = counterWords();
     if (!reserveCounters(tunnels.cells, tunnels.counterCell(slot), 1, counter)) {
       this.#count('messages.tx.exhausted', 1);
@@ -125,6 +131,7 @@ export class Performer {
       endpoint === null ? underlay.sendTo(context.destination, length) : underlay.sendBuilt(endpoint, length);
     // A peer that never answers must be noticed, whichever process talks to it.
     tunnels.markOut(slot);
+    rows.measures.tunnels.sent(slot, length);
     this.#sent(SEALED_METRICS[type * 2 + subtype] ?? null, errno, endpoint);
   }
 

@@ -15,7 +15,9 @@ import { ruleTable } from '../shared/firewall/ruleTable.ts';
 import { networkWords } from '../shared/ip/networkWords.ts';
 import type { LighthouseSettings, WorkerSettings } from '../shared/ipc/messages.ts';
 import type { SharedTables } from '../shared/memory/layout.ts';
+import { TunnelTrafficColumn } from '../shared/memory/tunnelTraffic.ts';
 import type { Arena } from '../shared/sys/arena.ts';
+import { MONOTONIC_OFFSET_MS } from '../shared/sys/clock.ts';
 import { SocketFamily } from '../shared/tunnel/socketAddress.ts';
 import { TunnelContexts } from '../shared/tunnel/tunnelContext.ts';
 import { EchoResponder } from './datapath/echoResponder.ts';
@@ -52,6 +54,7 @@ interface CommonParts {
   readonly arena: Arena;
   readonly tables: SharedTables;
   readonly metrics: Float64Array;
+  readonly traffic: TunnelTrafficColumn;
   readonly udp: DatagramPort;
   readonly contexts: TunnelContexts<WorkerTunnel>;
   readonly sender: Sender;
@@ -114,12 +117,14 @@ function commonParts(settings: WorkerSettings, tables: SharedTables, ports: Work
   const { worker } = settings;
   const metrics = tables.metrics.column(worker + 1);
   const contexts = openContexts(settings, arena, tables);
-  const sender = new Sender(contexts, udp, metrics);
+  const traffic = new TunnelTrafficColumn(tables.traffic[worker], MONOTONIC_OFFSET_MS);
+  const sender = new Sender(contexts, udp, metrics, traffic);
   const punts = new Punts(arena, tables.tunnels.capacity, metrics, ports.punts);
   return {
     arena,
     tables,
     metrics,
+    traffic,
     udp,
     contexts,
     sender,

@@ -15,6 +15,7 @@ import type { HealthReason } from '../../src/primary/inspection/health.ts';
 import type { NodeView } from '../../src/primary/inspection/nodeView.ts';
 import { LighthouseHosts } from '../../src/primary/lighthouse/hosts.ts';
 import type { SocketMemory } from '../../src/primary/machine/udpSocket.ts';
+import type { Measures } from '../../src/primary/measures/measures.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';
 import { TunnelRows } from '../../src/primary/tables/tunnelRows.ts';
 import type { Certificate } from '../../src/shared/cert/certificate.ts';
@@ -63,6 +64,7 @@ export class InspectedNode implements NodeView {
   };
   readonly memories = privateMemories(CAPACITIES);
   readonly rows: TunnelRows;
+  readonly measures: Measures;
   readonly #hosts: HostView[] = [];
   config: Config;
   rulesVersion = 1;
@@ -76,6 +78,7 @@ export class InspectedNode implements NodeView {
     this.tables = initializeShared(this.memories, CAPACITIES);
     this.tables.conntrack.initialize(99);
     this.rows = new TunnelRows(this.tables);
+    this.measures = this.rows.measures;
     this.lighthouse = this.config.lighthouse.amLighthouse
       ? new LighthouseHosts(this.tables.lighthouse, this.tables.turns)
       : null;

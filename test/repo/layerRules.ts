@@ -104,8 +104,9 @@ export const LAYERS: readonly Layer[] = [
     ...['src/shared', BOUNDARY, 'src/primary/version.ts', 'src/primary/config', 'src/primary/pki'],
     'src/primary/control',
   ]),
+  layer('src/primary/measures', 'what is measured: durations, the traffic of tunnels', ['src/shared']),
   layer('src/primary/tables', 'what the primary writes in shared memory, and tends there', [
-    ...['src/shared', BOUNDARY, 'src/primary/control'],
+    ...['src/shared', BOUNDARY, 'src/primary/control', 'src/primary/measures'],
   ]),
   layer('src/primary/workers', 'supervision', ['src/shared', BOUNDARY, 'src/primary/machine']),
   layer('src/primary/lighthouse', 'a lighthouse: hosts, names, the DNS process', [
@@ -114,7 +115,7 @@ export const LAYERS: readonly Layer[] = [
   ]),
   layer('src/primary/inspection', 'what a node says of itself', [
     ...['src/shared', 'src/primary/config', 'src/primary/pki', 'src/primary/control', 'src/primary/machine'],
-    ...['src/primary/lighthouse', 'src/primary/settings.ts'],
+    ...['src/primary/lighthouse', 'src/primary/measures', 'src/primary/settings.ts'],
   ]),
   layer('src/primary/api', 'the socket for the command line', [
     ...['src/shared', BOUNDARY, 'src/primary/config', 'src/primary/inspection'],

@@ -36,7 +36,9 @@ export type Effect =
   /** Look up names; the answer names `request`, and comes even when nothing was found. */
   | { readonly kind: 'resolve'; readonly request: ResolveRequest }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: LogFields }
-  | { readonly kind: 'count'; readonly metric: string; readonly n: number };
+  | { readonly kind: 'count'; readonly metric: string; readonly n: number }
+  /** A handshake that this node started is complete: from its first attempt to now. */
+  | { readonly kind: 'handshakeTook'; readonly durationMs: number };
 
 /** Names to look up, each within `timeoutMs`; targets that are addresses already stand for themselves. */
 export interface ResolveRequest {

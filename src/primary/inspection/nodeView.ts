@@ -16,6 +16,7 @@ import type { PendingView } from '../control/tunnels/pendingHandshake.ts';
 import type { Tunnel } from '../control/tunnels/tunnel.ts';
 import type { LighthouseHosts } from '../lighthouse/hosts.ts';
 import type { SocketMemory } from '../machine/udpSocket.ts';
+import type { Measures } from '../measures/measures.ts';
 import type { Identity } from '../pki/identity.ts';
 import type { HealthReason } from './health.ts';
 
@@ -48,6 +49,7 @@ export interface NodeView {
   /** By worker: how often it died since the node's start. */
   readonly deaths: readonly number[];
   readonly control: InspectedControl;
+  readonly measures: Measures;
   readonly remotes: Remotes;
   /** null when this node is no lighthouse. */
   readonly lighthouse: LighthouseHosts | null;

@@ -4,6 +4,7 @@
 import type { Certificate } from '../../shared/cert/certificate.ts';
 import { timeText } from '../../shared/cert/rules.ts';
 import type { Tunnel } from '../control/tunnels/tunnel.ts';
+import type { CarriedTraffic } from '../measures/tunnelTraffic.ts';
 import { ExpiryWatch, isOutsideAll } from '../pki/expiry.ts';
 import type { Identity } from '../pki/identity.ts';
 import { networkTexts } from '../settings.ts';
@@ -65,6 +66,10 @@ export interface HostSummary {
   readonly ageSeconds: number;
   /** The last counter this node has used, handshake included: about the packets it has sent. */
   readonly sentCounter: number;
+  /** Datagrams of the tunnel, and their bytes. */
+  readonly traffic: CarriedTraffic;
+  /** How long the peer took to answer the last test of the tunnel, in ms; null before the first answer. */
+  readonly lastCheckMs: number | null;
   readonly certificate: CertificateSummary;
   /** Candidate endpoints, best first. */
   readonly remotes: readonly string[];
@@ -140,6 +145,8 @@ export function hostSummary(view: NodeView, tunnel: Tunnel, isPrimary: boolean):
     initiator: tunnel.isInitiator,
     ageSeconds: Math.floor((now.ms - tunnel.createdMs) / 1000),
     sentCounter: view.tables.tunnels.lastSentCounter(tunnel.slot),
+    traffic: view.measures.tunnels.ofTunnel(tunnel.slot),
+    lastCheckMs: view.measures.tunnels.lastCheckMs(tunnel.slot),
     certificate: certificateSummary(tunnel.peer.certificate, now.unixMs),
     remotes: view.remotes.list(tunnel.vpnAddress).map(({ text }) => text),
   };

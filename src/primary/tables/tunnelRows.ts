@@ -13,6 +13,7 @@ import type { SharedTables } from '../../shared/memory/layout.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
 import { Proof } from '../../shared/memory/tunnelTable.ts';
 import type { TunnelRecord, TunnelStore } from '../control/tunnels/tunnelStore.ts';
+import { Measures } from '../measures/measures.ts';
 
 /** The two handshake messages used counters 1 and 2 in both directions (Nebula protocol: counters). */
 const HANDSHAKE_COUNTERS = 2;
@@ -23,6 +24,8 @@ interface RetiredSlot {
 }
 
 export class TunnelRows implements TunnelStore {
+  /** Told when a tunnel begins and ends. */
+  readonly measures: Measures;
   readonly #tables: SharedTables;
   /** Slots never used or safe to use again; taken from the end. */
   readonly #free: number[];
@@ -40,6 +43,7 @@ export class TunnelRows implements TunnelStore {
     this.#free = Array.from({ length: capacity }, (_, slot) => capacity - 1 - slot);
     this.#generations = new Int32Array(capacity);
     this.#localIndexes = new Uint32Array(capacity);
+    this.measures = new Measures(tables);
   }
 
   get capacity(): number {
@@ -83,6 +87,7 @@ export class TunnelRows implements TunnelStore {
     }
     this.#generations[slot] = generation;
     this.#localIndexes[slot] = record.localIndex;
+    this.measures.tunnels.begin(slot, record.vpnAddresses[0].text);
     return slot;
   }
 
@@ -101,6 +106,7 @@ export class TunnelRows implements TunnelStore {
     if (!isLiveGeneration(generation)) {
       return;
     }
+    this.measures.tunnels.end(slot);
     indexes.remove(this.#localIndexes[slot]);
     tunnels.clear(slot, generation);
     this.#generations[slot] = generation + 1;

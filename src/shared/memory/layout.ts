@@ -19,10 +19,11 @@ import { LighthouseTable } from './lighthouseTable.ts';
 import { Metrics } from './metrics.ts';
 import type { Region } from './region.ts';
 import { TunnelTable } from './tunnelTable.ts';
+import { TunnelTrafficColumn } from './tunnelTraffic.ts';
 import { WorkerTurns } from './workerTurns.ts';
 
 /** Raised whenever a table's rows or the order of regions change. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 const MAGIC = 0x74666577;
 const HEADER_BYTES = 4096;
@@ -61,6 +62,8 @@ export interface SharedTables {
   readonly conntrack: ConntrackTable;
   /** The firewall's counters of each worker. */
   readonly firewallCounters: readonly Float64Array[];
+  /** What each worker carried by tunnel: the cells of a `TunnelTrafficColumn` each. */
+  readonly traffic: readonly Float64Array[];
   readonly lighthouse: LighthouseTable;
 }
 
@@ -106,6 +109,10 @@ export function openShared(memories: SharedMemories, self: number): SharedTables
     firewallCounters: inOwn(own.firewall).map(
       ({ buffer, byteOffset }) => new Float64Array(buffer, byteOffset, firewallCounterCells()),
     ),
+    traffic: inOwn(own.traffic).map(
+      ({ buffer, byteOffset }) =>
+        new Float64Array(buffer, byteOffset, TunnelTrafficColumn.cellCount(capacities.tunnels)),
+    ),
   };
 }
 
@@ -138,7 +145,7 @@ function readCapacities(facts: ArrayBufferLike): Capacities {
 interface Places {
   readonly facts: Readonly<Record<'indexes' | 'hosts' | 'tunnels' | 'lighthouse' | 'end', number>>;
   readonly common: Readonly<Record<'tunnels' | 'conntrack' | 'lighthouse' | 'end', number>>;
-  readonly own: Readonly<Record<'turns' | 'metrics' | 'firewall' | 'end', number>>;
+  readonly own: Readonly<Record<'turns' | 'metrics' | 'firewall' | 'traffic' | 'end', number>>;
 }
 
 function place({ tunnels: tunnelCount, flows, lighthouseHosts }: Capacities): Places {
@@ -163,6 +170,7 @@ function place({ tunnels: tunnelCount, flows, lighthouseHosts }: Capacities): Pl
       turns: own.next(WorkerTurns.byteLength()),
       metrics: own.next(Metrics.byteLength()),
       firewall: own.next(firewallCounterCells() * 8),
+      traffic: own.next(TunnelTrafficColumn.byteLength(tunnelCount)),
       end: own.next(0),
     },
   };

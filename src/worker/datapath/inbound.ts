@@ -11,6 +11,7 @@ import { findNetwork, MAPPED_WORD } from '../../shared/ip/networkWords.ts';
 import { PacketTuple, parsePacket } from '../../shared/ip/packetTuple.ts';
 import { METRIC } from '../../shared/memory/metrics.ts';
 import { Proof } from '../../shared/memory/tunnelTable.ts';
+import type { TunnelTrafficColumn } from '../../shared/memory/tunnelTraffic.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { OpenFault, openPacket } from '../../shared/tunnel/open.ts';
 import { isSameSocketAddress, SOCKADDR_BYTES, SocketFamily } from '../../shared/tunnel/socketAddress.ts';
@@ -48,6 +49,7 @@ export interface InboundParts {
   readonly punts: Punts;
   readonly strangers: Strangers;
   readonly metrics: Float64Array;
+  readonly traffic: TunnelTrafficColumn;
 }
 
 /** A lighthouse's answers to its clients. */
@@ -187,6 +189,7 @@ export class Inbound {
     const isRequest = type === MessageType.Test && subtype === Subtype.TestRequest;
     const isAtEndpoint = this.#noteSource(context, source, isRequest);
     contexts.tunnels.markIn(context.slot);
+    this.#parts.traffic.received(context.slot, length);
     if (type === MessageType.Message) {
       metrics[METRIC['messages.rx.message']]++;
       this.#data(context, offset, body);
@@ -302,6 +305,7 @@ export class Inbound {
     const metrics = this.#metrics;
     if (subtype === Subtype.TestReply) {
       metrics[METRIC['messages.rx.test_response']]++;
+      this.#parts.traffic.answered(context.slot, this.#nowMs);
       return;
     }
     metrics[METRIC['messages.rx.test_request']]++;

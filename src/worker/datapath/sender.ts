@@ -5,6 +5,7 @@
  */
 import { METRIC } from '../../shared/memory/metrics.ts';
 import { type CounterWords, counterWords, nextCounter, reserveCounters } from '../../shared/memory/sendCounter.ts';
+import type { TunnelTrafficColumn } from '../../shared/memory/tunnelTraffic.ts';
 import { SEAL_OVERHEAD_BYTES, sealPacket } from '../../shared/tunnel/seal.ts';
 import type { TunnelContext, TunnelContexts } from '../../shared/tunnel/tunnelContext.ts';
 import type { DatagramSink } from '../ports/contracts.ts';
@@ -13,6 +14,7 @@ export class Sender {
   readonly #contexts: TunnelContexts;
   readonly #udp: DatagramSink;
   readonly #metrics: Float64Array;
+  readonly #traffic: TunnelTrafficColumn;
   /** The next counter of those that `prepare` reserved. */
   readonly #counter: CounterWords = counterWords();
   /** Whose counters those are, and how many are left: no other packet may have them. */
@@ -20,10 +22,11 @@ export class Sender {
   #preparedCount = 0;
   #label = 0;
 
-  constructor(contexts: TunnelContexts, udp: DatagramSink, metrics: Float64Array) {
+  constructor(contexts: TunnelContexts, udp: DatagramSink, metrics: Float64Array, traffic: TunnelTrafficColumn) {
     this.#contexts = contexts;
     this.#udp = udp;
     this.#metrics = metrics;
+    this.#traffic = traffic;
   }
 
   /**
@@ -67,6 +70,7 @@ export class Sender {
     this.#udp.commit(bytes, context.destination);
     this.#metrics[METRIC['udp.tx.packets']]++;
     this.#metrics[METRIC['udp.tx.bytes']] += bytes;
+    this.#traffic.sent(context.slot, bytes);
   }
 
   /** One packet on its own; false (counted) when it cannot be sent. */

@@ -25,6 +25,7 @@ import { chooseProviders, providerFor } from '../../../src/shared/crypto/provide
 import { parsePrefix } from '../../../src/shared/ip/address.ts';
 import { addressWords } from '../../../src/shared/ip/networkWords.ts';
 import { initializeShared } from '../../../src/shared/memory/layout.ts';
+import { TunnelTrafficColumn } from '../../../src/shared/memory/tunnelTraffic.ts';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { SOCKADDR_BYTES, SocketFamily, writeSocketAddress } from '../../../src/shared/tunnel/socketAddress.ts';
 import { TunnelContext, TunnelContexts } from '../../../src/shared/tunnel/tunnelContext.ts';
@@ -105,7 +106,8 @@ class Load {
       // Datagrams one by one, as they come from many machines.
       return new UdpPort(arena, { fd: socket.fds[0], family: SocketFamily.Ipv4, batch: 64, offloads: false });
     });
-    this.#senders = this.#ports.map((port) => new Sender(this.#contexts, port, tables.metrics.column(1)));
+    const traffic = new TunnelTrafficColumn(tables.traffic[0], 0);
+    this.#senders = this.#ports.map((port) => new Sender(this.#contexts, port, tables.metrics.column(1), traffic));
     this.#lighthouse = arena.allocate(SOCKADDR_BYTES, 8);
     const mapped = new Uint8Array(16);
     mapped.set([255, 255], 10);

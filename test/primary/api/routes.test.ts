@@ -70,6 +70,7 @@ describe('status, hosts and metrics', () => {
     const node = nodeWithPeer();
     node.connect({ name: 'ten', networks: ['10.0.0.10/24'] }, '192.0.2.10:1', 78);
     node.connect({ name: 'nine', networks: ['10.0.0.9/24'] }, '192.0.2.9:1', 79);
+    node.measures.tunnels.sent(node.control.hosts()[0].tunnel.slot, 48);
     node.pending.push({
       address: ip('10.0.0.5'),
       localIndex: 0,
@@ -86,6 +87,8 @@ describe('status, hosts and metrics', () => {
       sentCounter: 2,
       primary: true,
     });
+    expect(hosts[0].traffic).to.deep.equal({ receivedPackets: 0, receivedBytes: 0, sentPackets: 1, sentBytes: 48 });
+    expect(hosts[0].lastCheckMs).to.equal(null);
     expect(hosts[0].remotes).to.deep.equal(['192.0.2.2:4242']);
     expect(pending).to.deep.equal([{ vpnAddress: '10.0.0.5', localIndex: 0, attempts: 3, endpoints: ['192.0.2.5:1'] }]);
   });

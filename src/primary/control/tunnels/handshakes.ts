@@ -193,6 +193,7 @@ export class Handshakes {
     const fields = { ...handshakeFields(handshake, from), handshake: STAGE_2, durationMs };
     outbox.log('info', 'Handshake message received', fields);
     outbox.count('handshakes.completed');
+    outbox.push({ kind: 'handshakeTook', durationMs });
     if (this.#tunnels.establish(now, handshake, from) === null) {
       this.#fail(pending.address);
     }
