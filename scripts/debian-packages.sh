@@ -4,7 +4,7 @@
 set -u
 
 # command:package
-wanted='nebula:nebula nebula-cert:nebula ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping setpriv:util-linux nft:nftables dig:bind9-dnsutils'
+wanted='nebula:nebula nebula-cert:nebula ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping setpriv:util-linux nft:nftables dig:bind9-dnsutils prometheus:prometheus'
 if [ "${1:-}" = bench ]; then
   wanted="$wanted wireguard-go:wireguard-go"
 fi

@@ -20,6 +20,7 @@ export const ENTRIES = [
   'netlink',
   'process',
   'signal',
+  'stats',
   'stop',
   'timer',
   'worker',

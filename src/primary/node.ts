@@ -100,8 +100,21 @@ export class Node {
   }
 
   async #stop(): Promise<void> {
-    const { control, shell, conntrack, locks, hangGuard, clock, expiry, names, supervisor, device, keys, inForce } =
-      this.#parts;
+    const {
+      control,
+      shell,
+      conntrack,
+      locks,
+      hangGuard,
+      clock,
+      expiry,
+      names,
+      stats,
+      supervisor,
+      device,
+      keys,
+      inForce,
+    } = this.#parts;
     const steps: readonly (() => void | Promise<void>)[] = [
       () => shell.act((now) => control.closeAll(now)),
       () => shell.close(),
@@ -114,6 +127,7 @@ export class Node {
       () => this.#addresses?.close(),
       () => names.close(),
       () => this.#api?.close(),
+      () => stats.close(),
       () => supervisor.stop(),
       () => device?.close(),
       () => this.#resources.close(),
@@ -156,7 +170,7 @@ export class Node {
 
   #startControl(): void {
     const { config, identity, log } = this.#options;
-    const { boundary, control, shell, conntrack, locks, clock, expiry } = this.#parts;
+    const { boundary, control, shell, conntrack, locks, clock, expiry, stats } = this.#parts;
     conntrack.start();
     locks.start();
     this.#resources.launch.program.start(boundary);
@@ -166,6 +180,7 @@ export class Node {
     this.#addresses = addresses;
     shell.act((now) => control.start(now, addresses.read()));
     this.#applyNames(config, identity);
+    void stats.apply(config.stats);
     const { routineCacheTimeoutMs } = config.firewall.conntrack;
     if (routineCacheTimeoutMs > 0) {
       log.info('Using routine-local conntrack cache', { durationMs: routineCacheTimeoutMs });
@@ -188,7 +203,7 @@ export class Node {
 
   #reloadTargets(): ReloadTargets {
     const { port } = this.#resources.udp;
-    const { control, shell, device, inForce } = this.#parts;
+    const { control, shell, device, inForce, stats } = this.#parts;
     return {
       log: this.#options.log,
       applyIdentity: (identity) => shell.act(() => control.reloadIdentity(identity)),
@@ -201,6 +216,7 @@ export class Node {
         inForce.rulesVersion++;
       },
       applyDevice: (config, identity) => device?.reload(config, identity),
+      applyStats: (config) => void stats.apply(config.stats),
     };
   }
 

@@ -33,6 +33,7 @@ import type { Identity } from './pki/identity.ts';
 import { KeyCustody } from './pki/keyCustody.ts';
 import type { Resources } from './resources.ts';
 import { cipherOf, controlSettingsOf, discoverySettingsOf, remoteAllowListOf, workerSettingsOf } from './settings.ts';
+import { StatsService } from './stats/statsService.ts';
 import { ConntrackKeeper } from './tables/conntrackKeeper.ts';
 import { type LockKeeper, lockKeeperOf } from './tables/lockKeeper.ts';
 import { TunnelRows } from './tables/tunnelRows.ts';
@@ -76,6 +77,7 @@ export interface NodeParts {
   /** By worker: how often it died. */
   readonly deaths: number[];
   readonly view: NodeView;
+  readonly stats: StatsService;
 }
 
 /** Opens the device and netlink sockets; throws SysError. */
@@ -115,6 +117,18 @@ export function nodePartsOf(options: NodeOptions, resources: Resources, provider
   const expiry = new ExpiryReporter(log, boundary);
   const deaths = udp.fds.map(() => 0);
   const counts = (): ReadonlyMap<string, number> => new Map([...performer.counts, ...boundary.counts, ...names.counts]);
+  const view = viewOf({
+    options,
+    inForce,
+    resources,
+    control,
+    measures: rows.measures,
+    remotes,
+    hosts,
+    supervisor,
+    deaths,
+    counts,
+  });
   return {
     boundary,
     outsideLog,
@@ -136,18 +150,8 @@ export function nodePartsOf(options: NodeOptions, resources: Resources, provider
     expiry,
     keys: new KeyCustody(config.handshakes),
     deaths,
-    view: viewOf({
-      options,
-      inForce,
-      resources,
-      control,
-      measures: rows.measures,
-      remotes,
-      hosts,
-      supervisor,
-      deaths,
-      counts,
-    }),
+    view,
+    stats: new StatsService(view, outsideLog, boundary),
   };
 }
 

@@ -21,6 +21,7 @@ export interface ReloadTargets {
   applyDiscovery(config: Config, identity: Identity): void;
   applyRules(): void;
   applyDevice(config: Config, identity: Identity): void;
+  applyStats(config: Config): void;
 }
 
 interface Step {
@@ -68,6 +69,7 @@ const STEPS: readonly Step[] = [
     dependsOn: (identity) => networkTexts(identity).join(' '),
     apply: (config, identity, targets) => targets.applyDevice(config, identity),
   },
+  { name: 'statistics', keys: ['stats'], apply: (config, _identity, targets) => targets.applyStats(config) },
 ];
 
 export interface Reloaded {

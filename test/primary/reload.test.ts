@@ -45,6 +45,7 @@ function reload(
       applied.push(`discovery ${certificates.length}`);
     },
     applyRules: () => applied.push('rules'),
+    applyStats: ({ stats }) => applied.push(`statistics ${stats.type}`),
     applyDevice: (_config, { networks }) => applied.push(`device ${networks.map(({ text }) => text).join(' ')}`),
     ...broken,
   };
@@ -52,6 +53,15 @@ function reload(
 }
 
 describe('a reload', () => {
+  it('applies the statistics as a whole when any of their keys has changed', () => {
+    const served = 'stats: {type: prometheus, interval: 10s, listen: "127.0.0.1:8080", path: /metrics}\n';
+    const same = identity();
+    expect(reload([configOf(), same], [configOf(served), same]).applied).to.deep.equal(['statistics prometheus']);
+    const more = served.replace('}', ', peer_metrics: true}');
+    expect(reload([configOf(served), same], [configOf(more), same]).applied).to.deep.equal(['statistics prometheus']);
+    expect(reload([configOf(served), same], [configOf(served), same]).applied).to.deep.equal([]);
+  });
+
   it('takes a certificate that was renewed in place: no key of the configuration has changed', () => {
     const [old, renewed] = [identity(), identity({ groups: ['renewed'] })];
     const told = reload([configOf(), old], [configOf(), renewed]);

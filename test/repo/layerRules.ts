@@ -117,6 +117,9 @@ export const LAYERS: readonly Layer[] = [
     ...['src/shared', 'src/primary/config', 'src/primary/pki', 'src/primary/control', 'src/primary/machine'],
     ...['src/primary/lighthouse', 'src/primary/measures', 'src/primary/settings.ts'],
   ]),
+  layer('src/primary/stats', 'statistics for Prometheus and Graphite', [
+    ...['src/shared', BOUNDARY, 'src/primary/config', 'src/primary/measures', 'src/primary/inspection'],
+  ]),
   layer('src/primary/api', 'the socket for the command line', [
     ...['src/shared', BOUNDARY, 'src/primary/config', 'src/primary/inspection'],
   ]),

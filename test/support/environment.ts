@@ -22,11 +22,20 @@ export function requireLab(suite: Skippable, ...tools: readonly string[]): void 
       sweepLabs();
     }
   }
+  demand(suite, obstacle, tools);
+}
+
+/** The same for a suite that needs nothing but `tools`. */
+export function requireTools(suite: Skippable, ...tools: readonly string[]): void {
+  demand(suite, null, tools);
+}
+
+function demand(suite: Skippable, hindrance: string | null, tools: readonly string[]): void {
   const missing = tools.filter((tool) => !isInstalled(tool));
-  if (obstacle === null && missing.length === 0) {
+  if (hindrance === null && missing.length === 0) {
     return;
   }
-  const reason = obstacle ?? `not installed: ${missing.join(', ')}`;
+  const reason = hindrance ?? `not installed: ${missing.join(', ')}`;
   if (process.getuid?.() === 0 && existsSync('/etc/debian_version')) {
     throw new Error(`this test cannot run: ${reason}`);
   }

@@ -1,6 +1,14 @@
 /** Builds the typed configuration from the values of its keys: names, defaults that follow from others, old forms. */
 import type { Level } from '../../shared/log/logger.ts';
-import type { Config, FirewallConfig, LighthouseConfig, ListenConfig, PkiConfig, TunConfig } from './config.ts';
+import type {
+  Config,
+  FirewallConfig,
+  LighthouseConfig,
+  ListenConfig,
+  PkiConfig,
+  StatsConfig,
+  TunConfig,
+} from './config.ts';
 import type { ValueOf } from './keys.ts';
 import type { Values } from './readTree.ts';
 import { type Routines, resolveRoutineCacheTimeout, resolveRoutines } from './routines.ts';
@@ -64,6 +72,7 @@ export function buildConfig(values: Values): Built {
     },
     firewall: buildFirewall(values, routines.count),
     logging: buildLogging(values),
+    stats: buildStats(values),
     api: { socket: buildSocketPath(values) },
   };
   return { config: frozen(config), routines, batchAsWritten: values.of('listen.batch') };
@@ -169,6 +178,24 @@ function levelOf(word: ValueOf<'logging.level'>): Level {
     default:
       return word;
   }
+}
+
+function buildStats(values: Values): StatsConfig {
+  return {
+    type: values.of('stats.type'),
+    intervalMs: values.of('stats.interval') ?? 0,
+    protocol: values.of('stats.protocol'),
+    host: values.of('stats.host') ?? '',
+    listen: values.of('stats.listen') ?? '',
+    path: values.of('stats.path') ?? '',
+    prefix: values.of('stats.prefix'),
+    namespace: values.of('stats.namespace'),
+    subsystem: values.of('stats.subsystem'),
+    messageMetrics: values.of('stats.message_metrics'),
+    lighthouseMetrics: values.of('stats.lighthouse_metrics'),
+    peerMetrics: values.of('stats.peer_metrics'),
+    peerMetricsMax: values.of('stats.peer_metrics_max'),
+  };
 }
 
 function buildSocketPath(values: Values): string | null {

@@ -4,6 +4,7 @@
  * networks is checked by the owners of routes, lighthouses and rules.
  */
 import type { Built } from './build.ts';
+import { statsProblems } from './keysOfStats.ts';
 import { adviceAt, errorAt, formatPath, type Problem, warningAt } from './problems.ts';
 import type { Values } from './readTree.ts';
 import { isCacheTimeoutLong } from './routines.ts';
@@ -33,6 +34,7 @@ const CHECKS: readonly Check[] = [
   { keys: ['lighthouse.hosts', 'static_host_map'], run: checkLighthouseEntries },
   { keys: ['firewall.inbound', 'firewall.outbound'], run: checkRules },
   { keys: ['listen.host'], run: checkListenHost },
+  { keys: ['stats'], run: ({ config }, root) => statsProblems(config.stats, root) },
 ];
 
 function checkRoutines({ routines }: Built, root: MapNode): readonly Problem[] {

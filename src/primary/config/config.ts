@@ -129,6 +129,26 @@ export interface FirewallConfig {
   };
 }
 
+export interface StatsConfig {
+  /** graphite, prometheus, or none: '' or 'none'. */
+  readonly type: string;
+  /** 0: none given. */
+  readonly intervalMs: number;
+  /** tcp, tcp4 or tcp6. */
+  readonly protocol: string;
+  /** These three are '' when not given. */
+  readonly host: string;
+  readonly listen: string;
+  readonly path: string;
+  readonly prefix: string;
+  readonly namespace: string;
+  readonly subsystem: string;
+  readonly messageMetrics: boolean;
+  readonly lighthouseMetrics: boolean;
+  readonly peerMetrics: boolean;
+  readonly peerMetricsMax: number;
+}
+
 export interface Config {
   readonly pki: PkiConfig;
   readonly staticHostMap: readonly StaticHost[];
@@ -167,6 +187,7 @@ export interface Config {
   readonly counters: { readonly tryPromote: number; readonly requeryEveryPackets: number };
   readonly firewall: FirewallConfig;
   readonly logging: LogSettings;
+  readonly stats: StatsConfig;
   /** `socket` is null when the local control socket is off, '' when its path follows the name that the device gets. */
   readonly api: { readonly socket: string | null };
 }

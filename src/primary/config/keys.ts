@@ -6,17 +6,18 @@
 import type { Key, Row } from './keyRows.ts';
 import { dataKeys } from './keysOfData.ts';
 import { nodeKeys } from './keysOfNode.ts';
+import { statsKeys } from './keysOfStats.ts';
 import { unsupportedKeys } from './keysUnsupported.ts';
 
 /** The keys that weft acts on. */
-type Rows = typeof nodeKeys & typeof dataKeys;
+type Rows = typeof nodeKeys & typeof dataKeys & typeof statsKeys;
 export type KeyPath = keyof Rows;
 /** What a key's value is parsed to. */
 export type ValueOf<Path extends KeyPath> = Rows[Path] extends Row<infer Value> ? Value : never;
 
 /** All keys by path, in the order of the documentation. */
 export const keys: ReadonlyMap<string, Key> = new Map(
-  [...keysOf(nodeKeys), ...keysOf(dataKeys), ...unsupportedKeys].map((key) => [key.path, key]),
+  [...keysOf(nodeKeys), ...keysOf(dataKeys), ...keysOf(statsKeys), ...unsupportedKeys].map((key) => [key.path, key]),
 );
 
 /** Every path that is a section: `listen`, `lighthouse.dns`. */

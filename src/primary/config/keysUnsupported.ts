@@ -5,19 +5,8 @@
  */
 import { fixed, INT_MAX, type Key } from './keyRows.ts';
 import { isList, isMap, lookup, type Plain, type PlainMap } from './plain.ts';
-import {
-  address,
-  byteCount,
-  choice,
-  flag,
-  integer,
-  parseFlag,
-  parseText,
-  positiveDuration,
-  secret,
-  text,
-} from './scalars.ts';
-import { any, firm, listOf, listOfSound, type Shape } from './shapes.ts';
+import { address, byteCount, choice, flag, integer, parseFlag, secret, text } from './scalars.ts';
+import { any, listOf, listOfSound, type Shape } from './shapes.ts';
 
 export interface UnsupportedFeature {
   /** A key, or the section of several. */
@@ -36,24 +25,6 @@ const isGiven = (value: Plain): boolean => value !== '';
 const isFilled = (value: Plain): boolean => isList(value) && value.length > 0;
 
 export const UNSUPPORTED_FEATURES: readonly UnsupportedFeature[] = [
-  {
-    path: 'stats',
-    consequence: `${NOT_YET}: no statistics are sent or served`,
-    isAsked: (value) => isMap(value) && !['', 'none'].includes(parseText(value.type)?.toLowerCase() ?? ''),
-    keys: [
-      notYet('stats.type', firm(choice('', 'none', 'graphite', 'prometheus')), ''),
-      notYet('stats.interval', positiveDuration, undefined),
-      notYet('stats.protocol', text, 'tcp'),
-      notYet('stats.host', text, undefined),
-      notYet('stats.prefix', text, 'nebula'),
-      notYet('stats.listen', text, undefined),
-      notYet('stats.path', text, undefined),
-      notYet('stats.namespace', text, ''),
-      notYet('stats.subsystem', text, ''),
-      notYet('stats.message_metrics', flag, false),
-      notYet('stats.lighthouse_metrics', flag, false),
-    ],
-  },
   {
     path: 'sshd',
     consequence: `${NOT_YET}: there is no ssh console; use the local control socket`,

@@ -81,6 +81,21 @@ describe('typed configuration', () => {
         },
       },
       logging: { level: 'info', format: 'text', disableTimestamp: false },
+      stats: {
+        type: '',
+        intervalMs: 0,
+        protocol: 'tcp',
+        host: '',
+        listen: '',
+        path: '',
+        prefix: 'nebula',
+        namespace: '',
+        subsystem: '',
+        messageMetrics: false,
+        lighthouseMetrics: false,
+        peerMetrics: false,
+        peerMetricsMax: 1000,
+      },
       api: { socket: '' },
     });
   });

@@ -41,7 +41,6 @@ describe('unknown keys', () => {
 describe('unsupported keys', () => {
   for (const [text, path, consequence] of [
     ['sshd: {enabled: true, listen: "127.0.0.1:2222"}', 'sshd', 'there is no ssh console'],
-    ['stats: {type: prometheus, listen: "127.0.0.1:8080", path: /metrics, interval: 10s}', 'stats', 'no statistics'],
     ['relay: {am_relay: true}', 'relay.am_relay', 'relays for nobody'],
     ['relay: {use_relays: true}', 'relay.use_relays', 'directly or not at all'],
     ['relay: {relays: [10.0.0.1]}', 'relay.relays', 'no relay is told'],
@@ -65,8 +64,6 @@ describe('unsupported keys', () => {
 
   for (const text of [
     'sshd: {enabled: false, listen: "127.0.0.1:2222"}',
-    'stats: {type: none}',
-    'stats: {message_metrics: false}',
     'relay: {am_relay: false, use_relays: false, relays: []}',
     'tun: {use_system_route_table: false, pin_threads: false, cpu_affinity: []}',
   ]) {
