@@ -26,7 +26,6 @@ import { Device } from './machine/device.ts';
 import { DnsResolver } from './machine/dnsResolver.ts';
 import { socketMemory } from './machine/udpSocket.ts';
 import { Underlay } from './machine/underlay.ts';
-import type { Measures } from './measures/measures.ts';
 import { Performer } from './performer.ts';
 import { ExpiryReporter } from './pki/expiryReporter.ts';
 import type { Identity } from './pki/identity.ts';
@@ -117,18 +116,7 @@ export function nodePartsOf(options: NodeOptions, resources: Resources, provider
   const expiry = new ExpiryReporter(log, boundary);
   const deaths = udp.fds.map(() => 0);
   const counts = (): ReadonlyMap<string, number> => new Map([...performer.counts, ...boundary.counts, ...names.counts]);
-  const view = viewOf({
-    options,
-    inForce,
-    resources,
-    control,
-    measures: rows.measures,
-    remotes,
-    hosts,
-    supervisor,
-    deaths,
-    counts,
-  });
+  const view = viewOf({ options, inForce, resources, control, rows, remotes, hosts, supervisor, deaths, counts });
   return {
     boundary,
     outsideLog,
@@ -225,7 +213,7 @@ interface ViewSources {
   readonly inForce: InForce;
   readonly resources: Resources;
   readonly control: ControlPlane;
-  readonly measures: Measures;
+  readonly rows: TunnelRows;
   readonly remotes: Remotes;
   readonly hosts: LighthouseHosts | null;
   readonly supervisor: Supervisor;
@@ -245,7 +233,7 @@ function viewOf(sources: ViewSources): NodeView {
     port: udp.port,
     tables,
     control: sources.control,
-    measures: sources.measures,
+    measures: sources.rows.measures,
     remotes: sources.remotes,
     lighthouse: sources.hosts,
     deaths: sources.deaths,

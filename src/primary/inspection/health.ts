@@ -4,8 +4,19 @@
  */
 import { formatProblem, hasErrors, type Problem } from '../config/problems.ts';
 
+export const HEALTH_KINDS = [
+  'configuration',
+  'reload',
+  'certificate',
+  'clock',
+  'program',
+  'lighthouse',
+  'name',
+  'host',
+] as const;
+
 export interface HealthReason {
-  readonly kind: 'configuration' | 'reload' | 'certificate' | 'clock' | 'program' | 'lighthouse' | 'name' | 'host';
+  readonly kind: (typeof HEALTH_KINDS)[number];
   /** One line for people. */
   readonly text: string;
 }

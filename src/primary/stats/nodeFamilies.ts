@@ -4,7 +4,7 @@
  */
 import { COUNTED_RULES } from '../../shared/memory/firewallCounters.ts';
 import type { FirewallInspection } from '../inspection/firewall.ts';
-import type { HealthReason } from '../inspection/health.ts';
+import { HEALTH_KINDS } from '../inspection/health.ts';
 import type { GaugeValue } from '../inspection/metrics.ts';
 import type { NodeView } from '../inspection/nodeView.ts';
 import { nodeStatus } from '../inspection/status.ts';
@@ -122,8 +122,6 @@ const GAUGES: ReadonlyMap<string, FamilyRow> = new Map([
   ['lighthouse.hosts.refused', ROWS.lighthouseRefused],
 ]);
 
-/** Why a node is degraded, as `weft status` has it. */
-const REASONS: readonly HealthReason['kind'][] = ['configuration', 'reload', 'certificate'];
 /** A table this full is told of as unwell. */
 const FULL_SHARE = 0.95;
 
@@ -226,7 +224,7 @@ function healthSamples(view: NodeView, gauges: readonly GaugeValue[]): readonly 
     ['workers', view.pids.every((pid) => pid !== 0)],
     ['tunnels', hasRoom('hostmap.main', 'indexes')],
     ['conntrack', hasRoom('firewall.conntrack', 'count')],
-    ...REASONS.map((kind) => [kind, !reasons.has(kind)] as const),
+    ...HEALTH_KINDS.map((kind) => [kind, !reasons.has(kind)] as const),
   ];
   return checks.map(([check, isWell]) => sample({ check }, isWell ? 1 : 0));
 }
