@@ -152,7 +152,11 @@ export const nodeKeys = {
   'handshakes.query_buffer': fixed(integer(1, 65536), 64, 'Queries waiting to be sent to lighthouses.'),
   'tunnels.drop_inactive': live(flag, false, 'Close tunnels that carried nothing for `tunnels.inactivity_timeout`.'),
   'tunnels.inactivity_timeout': live(positiveDuration, '10m', 'See `tunnels.drop_inactive`.'),
-  'tunnels.max': fixed(firm(integer(1, 0x10_0000)), 16384, 'weft only. Capacity of the tunnel table.'),
+  'tunnels.max': fixed(
+    firm(integer(1, 0x10_0000)),
+    16384,
+    'weft only. Capacity of the tunnel table. A full one answers no new handshake (`tunnels.table_full`).',
+  ),
   'timers.connection_alive_interval': live(
     seconds(1, 86400),
     5,
