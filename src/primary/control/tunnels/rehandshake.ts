@@ -11,9 +11,6 @@ import type { Tunnel } from './tunnel.ts';
 /** Messages after which a tunnel is replaced: 2^34. Reached only by a very busy one, long before nonces run out. */
 const REHANDSHAKE_COUNT = 2 ** 34;
 
-/** Counters from here on are never sent: 2^64 − 1 − 2^40. */
-export const EXHAUSTED_COUNT = 2 ** 64 - 2 ** 40;
-
 export interface RehandshakeReason {
   readonly reason: string;
   /** Which of our certificates the new handshake shows; null for the usual choice. */

@@ -10,12 +10,13 @@
  * deletion interval: 15 s by default.
  */
 import type { Endpoint } from '../../../shared/ip/address.ts';
+import { SEND_COUNTER_MAX } from '../../../shared/memory/sendCounter.ts';
 import type { Whereabouts } from '../discovery/whereabouts.ts';
 import { type Now, unixSecondsOf } from '../now.ts';
 import type { Context } from './context.ts';
 import type { Handshakes } from './handshakes.ts';
 import { tunnelFields } from './peerFields.ts';
-import { EXHAUSTED_COUNT, mayTakeOver, rehandshakeReason } from './rehandshake.ts';
+import { mayTakeOver, rehandshakeReason } from './rehandshake.ts';
 import type { Tunnel } from './tunnel.ts';
 import { Traffic } from './tunnelStore.ts';
 import { Farewell, type Tunnels } from './tunnels.ts';
@@ -70,7 +71,7 @@ export class TunnelChecks {
       return;
     }
     const sendCount = store.sendCount(tunnel.slot);
-    if (sendCount >= EXHAUSTED_COUNT) {
+    if (sendCount >= SEND_COUNTER_MAX) {
       outbox.log('error', 'Message counter exhausted, tearing down the tunnel', tunnelFields(tunnel));
       this.#tunnels.close(now, tunnel, 'message counter exhausted', Farewell.Silent);
       return;
