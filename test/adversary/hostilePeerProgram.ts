@@ -17,9 +17,9 @@ import { parseKey } from '../../src/primary/pki/keyFile.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { generateKeyPair } from '../../src/shared/crypto/dh.ts';
 import { MessageType, Subtype } from '../../src/shared/wire/header.ts';
-import { sealPacket } from '../sim/packets.ts';
 import type { MemoryRow } from '../support/memoryTunnelStore.ts';
 import type { NodeFiles } from '../support/pki.ts';
+import { sealPacket } from './sealPacket.ts';
 
 export interface HostilePeerPlan {
   readonly target: string;

@@ -60,7 +60,7 @@ export class DiscoveryWorld {
 
   /** How many hosts a lighthouse knows. */
   knownHosts(lighthouse: SimNode): number {
-    return this.discoveryOf(lighthouse).lighthouse?.hosts.count ?? 0;
+    return lighthouse.hosts?.count ?? 0;
   }
 
   allPairs(): HostPair[] {

@@ -29,7 +29,7 @@ describe('simulation: reports of workers', () => {
     const { slot, generation } = tunnelOf(b);
     const from = { address: mappedBytes(elsewhere.address), port: elsewhere.port };
     b.control.onPunt(world.now, { kind: 'roam', slot, generation, ...from });
-    expect(b.store.row(slot).endpoint?.text).to.equal(elsewhere.text);
+    expect(b.endpointAt(slot)?.text).to.equal(elsewhere.text);
     b.control.onPunt(world.now, { kind: 'test', slot, generation, body: Uint8Array.of(7) });
     // To the tunnel's own endpoint, which is the new one.
     expect(sealed(b.control.drain())).to.deep.equal([[MessageType.Test, Subtype.TestReply, [7], null]]);

@@ -15,7 +15,9 @@ describe('simulation: lighthouses', function () {
       const all = new DiscoveryWorld({ seed: 700 + loss * 100, hostCount: HOSTS, loss });
       const pairs = all.newPairs(loss === 0 ? 300 : 150);
       expect(all.unreachable(pairs, 120_000)).to.deep.equal([]);
-      const direct = all.hosts.flatMap((host) => [...host.store.rows.values()].map((row) => row.endpoint?.text));
+      const direct = all.hosts.flatMap((host) =>
+        host.control.hosts().map(({ tunnel }) => host.endpointAt(tunnel.slot)?.text),
+      );
       expect(direct)
         .to.have.length.above(2 * pairs.length)
         .and.not.include(undefined);
@@ -104,7 +106,7 @@ describe('simulation: lighthouses', function () {
     host.endpoint = ep('198.51.100.77:4242');
     all.discoveryOf(host).onLocalAddresses(all.world.now);
     const isKnown = (node: SimNode): boolean => {
-      const known = all.discoveryOf(node).lighthouse?.hosts.find(host.vpnAddress);
+      const known = node.hosts?.find(host.vpnAddress);
       return [known?.learned, known?.reported].every((list) => list?.some(({ text }) => text === host.endpoint.text));
     };
     expect(all.timeUntil(1000, () => all.lighthouses.every(isKnown))).to.equal(250);

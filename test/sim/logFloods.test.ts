@@ -32,9 +32,9 @@ function firstMessage(world: World, identity: Identity, timeMs: number): Uint8Ar
   return machine.packet;
 }
 
-function packetOf(type: number, remoteIndex: number, counter: number, body: Uint8Array): Uint8Array {
+function packetOf(remoteIndex: number, counter: number, body: Uint8Array): Uint8Array {
   const packet = new Uint8Array(16 + body.length);
-  writeHeader(new DataView(packet.buffer), 0, type, Subtype.None, 0, remoteIndex, 0, counter);
+  writeHeader(new DataView(packet.buffer), 0, MessageType.Handshake, Subtype.None, 0, remoteIndex, 0, counter);
   packet.set(body, 16);
   return packet;
 }
@@ -63,37 +63,40 @@ describe('simulation: log lines that others cause', () => {
     [
       'forged first messages, each newer',
       (world, a, b, n) =>
-        b.onDatagram(world.now, firstMessage(world, a.identity, world.now.unixMs + n), ep(`198.51.100.1:${2000 + n}`)),
+        b.reportHandshake(
+          world.now,
+          firstMessage(world, a.identity, world.now.unixMs + n),
+          ep(`198.51.100.1:${2000 + n}`),
+        ),
     ],
     [
       'forged first messages, all too old',
-      (world, a, b) => b.onDatagram(world.now, firstMessage(world, a.identity, 1000), ep('198.51.100.1:2000')),
+      (world, a, b) => b.reportHandshake(world.now, firstMessage(world, a.identity, 1000), ep('198.51.100.1:2000')),
     ],
     [
       'our own certificate',
       (world, _a, b, n) =>
-        b.onDatagram(world.now, firstMessage(world, b.identity, world.now.unixMs + n), ep('198.51.100.1:2000')),
+        b.reportHandshake(world.now, firstMessage(world, b.identity, world.now.unixMs + n), ep('198.51.100.1:2000')),
     ],
     [
       'altered first messages',
       (world, a, b) => {
         const packet = firstMessage(world, a.identity, world.now.unixMs);
         packet[16 + world.random.below(packet.length - 16)] ^= 1 << world.random.below(8);
-        b.onDatagram(world.now, packet, ep('198.51.100.1:2000'));
+        b.reportHandshake(world.now, packet, ep('198.51.100.1:2000'));
       },
     ],
     [
       'garbage of type handshake',
-      (world, _a, b, n) =>
-        b.onDatagram(world.now, packetOf(MessageType.Handshake, 0, 1, world.random.bytes(n)), ep('198.51.100.1:2000')),
+      (world, _a, b, n) => b.reportHandshake(world.now, packetOf(0, 1, world.random.bytes(n)), ep('198.51.100.1:2000')),
     ],
     [
       'recv_errors from elsewhere and from the peer',
       (world, a, b, n) => {
         const [host] = b.control.hosts();
         const index = host?.tunnel.remoteIndex ?? n;
-        b.onDatagram(world.now, packetOf(MessageType.RecvError, index, 0, new Uint8Array(0)), ep('198.51.100.1:2000'));
-        b.onDatagram(world.now, packetOf(MessageType.RecvError, index, 0, new Uint8Array(0)), a.endpoint);
+        b.reportRecvError(world.now, index, ep('198.51.100.1:2000'));
+        b.reportRecvError(world.now, index, a.endpoint);
       },
     ],
     [

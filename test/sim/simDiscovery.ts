@@ -1,19 +1,15 @@
 /**
- * What a simulated node that looks for others has of a machine: a resolver with names that may change, the kernel's
- * addresses, and on a lighthouse its workers and their table.
+ * What a simulated node that looks for others has of a machine: a resolver with names that may change, and the kernel's
+ * addresses.
  */
-
 import type { LocalAddress } from '../../src/primary/control/discovery/localAddresses.ts';
 import type { PeerDiscoverySettings } from '../../src/primary/control/discovery/peerDiscovery.ts';
 import type { ResolveRequest } from '../../src/primary/control/effects.ts';
 import type { Now } from '../../src/primary/control/now.ts';
 import { Timers } from '../../src/primary/control/timers.ts';
-import type { HostRegister } from '../../src/primary/control/tunnels/hostRegister.ts';
 import { type Endpoint, endpointOf } from '../../src/shared/ip/address.ts';
 import { ip, target } from '../support/addresses.ts';
 import { discoverySettings } from '../support/discoverySettings.ts';
-import type { MemoryRow } from '../support/memoryTunnelStore.ts';
-import { SimLighthouse } from './simLighthouse.ts';
 import type { SimCompanion, SimNode } from './simNode.ts';
 
 /** Host name → where it leads at this moment. */
@@ -34,8 +30,6 @@ const LOOKUP_MS = 20;
 
 export class SimDiscovery implements SimCompanion {
   readonly settings: PeerDiscoverySettings;
-  /** Null on a node that is no lighthouse. */
-  readonly lighthouse: SimLighthouse | null;
   readonly #node: SimNode;
   readonly #names: Names;
   readonly #lookups = new Timers<ResolveRequest>();
@@ -43,7 +37,6 @@ export class SimDiscovery implements SimCompanion {
   constructor(node: SimNode, wishes: DiscoveryWishes) {
     this.#node = node;
     this.#names = wishes.names;
-    this.lighthouse = wishes.amLighthouse ? new SimLighthouse(node, 1024) : null;
     this.settings = discoverySettings(node.identity.networks, {
       client: {
         amLighthouse: wishes.amLighthouse,
@@ -58,10 +51,6 @@ export class SimDiscovery implements SimCompanion {
       punchy: { delayMs: 1000, respond: wishes.respond ?? false, respondDelayMs: 5000 },
       port: node.endpoint.port,
     });
-  }
-
-  get register(): HostRegister | null {
-    return this.lighthouse?.hosts ?? null;
   }
 
   get nextMs(): number | null {
@@ -100,9 +89,5 @@ export class SimDiscovery implements SimCompanion {
           .map(({ host }) => ({ host, error: 'no such name' })),
       });
     }
-  }
-
-  takesLighthouseMessage(now: Now, row: MemoryRow, body: Uint8Array): boolean {
-    return this.lighthouse?.handle(now, row, body) ?? false;
   }
 }

@@ -1,8 +1,8 @@
 /**
- * A whole node in the simulation: the real control plane, and around it the least data path and shell that can carry
- * packets: seal, open, replay check, waiting packets, recv_error, test replies, roam reports.
+ * A whole node in the simulation: the real control core, and around it a machine (`simMachine.ts`) with the real tables and
+ * the workers' real data path. What is not here is processes, descriptors and clocks: all nodes run in one process, each
+ * event to its end before the next.
  */
-
 import { ControlPlane } from '../../src/primary/control/controlPlane.ts';
 import type { LocalAddress } from '../../src/primary/control/discovery/localAddresses.ts';
 import type { PeerDiscoverySettings } from '../../src/primary/control/discovery/peerDiscovery.ts';
@@ -10,40 +10,32 @@ import { Remotes } from '../../src/primary/control/discovery/remotes.ts';
 import type { Effect, ResolveRequest } from '../../src/primary/control/effects.ts';
 import { earliest, type Now } from '../../src/primary/control/now.ts';
 import type { ControlSettings, RemoteFilter } from '../../src/primary/control/tunnels/context.ts';
-import type { HostRegister } from '../../src/primary/control/tunnels/hostRegister.ts';
-import { Traffic } from '../../src/primary/control/tunnels/tunnelStore.ts';
+import type { LighthouseHosts } from '../../src/primary/lighthouse/hosts.ts';
 import type { Identity } from '../../src/primary/pki/identity.ts';
+import { mappedBytes } from '../../src/primary/tables/tunnelRows.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
-import type { Endpoint, IpAddress } from '../../src/shared/ip/address.ts';
-import {
-  checkHeader,
-  HeaderCheck,
-  headerCounterLow,
-  headerRemoteIndex,
-  headerSubtype,
-  headerType,
-  MessageType,
-  Subtype,
-} from '../../src/shared/wire/header.ts';
+import { addressFromBytes, type Endpoint, endpointOf, type IpAddress } from '../../src/shared/ip/address.ts';
+import type { MetricName } from '../../src/shared/memory/metrics.ts';
+import { resetSendCounter } from '../../src/shared/memory/sendCounter.ts';
+import { MessageType } from '../../src/shared/wire/header.ts';
 import { discoverySettings } from '../support/discoverySettings.ts';
-import { type MemoryRow, MemoryTunnelStore } from '../support/memoryTunnelStore.ts';
 import type { Random } from '../support/random.ts';
 import type { Nat } from './network.ts';
-import { headerBytes, openPacket, sealPacket } from './packets.ts';
+import { Complaints, type OldHabits } from './oldHabits.ts';
+import { headerBytes } from './packets.ts';
+import { SimMachine, type WatchedRows } from './simMachine.ts';
+import { readTextPacket, textPacket } from './simPackets.ts';
 
-/** What a node has of a machine beside its network: a resolver, the kernel's addresses, a lighthouse's workers. */
+/** What a node has of a machine beside its network: a resolver, the kernel's addresses. */
 export interface SimCompanion {
   readonly settings: PeerDiscoverySettings;
-  readonly register: HostRegister | null;
   readonly localAddresses: readonly LocalAddress[];
   readonly nextMs: number | null;
   onTimer(now: Now): void;
   resolve(now: Now, request: ResolveRequest): void;
-  /** False when the message is for the node's own client. */
-  takesLighthouseMessage(now: Now, row: MemoryRow, body: Uint8Array): boolean;
 }
 
-export interface SimNodeOptions {
+export interface SimNodeOptions extends OldHabits {
   readonly name: string;
   readonly identity: Identity;
   readonly endpoint: Endpoint;
@@ -52,10 +44,8 @@ export interface SimNodeOptions {
   readonly nat?: Nat;
   readonly remoteFilter?: RemoteFilter;
   readonly capacity?: number;
-  /** Behaves as releases up to 1.9.6: answers a duplicate packet with recv_error. */
-  readonly complainsAboutReplays?: boolean;
-  /** Behaves as Nebula: answers packets that overtake the answer to its handshake with recv_error, and drops them. */
-  readonly complainsAboutEarlyPackets?: boolean;
+  /** Two on a lighthouse and one on any other node without it. */
+  readonly workers?: number;
   /** Lighthouses that it asks and does not tell anything; a companion has its own. */
   readonly lighthouses?: readonly IpAddress[];
   /** Called at the start and at every restart. */
@@ -64,12 +54,14 @@ export interface SimNodeOptions {
 
 export interface Delivery {
   readonly atMs: number;
+  /** The name of the host whose address the packet has. */
   readonly from: string;
   readonly text: string;
 }
 
-const WAITING_MAX = 100;
-const EARLY_MAX = 100;
+/** Rows for tunnels: memory is what a simulated node costs most. Hosts come to a lighthouse all at once. */
+const TUNNELS = 256;
+const LIGHTHOUSE_TUNNELS = 1024;
 const allowEverything: RemoteFilter = { allowsUnknown: () => true, allowsAll: () => true };
 
 export class SimNode {
@@ -83,16 +75,13 @@ export class SimNode {
   /** How far its wall clock is ahead of the world's. */
   clockErrorMs = 0;
   control: ControlPlane;
-  store: MemoryTunnelStore;
+  machine: SimMachine;
   remotes: Remotes;
   readonly delivered: Delivery[] = [];
   companion: SimCompanion | null;
   readonly effects: Effect[] = [];
-  readonly dropped: string[] = [];
   #staticHosts: { address: IpAddress; endpoints: readonly Endpoint[] }[] = [];
-  #waiting = new Map<string, Uint8Array[]>();
-  /** Packets that overtook the answer to a handshake. */
-  #early: { readonly bytes: Uint8Array; readonly from: Endpoint }[] = [];
+  #complaints: Complaints;
 
   constructor(options: SimNodeOptions, random: Random, send: (bytes: Uint8Array, to: Endpoint) => void) {
     this.name = options.name;
@@ -101,8 +90,9 @@ export class SimNode {
     this.send = send;
     this.endpoint = options.endpoint;
     this.identity = options.identity;
-    this.store = new MemoryTunnelStore(options.capacity);
+    this.machine = this.#machine();
     this.remotes = new Remotes();
+    this.#complaints = new Complaints(options);
     this.companion = options.companion?.(this) ?? null;
     this.control = this.#controlPlane();
   }
@@ -115,6 +105,20 @@ export class SimNode {
     return this.identity.networks[0].address;
   }
 
+  get store(): WatchedRows {
+    return this.machine.rows;
+  }
+
+  /** On a lighthouse: whom it can be asked for. */
+  get hosts(): LighthouseHosts | null {
+    return this.machine.hosts;
+  }
+
+  /** Packets that waited for a host and were dropped. */
+  get droppedCount(): number {
+    return this.metric('drop.tx.handshake_timeout') + this.metric('drop.tx.waiting_full');
+  }
+
   /** As an entry of `static_host_map`. */
   addStaticHost(address: IpAddress, ...endpoints: readonly Endpoint[]): void {
     this.#staticHosts.push({ address, endpoints });
@@ -123,10 +127,9 @@ export class SimNode {
 
   /** Loses all state, as a process that was killed and started again. */
   restart(): void {
-    this.store = new MemoryTunnelStore(this.options.capacity);
+    this.machine = this.#machine();
     this.remotes = new Remotes();
-    this.#waiting.clear();
-    this.#early = [];
+    this.#complaints = new Complaints(this.options);
     this.companion = this.options.companion?.(this) ?? null;
     this.control = this.#controlPlane();
     this.#applyStaticHosts();
@@ -141,39 +144,40 @@ export class SimNode {
   reloadIdentity(now: Now, identity: Identity): void {
     this.identity = identity;
     this.control.reloadIdentity(identity);
+    this.machine.applyIdentity(now.ms, identity);
     this.settle(now);
   }
 
-  /** A packet from this node's tun device. */
+  /** A packet from this node's host. */
   sendOverlay(now: Now, to: IpAddress, text: string): void {
-    const body = new Uint8Array(Buffer.from(text));
-    const row = this.store.hostRow(to);
-    if (row !== null) {
-      this.#sendData(row, body);
-      return;
+    const own = this.identity.networks.map(({ address }) => address).find(({ family }) => family === to.family);
+    if (own === undefined) {
+      throw new Error(`${this.name} has no address to send from to ${to.text}`);
     }
-    const queue = this.#waiting.get(to.text) ?? [];
-    this.#waiting.set(to.text, queue);
-    if (queue.length < WAITING_MAX) {
-      queue.push(body);
-    }
-    this.control.onMiss(now, to);
+    this.machine.sendOverlay(now.ms, textPacket(own, to, text));
     this.settle(now);
   }
 
   onDatagram(now: Now, bytes: Uint8Array, from: Endpoint): void {
-    if (checkHeader(bytes, 0, bytes.length) !== HeaderCheck.Ok) {
-      return;
-    }
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const type = headerType(bytes, 0);
-    if (type === MessageType.Handshake) {
-      this.control.onHandshake(now, bytes, from);
-    } else if (type === MessageType.RecvError) {
-      this.control.onRecvError(now, headerRemoteIndex(view, 0), from);
+    const index = this.#complaints.about(bytes, this.machine.tables.indexes);
+    if (index === null) {
+      this.machine.receive(now.ms, bytes, from);
     } else {
-      this.#receive(now, bytes, view, from);
+      this.send(headerBytes(MessageType.RecvError, 0, index, 0), from);
     }
+    this.settle(now);
+  }
+
+  /** A first message or an answer as a worker reports it, past its quotas for strangers. */
+  reportHandshake(now: Now, bytes: Uint8Array, from: Endpoint): void {
+    const { address, port } = from;
+    this.control.onPunt(now, { kind: 'handshake', bytes: bytes.slice(), address: mappedBytes(address), port });
+    this.settle(now);
+  }
+
+  /** A recv_error as a worker reports it, past its quotas for strangers. */
+  reportRecvError(now: Now, index: number, from: Endpoint): void {
+    this.control.onPunt(now, { kind: 'recvError', index, address: mappedBytes(from.address), port: from.port });
     this.settle(now);
   }
 
@@ -194,6 +198,7 @@ export class SimNode {
     return this.effects.filter((effect) => effect.kind === 'log' && effect.message === message);
   }
 
+  /** What the control core has counted. */
   counted(metric: string): number {
     return this.effects.reduce(
       (sum, effect) => sum + (effect.kind === 'count' && effect.metric === metric ? effect.n : 0),
@@ -201,149 +206,79 @@ export class SimNode {
     );
   }
 
-  /** Carries out what the control plane wants, as the shell does. */
+  /** What primary and workers have counted in shared memory. */
+  metric(name: MetricName): number {
+    return this.machine.metric(name);
+  }
+
+  /** Carries out what the control core wants and hands it what workers report, as the shell does, until nothing is left. */
   settle(now: Now): void {
-    for (const effect of this.control.drain()) {
-      this.effects.push(effect);
-      this.#carryOut(now, effect);
+    for (;;) {
+      for (const effect of this.control.drain()) {
+        this.effects.push(effect);
+        this.#carryOut(now, effect);
+      }
+      const punt = this.machine.nextPunt(now.ms);
+      if (punt === null) {
+        break;
+      }
+      this.control.onPunt(now, punt);
+    }
+    for (const packet of this.machine.delivered.splice(0)) {
+      const { source, text } = readTextPacket(packet);
+      this.delivered.push({ atMs: now.ms, from: this.#nameOf(source), text });
     }
   }
 
-  /** Seals a message and sends it to `endpoint`, or where the tunnel's packets go. */
-  sendSealed(row: MemoryRow, type: number, subtype: number, body: Uint8Array, endpoint: Endpoint | null = null): void {
-    const to = endpoint ?? row.endpoint;
-    if (to !== null) {
-      row.traffic |= Traffic.Out;
-      this.send(sealPacket(row, type, subtype, body), to);
-    }
+  /** Seals a message of the primary and sends it where the tunnel's packets go. */
+  sendSealed(slot: number, type: MessageType, subtype: number, body: Uint8Array): void {
+    this.machine.performer.carryOut({ kind: 'sendSealed', slot, type, subtype, body, endpoint: null });
+  }
+
+  /** Where the packets of the tunnel in this slot go, as workers see it. */
+  endpointAt(slot: number): Endpoint | null {
+    const { tunnels } = this.machine.tables;
+    const address = new Uint8Array(16);
+    tunnels.copyEndpointAddress(slot, address, 0);
+    const port = tunnels.endpointPort(slot);
+    return port === 0 ? null : endpointOf(addressFromBytes(address), port);
+  }
+
+  /** As if so many messages had been sent through the tunnel in this slot. */
+  setSendCount(slot: number, count: number): void {
+    const { tunnels } = this.machine.tables;
+    resetSendCounter(tunnels.cells, tunnels.counterCell(slot), count);
   }
 
   #carryOut(now: Now, effect: Effect): void {
-    switch (effect.kind) {
-      case 'sendDatagram':
-        this.send(effect.bytes, effect.endpoint);
-        break;
-      case 'sendSealed': {
-        const row = this.store.row(effect.slot);
-        this.sendSealed(row, effect.type, effect.subtype, effect.body, effect.endpoint);
-        break;
-      }
-      case 'punch':
-        this.send(Uint8Array.of(effect.byte), effect.endpoint);
-        break;
-      case 'hostUp':
-        for (const address of effect.addresses) {
-          this.#flush(address);
-        }
-        this.#receiveEarly(now);
-        break;
-      case 'hostFailed':
-        for (const body of this.#waiting.get(effect.address.text) ?? []) {
-          this.dropped.push(Buffer.from(body).toString());
-        }
-        this.#waiting.delete(effect.address.text);
-        break;
-      case 'tunnelClosed':
-        if (effect.farewell) {
-          this.sendSealed(this.store.row(effect.slot), MessageType.CloseTunnel, Subtype.None, new Uint8Array(0));
-        }
-        this.store.remove(effect.slot);
-        break;
-      case 'resolve':
-        this.companion?.resolve(now, effect.request);
-        break;
-      default:
-        break;
+    if (effect.kind === 'resolve') {
+      this.companion?.resolve(now, effect.request);
+    } else {
+      this.machine.performer.carryOut(effect);
     }
   }
 
-  #flush(address: IpAddress): void {
-    const row = this.store.hostRow(address);
-    const bodies = this.#waiting.get(address.text) ?? [];
-    this.#waiting.delete(address.text);
-    if (row !== null) {
-      for (const body of bodies) {
-        this.#sendData(row, body);
-      }
-    }
+  #nameOf(address: IpAddress): string {
+    return this.control.primary(address)?.peer.certificate.name ?? address.text;
   }
 
-  #sendData(row: MemoryRow, body: Uint8Array): void {
-    this.sendSealed(row, MessageType.Message, Subtype.None, body);
-  }
-
-  #receive(now: Now, bytes: Uint8Array, view: DataView, from: Endpoint): void {
-    const row = this.store.byLocalIndex(headerRemoteIndex(view, 0));
-    const recvError = headerBytes(MessageType.RecvError, 0, headerRemoteIndex(view, 0), 0);
-    if (row === null) {
-      const isExpected = this.store.announced.has(headerRemoteIndex(view, 0)) && this.#early.length < EARLY_MAX;
-      if (isExpected && this.options.complainsAboutEarlyPackets !== true) {
-        this.#early.push({ bytes, from });
-      } else {
-        this.send(recvError, from);
-      }
-      return;
-    }
-    const counter = headerCounterLow(view, 0);
-    if (row.received.has(counter)) {
-      if (this.options.complainsAboutReplays === true) {
-        this.send(recvError, from);
-      }
-      return;
-    }
-    const body = openPacket(row, bytes, counter);
-    if (body === null) {
-      return;
-    }
-    row.received.add(counter);
-    row.traffic |= Traffic.In;
-    const isRequest = headerType(bytes, 0) === MessageType.Test && headerSubtype(bytes, 0) === Subtype.TestRequest;
-    const isProof = !row.isConfirmed && !(isRequest && row.record.isInitiator);
-    if (isProof || (row.isConfirmed && row.endpoint?.text !== from.text)) {
-      this.control.onRoam(now, row.slot, row.generation, from);
-      this.settle(now);
-    }
-    this.#dispatch(now, row, bytes, body);
-    this.settle(now);
-  }
-
-  #receiveEarly(now: Now): void {
-    const early = this.#early;
-    this.#early = [];
-    for (const { bytes, from } of early) {
-      this.#receive(now, bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), from);
-    }
-  }
-
-  #dispatch(now: Now, row: MemoryRow, bytes: Uint8Array, body: Uint8Array): void {
-    switch (headerType(bytes, 0)) {
-      case MessageType.Message:
-        this.delivered.push({ atMs: now.ms, from: row.record.certificate.name, text: Buffer.from(body).toString() });
-        break;
-      case MessageType.Test:
-        if (headerSubtype(bytes, 0) === Subtype.TestRequest && row.endpoint !== null) {
-          row.traffic |= Traffic.Out;
-          this.send(sealPacket(row, MessageType.Test, Subtype.TestReply, body), row.endpoint);
-        }
-        break;
-      case MessageType.Lighthouse:
-        if (this.companion?.takesLighthouseMessage(now, row, body) !== true) {
-          this.control.onLighthouseMessage(now, row.slot, row.generation, body);
-        }
-        break;
-      case MessageType.CloseTunnel:
-        this.control.onClose(now, row.slot, row.generation);
-        break;
-      default:
-        // Relay control messages: a worker counts and drops them.
-        break;
-    }
+  #machine(): SimMachine {
+    const { amLighthouse } = this.options.settings;
+    const { capacity = amLighthouse ? LIGHTHOUSE_TUNNELS : TUNNELS } = this.options;
+    return new SimMachine({
+      identity: this.identity,
+      amLighthouse,
+      capacity,
+      workers: this.options.workers ?? (amLighthouse ? 2 : 1),
+      random: this.random,
+      send: this.send,
+    });
   }
 
   #controlPlane(): ControlPlane {
     return new ControlPlane({
-      store: this.store,
-      register: this.companion?.register ?? null,
+      store: this.machine.rows,
+      register: this.machine.hosts,
       remotes: this.remotes,
       remoteFilter: this.options.remoteFilter ?? allowEverything,
       random: (byteCount) => this.random.bytes(byteCount),

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
+import { SEND_COUNTER_MAX } from '../../src/shared/memory/sendCounter.ts';
 import { headerSubtype, headerType, MessageType } from '../../src/shared/wire/header.ts';
 import { ip } from '../support/addresses.ts';
 import { connected, expectOnePrimary, lastText, pair, reasons, talk, tunnelCount } from './pairs.ts';
@@ -153,7 +154,7 @@ describe('simulation: the life of tunnels', () => {
     world.run(100);
     expect([tunnelCount(a), tunnelCount(b), tunnelCount(c)]).to.deep.equal([0, 0, 0]);
     expect(a.control.nextMs).to.equal(null);
-    expect(a.store.rows.size + b.store.rows.size + c.store.rows.size).to.equal(0);
+    expect(a.store.count + b.store.count + c.store.count).to.equal(0);
   });
 
   it('forgets what it learned about a peer with its last tunnel, but not a static host', () => {
@@ -231,12 +232,11 @@ describe('simulation: certificates change while tunnels live', () => {
     const all = connected(303);
     const { world, a, b } = all;
     const first = a.control.primary(b.vpnAddress)!;
-    const renew = a.store.row(first.slot);
-    renew.sendCount = 2 ** 34;
+    a.setSendCount(first.slot, 2 ** 34);
     talk(all, 12_000);
     expect(a.control.primary(b.vpnAddress)).not.to.equal(first);
     const second = a.control.primary(b.vpnAddress)!;
-    a.store.row(second.slot).sendCount = 2 ** 64 - 2 ** 40;
+    a.setSendCount(second.slot, SEND_COUNTER_MAX);
     world.run(5100);
     expect(reasons(a)).to.include('message counter exhausted');
   });

@@ -1,25 +1,22 @@
 /**
- * A worker's data plane with both ends in memory, for tests that follow packets from tun to tun without a kernel: what
- * `buildParts` makes, over tables of its own. The ports allocate nothing per packet, so that what a test measures is the
- * data path's own.
+ * A worker with tables of its own and one peer, for tests that follow packets from tun to tun without a kernel. The ports
+ * allocate nothing per packet, so that what a test measures is the data path's own.
  */
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import type { ProviderName } from '../../src/shared/crypto/providerNames.ts';
 import { addressFromBytes, parseAddress, writeMapped } from '../../src/shared/ip/address.ts';
-import { CHANNEL_BYTES, FrameReader, FrameWriter } from '../../src/shared/ipc/frameRing.ts';
-import { decodeFrame } from '../../src/shared/ipc/frames.ts';
 import type { Punt, RouteSetting } from '../../src/shared/ipc/messages.ts';
-import { initializeShared, openAsWorker, type SharedTables } from '../../src/shared/memory/layout.ts';
+import { initializeShared, type SharedTables } from '../../src/shared/memory/layout.ts';
 import { resetSendCounter } from '../../src/shared/memory/sendCounter.ts';
 import { Arena } from '../../src/shared/sys/arena.ts';
 import type { TunOffload } from '../../src/shared/sys/tun.ts';
-import { DataPlane, type ToDataPlane } from '../../src/worker/dataPlane.ts';
+import type { ToDataPlane } from '../../src/worker/dataPlane.ts';
 import type { WorkerParts } from '../../src/worker/parts.ts';
-import type { PuntSink } from '../../src/worker/ports/contracts.ts';
 
 import type { TestHost } from './certificates.ts';
+import { LocalWorker } from './localWorker.ts';
 import { privateMemories } from './memories.ts';
-import { MemoryTun, MemoryUdp } from './memoryPorts.ts';
+
 import { type FirewallWishes, firewallSettings, workerSettings } from './workerSettings.ts';
 
 export interface MemoryWorkerOptions extends FirewallWishes {
@@ -41,29 +38,20 @@ export interface MemoryWorkerOptions extends FirewallWishes {
 /** What such a worker takes of an arena. */
 export const MEMORY_WORKER_ARENA_BYTES: number = 32 * 1024 * 1024;
 
+const UNDERLAY_PORT = 4242;
 const CAPACITIES = { workers: 1, tunnels: 16, flows: 1024, lighthouseHosts: 1 };
 
 /** One node's only worker; `connect` joins two by a tunnel as a handshake would leave it. */
-export class MemoryWorker {
+export class MemoryWorker extends LocalWorker {
   readonly host: TestHost;
   /** As the primary has them. */
   readonly tables: SharedTables;
-  readonly tun: MemoryTun;
-  readonly udp: MemoryUdp;
-  readonly plane: DataPlane;
   /** Everything punted so far. */
   readonly reported: Punt[] = [];
   readonly underlay: string;
 
   constructor(options: MemoryWorkerOptions) {
     const { host, underlay, peerUnderlay, routes = [], provider = 'node-evp', offload, hasDevice = true } = options;
-    const memories = privateMemories(CAPACITIES);
-    const arena = options.arena ?? new Arena(MEMORY_WORKER_ARENA_BYTES);
-    this.host = host;
-    this.underlay = underlay;
-    this.tables = initializeShared(memories, CAPACITIES);
-    this.udp = new MemoryUdp(arena, peerUnderlay);
-    this.tun = new MemoryTun(arena);
     const settings = workerSettings(host, {
       aesProvider: provider,
       chachaProvider: provider,
@@ -73,8 +61,13 @@ export class MemoryWorker {
       routes,
       ...(offload === undefined ? {} : { tunOffload: offload }),
     });
-    const ports = { arena, tun: hasDevice ? this.tun : null, udp: this.udp, punts: this.#sink() };
-    this.plane = new DataPlane(settings, openAsWorker(memories.facts, memories.common, memories.own[0], 0), ports);
+    const memories = privateMemories(CAPACITIES);
+    const tables = initializeShared(memories, CAPACITIES);
+    super(settings, memories, options.arena ?? new Arena(MEMORY_WORKER_ARENA_BYTES));
+    this.udp.setSource(peerUnderlay, UNDERLAY_PORT);
+    this.host = host;
+    this.underlay = underlay;
+    this.tables = tables;
   }
 
   get parts(): WorkerParts {
@@ -85,37 +78,14 @@ export class MemoryWorker {
     return this.plane.parts.metrics;
   }
 
-  /** One turn of the loop for both directions. */
-  turn(nowMs = 1000): void {
-    this.plane.begin(nowMs, Math.floor(nowMs / 1000));
-    this.plane.send();
-    this.plane.receive();
-    this.plane.end();
+  override turn(nowMs: number = 1000): void {
+    super.turn(nowMs);
+    this.takePunts(this.reported);
   }
 
-  /** A turn for a message of the primary. */
-  tell(message: ToDataPlane, nowMs = 1000): void {
-    this.plane.begin(nowMs, Math.floor(nowMs / 1000));
-    this.plane.perform(message);
-    this.plane.end();
-  }
-
-  /** A ring whose other end takes everything at once, as strictly as the primary does. */
-  #sink(): PuntSink {
-    const memory = new ArrayBuffer(CHANNEL_BYTES);
-    const reader = new FrameReader(memory);
-    const frames = new FrameWriter(memory);
-    const flush = (): void => {
-      frames.publish();
-      for (let bytes = reader.read(); bytes !== null; bytes = reader.read()) {
-        const frame = typeof bytes === 'string' ? bytes : decodeFrame(bytes, CAPACITIES.tunnels);
-        if (typeof frame === 'string') {
-          throw new Error(frame);
-        }
-        this.reported.push(frame as Punt);
-      }
-    };
-    return { frames, flush };
+  override tell(message: ToDataPlane, nowMs: number = 1000): void {
+    super.tell(message, nowMs);
+    this.takePunts(this.reported);
   }
 }
 
@@ -197,7 +167,7 @@ function write(
   resetSendCounter(tunnels.cells, tunnels.counterCell(slot), tunnel.lastCounter);
   const endpoint = new Uint8Array(16);
   writeMapped(parseAddress(peer.underlay)!, endpoint, 0);
-  tunnels.writeEndpoint(slot, endpoint, 4242);
+  tunnels.writeEndpoint(slot, endpoint, UNDERLAY_PORT);
   indexes.insert(tunnel.index, slot);
   for (const address of addresses) {
     const view = new DataView(address.buffer);

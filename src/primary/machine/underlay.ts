@@ -28,6 +28,12 @@ export interface EndpointGuard {
   isLoop(endpoint: Endpoint): boolean;
 }
 
+/** The system call and its errno, so that a test can play the kernel. */
+export interface SendCall {
+  sendto(fd: number, bytes: number, length: number, flags: number, name: number, nameLength: number): number;
+  lastErrno(): number;
+}
+
 export class Underlay {
   readonly arena: Arena;
   /** Arena offset of `PAYLOAD_BYTES_MAX` bytes in which a caller may build a packet for `sendBuilt`. */
@@ -37,11 +43,19 @@ export class Underlay {
   readonly #destination: number;
   readonly #mapped = new Uint8Array(16);
   readonly #guard: EndpointGuard | null;
+  readonly #call: SendCall;
 
   /** `guard` is asked before each datagram to an endpoint. */
-  constructor(fd: number, family: SocketFamily, arena: Arena, guard: EndpointGuard | null = null) {
+  constructor(
+    fd: number,
+    family: SocketFamily,
+    arena: Arena,
+    guard: EndpointGuard | null = null,
+    call: SendCall = KERNEL,
+  ) {
     this.#guard = guard;
     this.arena = arena;
+    this.#call = call;
     this.#fd = fd;
     this.#family = family;
     this.buffer = arena.allocate(PAYLOAD_BYTES_MAX, 64);
@@ -72,7 +86,7 @@ export class Underlay {
   /** Sends `length` bytes at `buffer` to the socket address at arena offset `destination`; returns 0 or an errno. */
   sendTo(destination: number, length: number): number {
     const { address } = this.arena;
-    const sent = libc.sendto(
+    const sent = this.#call.sendto(
       this.#fd,
       address + this.buffer,
       length,
@@ -80,7 +94,7 @@ export class Underlay {
       address + destination,
       socketAddressLength(this.#family),
     );
-    return sent < 0 ? lastErrno() : 0;
+    return sent < 0 ? this.#call.lastErrno() : 0;
   }
 
   /** Arena offset of the endpoint's socket address, valid until the next call; -1 when the socket cannot reach it. */
@@ -90,6 +104,8 @@ export class Underlay {
     return isReachable ? this.#destination : -1;
   }
 }
+
+const KERNEL: SendCall = { sendto: libc.sendto, lastErrno };
 
 /** EAFNOSUPPORT: an IPv6 endpoint from an IPv4 socket. */
 const UNREACHABLE_FAMILY = 97;

@@ -14,22 +14,30 @@ import { viewMemory } from './libc.ts';
 import { giveBackPages, lowMapping } from './mapping.ts';
 import { aliasedMemory } from './wasmAlias.ts';
 
+/** Zeroed bytes that do not move. */
+export interface ArenaMemory {
+  /** Of the first byte. */
+  readonly address: number;
+  readonly buffer: ArrayBuffer;
+  /** Sums over them by other means than JavaScript; null where there are none. */
+  makeSum(): SumFunction | null;
+}
+
 export class Arena implements PacketMemory {
   /** Address of offset 0. */
   readonly address: number;
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  readonly #mappedBytes: number;
+  readonly #memory: ArenaMemory;
   #sum: SumFunction | null = null;
   #used = 0;
 
-  /** Throws a SysError when the kernel refuses the mapping. */
-  constructor(byteLength: number) {
-    this.#mappedBytes = Math.ceil(byteLength / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
-    this.address = lowMapping(this.#mappedBytes);
-    const buffer = viewMemory(this.address, byteLength);
-    this.bytes = new Uint8Array(buffer);
-    this.view = new DataView(buffer);
+  /** `memory`, when given, has the bytes; else they are mapped, which throws a SysError when the kernel refuses. */
+  constructor(byteLength: number, memory: ArenaMemory = mappedMemory(byteLength)) {
+    this.address = memory.address;
+    this.bytes = new Uint8Array(memory.buffer, 0, byteLength);
+    this.view = new DataView(memory.buffer, 0, byteLength);
+    this.#memory = memory;
   }
 
   /** Reserves zeroed bytes for good and returns their offset, a multiple of `align` (a power of two). */
@@ -44,7 +52,10 @@ export class Arena implements PacketMemory {
     return offset;
   }
 
-  /** Lets the kernel take back the pages from one offset to another, as far as they are whole: they read as zeros then. */
+  /**
+   * Lets the kernel take back the pages from one offset to another, as far as they are whole: they read as zeros then. Only
+   * where the arena has mapped its memory itself.
+   */
   giveBack(start: number, end: number): void {
     giveBackPages(this.address + start, this.address + end);
   }
@@ -76,15 +87,23 @@ export class Arena implements PacketMemory {
 
   /** Checksum sums over this arena; made when first asked for, by WebAssembly where it can be shown the arena. */
   get sum(): SumFunction {
-    this.#sum ??= this.#makeSum();
+    const { view } = this;
+    this.#sum ??= this.#memory.makeSum() ?? ((offset, length) => sumBytes(view, offset, length));
     return this.#sum;
   }
+}
 
-  #makeSum(): SumFunction {
-    const memory = aliasedMemory(this.address, this.#mappedBytes);
-    const { view } = this;
-    return (memory && instantiateSum(memory)) ?? ((offset, length) => sumBytes(view, offset, length));
-  }
+function mappedMemory(byteLength: number): ArenaMemory {
+  const mappedBytes = Math.ceil(byteLength / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
+  const address = lowMapping(mappedBytes);
+  return {
+    address,
+    buffer: viewMemory(address, byteLength),
+    makeSum: () => {
+      const memory = aliasedMemory(address, mappedBytes);
+      return memory && instantiateSum(memory);
+    },
+  };
 }
 
 const TWO_POW_32 = 2 ** 32;
