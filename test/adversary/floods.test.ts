@@ -134,7 +134,10 @@ describe('a flood of handshakes', function () {
     const refused = sum('punts.limited.test') - limited;
     metrics.close();
     expect(seen, 'requests that workers saw').to.be.above(requests / 20);
-    expect(seen - refused, `of ${seen} that the primary was asked about`).to.be.below(2 * (20 + 10 * 60));
+    // Those from where the tunnel has just moved to are answered by the worker itself, and count here too.
+    expect(seen - refused, `of ${seen} that the primary was asked about`).to.be.below(
+      adversaryScale(2 * (20 + 10 * 60)),
+    );
     const grown = pids.map((pid, index) => residentBytes(pid) - residentBefore[index]);
     expect(Math.max(...grown), 'bytes that a process has grown by').to.be.below(100 << 20);
     expect(tookMs, `milliseconds, without a flood ${quietMs}`).to.be.below(quietMs * 4 + 1500);

@@ -12,12 +12,14 @@ import { Pair, RIGHT } from '../support/pair.ts';
 import { untilReachable } from '../support/traffic.ts';
 import { misbehaviour } from './misbehaviour.ts';
 import { PidsGroup } from './pidsGroup.ts';
-import { adversaryScale } from './scale.ts';
+import { isLong } from './scale.ts';
 
 const ROUTINES = 2;
+/** Between two starts that fail, with room. */
+const BACKOFF_MS_MAX = 8_000;
 
 describe('a machine that is short of something', function () {
-  this.timeout(180_000);
+  this.timeout(400_000);
   let pair: Pair;
 
   before(function () {
@@ -36,7 +38,7 @@ describe('a machine that is short of something', function () {
   /** Kills a worker while `limit` holds, sees that it cannot start, lifts the limit, and waits until it is back. */
   async function expectReturn(name: RegExp, limit: () => void, lift: () => void): Promise<void> {
     const { left } = pair;
-    const tries = adversaryScale(6);
+    const tries = isLong ? 20 : 6;
     const from = left.lines.length;
     const failures = (): string[] => left.lines.slice(from).filter((line) => name.test(line));
     const [victim, other] = left.workerPids();
@@ -44,7 +46,7 @@ describe('a machine that is short of something', function () {
     limit();
     try {
       process.kill(victim, 'SIGKILL');
-      await until('the starts to fail', () => failures().length >= tries);
+      await until('the starts to fail', () => failures().length >= tries, tries * BACKOFF_MS_MAX);
       expect(left.program.status, 'the node').to.equal(null);
       expect(left.workerPids()).to.deep.equal([other]);
     } finally {
