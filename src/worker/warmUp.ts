@@ -27,7 +27,9 @@ import { resetSendCounter } from '../shared/memory/sendCounter.ts';
 import type { Arena } from '../shared/sys/arena.ts';
 import { monotonicSeconds } from '../shared/sys/clock.ts';
 import { libc } from '../shared/sys/libc.ts';
-import { DataPlane } from './dataPlane.ts';
+import { SOCKADDR_BYTES, socketAddressLength, writeSocketAddress } from '../shared/tunnel/socketAddress.ts';
+import { HEADER_BYTES, MessageType, writeHeader } from '../shared/wire/header.ts';
+import { DataPlane, type ToDataPlane } from './dataPlane.ts';
 import { familyOf } from './parts.ts';
 import { loopbackSocket, socketPair } from './ports/localSockets.ts';
 import { TunPort } from './ports/tunPort.ts';
@@ -68,6 +70,9 @@ function carry(left: Side, right: Side): number {
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const [from, to] = round % 2 === 0 ? [left, right] : [right, left];
     const { small, large } = from.packets;
+    if (round % RARE_EVERY === 0) {
+      from.passRare(round / RARE_EVERY, to);
+    }
     const isCarried =
       left.pass(left.packets.echo, 1, right) &&
       right.pass(right.packets.echo, 1, left) &&
@@ -86,6 +91,7 @@ class Ports {
   readonly host: Host;
   readonly tun: TunPort;
   readonly udp: UdpPort;
+  readonly udpFd: number;
   /** Of the UDP socket. */
   readonly port: number;
   /** The host's end of the tun queue. */
@@ -102,6 +108,7 @@ class Ports {
     fds.push(fd);
     this.host = host;
     this.hostFd = hostFd;
+    this.udpFd = fd;
     this.port = port;
     this.packet = arena.allocate(PACKET_ROOM, 16);
     this.tun = new TunPort(arena, { fd: queue, vnetHeader: tunOffload.vnetHeader });
@@ -115,10 +122,22 @@ class Side {
   readonly #arena: Arena;
   readonly #ports: Ports;
   readonly #plane: DataPlane;
+  readonly #peer: Ports;
+  /** As a primary has them. */
+  readonly #tables: SharedTables;
+  /** Socket address of the peer. */
+  readonly #peerAddress: number;
+  readonly #addressBytes: number;
 
   constructor(own: Ports, peer: Ports, settings: WorkerSettings, arena: Arena) {
     const memories = scratchMemories();
-    writeTunnel(initializeShared(memories, CAPACITIES), own.host, peer, settings.cipher);
+    this.#tables = initializeShared(memories, CAPACITIES);
+    writeTunnel(this.#tables, own.host, peer, settings.cipher);
+    const family = familyOf(settings);
+    this.#peer = peer;
+    this.#peerAddress = arena.allocate(SOCKADDR_BYTES, 8);
+    this.#addressBytes = socketAddressLength(family);
+    writeSocketAddress(arena, this.#peerAddress, family, mappedBytes(LOOPBACK), 0, peer.port);
     const tables = openAsWorker(memories.facts, memories.common, memories.own[0], 0);
     const punts = { frames: new FrameWriter(new ArrayBuffer(CHANNEL_BYTES)), flush: () => undefined };
     this.packets = warmUpPackets(own.host, settings.tunOffload);
@@ -137,6 +156,40 @@ class Side {
     this.#turn(false);
     other.#turn(true);
     return other.#drain() > 0;
+  }
+
+  /**
+   * What is rare: a tunnel that is new, an endpoint that has changed, a tick of the connection table, a flow's first
+   * packet, a host without a tunnel, a punch and a stranger. Compiled code that has not seen the way that such a packet
+   * takes is thrown away when the first of them comes.
+   */
+  passRare(count: number, other: Side): void {
+    const { first, lost } = this.packets;
+    this.#tables.tunnels.writeEndpoint(SLOT, mappedBytes(LOOPBACK), this.#peer.port);
+    for (const side of [this, other]) {
+      side.#perform({ type: 'tunnelsClosed', slots: [SLOT] });
+      side.#perform({ type: 'tick', version: count + 1 });
+    }
+    this.pass(first[count % first.length], 1, other);
+    this.pass(lost, 1, other);
+    for (const datagram of STRANGE_DATAGRAMS) {
+      this.#send(datagram);
+    }
+    other.#turn(true);
+  }
+
+  #perform(message: ToDataPlane): void {
+    const nowMs = performance.now();
+    this.#plane.begin(nowMs, monotonicSeconds(nowMs));
+    this.#plane.perform(message);
+    this.#plane.end();
+  }
+
+  #send(datagram: Uint8Array): void {
+    const { udpFd, packet } = this.#ports;
+    const { address, bytes } = this.#arena;
+    bytes.set(datagram, packet);
+    libc.sendto(udpFd, address + packet, datagram.length, 0, address + this.#peerAddress, this.#addressBytes);
   }
 
   /** As the loop makes its turns. */
@@ -196,7 +249,7 @@ function writeTunnel(tables: SharedTables, own: Host, peer: Ports, cipher: numbe
     lastCounter: 2,
   });
   resetSendCounter(tunnels.cells, tunnels.counterCell(SLOT), 2);
-  tunnels.writeEndpoint(SLOT, mappedBytes(Uint8Array.of(127, 0, 0, 1)), peer.port);
+  tunnels.writeEndpoint(SLOT, mappedBytes(LOOPBACK), peer.port);
   indexes.insert(INDEXES[own], SLOT);
   for (const address of vpnAddresses) {
     const view = new DataView(address.buffer);
@@ -240,6 +293,12 @@ function anyRule(incoming: boolean): Rule {
   };
 }
 
+function strange(type: number): Uint8Array {
+  const datagram = new Uint8Array(HEADER_BYTES + 80);
+  writeHeader(new DataView(datagram.buffer), 0, type, 0, 0, 0x7777_7777, 0, 1);
+  return datagram;
+}
+
 function scratchMemories(): SharedMemories {
   const { facts, common, own } = sharedSizes(CAPACITIES);
   return { facts: new ArrayBuffer(facts), common: new ArrayBuffer(common), own: [new ArrayBuffer(own)] };
@@ -252,6 +311,15 @@ function mappedBytes(bytes: Uint8Array): Uint8Array {
 }
 
 const SMALL_BURST = 4;
+const RARE_EVERY = 8;
+const LOOPBACK: Uint8Array = Uint8Array.of(127, 0, 0, 1);
+/** A punch, a first handshake message that is none, and a message of a tunnel that nobody has. */
+const STRANGE_DATAGRAMS: readonly Uint8Array[] = [
+  Uint8Array.of(1),
+  strange(MessageType.Handshake),
+  strange(MessageType.Message),
+  strange(MessageType.Test),
+];
 const SLOT = 0;
 /** Indexes are drawn from all 32 bits: code has to know those that are no small integer as well. */
 const INDEXES: Readonly<Record<Host, number>> = { 1: 0x1234_0001, 2: 0xfedc_0001 };

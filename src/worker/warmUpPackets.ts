@@ -14,6 +14,10 @@ export interface WarmUpPackets {
   readonly small: readonly Uint8Array[];
   /** TCP and UDP as the device's offloads allow: super-packets, else segments. */
   readonly large: readonly Uint8Array[];
+  /** To a host that nobody knows. */
+  readonly lost: Uint8Array;
+  /** Of a flow of its own each. */
+  readonly first: readonly Uint8Array[];
 }
 
 export interface PacketForm {
@@ -34,13 +38,21 @@ export function warmUpPackets(from: Host, form: PacketForm): WarmUpPackets {
   return {
     echo: plain(ipPacket(4, Protocol.Icmp, from, 56), form),
     small: [small(4, Protocol.Udp), small(6, Protocol.Udp), small(4, Protocol.Tcp), small(6, Protocol.Tcp)],
+    lost: plain(ipPacket(4, Protocol.Icmp, from, 56, NOBODY), form),
+    first: Array.from({ length: FLOWS }, (_, flow) =>
+      plain(ipPacket(4, Protocol.Udp, from, SMALL_BYTES, otherThan(from), flow), form),
+    ),
     large: [large(4, Protocol.Tcp), large(4, Protocol.Udp), large(6, Protocol.Tcp), large(6, Protocol.Udp)],
   };
 }
 
 /** The network part of the addresses, as 16 bytes of which the last is the host. */
-export function hostBytes(version: Version, host: Host): Uint8Array {
+export function hostBytes(version: Version, host: number): Uint8Array {
   return version === 4 ? Uint8Array.of(10, 0, 0, host) : Uint8Array.of(0xfd, ...new Array<number>(14).fill(0), host);
+}
+
+function otherThan(host: Host): Host {
+  return host === 1 ? 2 : 1;
 }
 
 type Version = 4 | 6;
@@ -48,9 +60,16 @@ type Version = 4 | 6;
 const Protocol = { Icmp: 1, Tcp: 6, Udp: 17 } as const;
 type Protocol = (typeof Protocol)[keyof typeof Protocol];
 
-function ipPacket(version: Version, protocol: Protocol, from: Host, payloadBytes: number): Uint8Array {
-  const [source, destination] = [hostBytes(version, from), hostBytes(version, from === 1 ? 2 : 1)];
-  const body = transport(protocol, from, payloadBytes);
+function ipPacket(
+  version: Version,
+  protocol: Protocol,
+  from: Host,
+  payloadBytes: number,
+  to: number = otherThan(from),
+  flow: number = 0,
+): Uint8Array {
+  const [source, destination] = [hostBytes(version, from), hostBytes(version, to)];
+  const body = transport(protocol, from, payloadBytes, flow);
   const headerBytes = version === 4 ? 20 : 40;
   const packet = new Uint8Array(headerBytes + body.length);
   const view = new DataView(packet.buffer);
@@ -73,7 +92,7 @@ function ipPacket(version: Version, protocol: Protocol, from: Host, payloadBytes
 }
 
 /** Ports and identifiers differ by direction as a request's and its answer's do. */
-function transport(protocol: Protocol, from: Host, payloadBytes: number): Uint8Array {
+function transport(protocol: Protocol, from: Host, payloadBytes: number, flow: number): Uint8Array {
   const headerBytes = protocol === Protocol.Tcp ? 20 : 8;
   const body = new Uint8Array(headerBytes + payloadBytes).fill(0x5a, headerBytes);
   const view = new DataView(body.buffer);
@@ -82,8 +101,9 @@ function transport(protocol: Protocol, from: Host, payloadBytes: number): Uint8A
     view.setUint16(4, 7);
     return body;
   }
-  view.setUint16(0, from === 1 ? 40_000 : 443);
-  view.setUint16(2, from === 1 ? 443 : 40_000);
+  const ports = [40_000 + flow, 443];
+  view.setUint16(0, ports[from - 1]);
+  view.setUint16(2, ports[2 - from]);
   if (protocol === Protocol.Udp) {
     view.setUint16(4, Math.min(body.length, 0xffff));
   } else {
@@ -140,3 +160,6 @@ function wordSum(bytes: Uint8Array): number {
 const SMALL_BYTES = 100;
 const SEGMENT_BYTES = 1200;
 const SEGMENTS = 16;
+const FLOWS = 32;
+/** The last byte of an address in the network that no host has. */
+const NOBODY = 77;
