@@ -1,6 +1,10 @@
 import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
 import { METRIC } from '../../src/shared/memory/metrics.ts';
+import { TrafficCell, TunnelTrafficColumn } from '../../src/shared/memory/tunnelTraffic.ts';
+import { MONOTONIC_OFFSET_MS } from '../../src/shared/sys/clock.ts';
+import { SEAL_OVERHEAD_BYTES } from '../../src/shared/tunnel/seal.ts';
+import { MessageType, Subtype } from '../../src/shared/wire/header.ts';
 import { ipv4, udp } from '../shared/firewall/packets.ts';
 import { makeCa, makeHost, prefixes } from '../support/certificates.ts';
 import { connect, MemoryWorker, type MemoryWorkerOptions } from '../support/memoryWorker.ts';
@@ -48,6 +52,25 @@ describe('data plane', () => {
     right.tell({ type: 'settings', settings: workerSettings(right.host, { firewall }) });
     expect(exchange(), 'a flow that the new rules refuse').to.equal(1);
     expect(exchange(ipv4({ source: LEFT, destination: RIGHT, protocol: 17, payload: udp(1, 8) }))).to.equal(2);
+  });
+
+  it('counts by tunnel what it sends and what is authentic, and notes when a test was answered', () => {
+    const [mine, peers] = [left, right].map(({ tables }) => new TunnelTrafficColumn(tables.traffic[0], 0));
+    exchange();
+    const bytes = PACKET.length + SEAL_OVERHEAD_BYTES;
+    expect([mine.at(0, TrafficCell.SentPackets), mine.at(0, TrafficCell.SentBytes)]).to.deep.equal([1, bytes]);
+    expect([peers.at(0, TrafficCell.ReceivedPackets), peers.at(0, TrafficCell.ReceivedBytes)]).to.deep.equal([
+      1,
+      bytes,
+    ]);
+    expect(peers.at(0, TrafficCell.AnswerMs)).to.equal(0);
+    const { sender, contexts } = left.parts;
+    sender.send(contexts.at(0)!, MessageType.Test, Subtype.TestReply, 0, 0, 0);
+    left.turn();
+    left.udp.transfer(right.udp);
+    right.turn(77_000);
+    expect(peers.at(0, TrafficCell.AnswerMs)).to.equal(77_000 + MONOTONIC_OFFSET_MS);
+    expect(peers.at(0, TrafficCell.ReceivedPackets)).to.equal(2);
   });
 
   it('takes names of authorities from new settings, as from the first', () => {
