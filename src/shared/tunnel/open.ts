@@ -5,6 +5,7 @@
  * counter, one gets the body. A packet that is not authentic changes nothing. Runs per packet: no allocation.
  */
 
+import { METRIC } from '../memory/metrics.ts';
 import { checkCounter, claimCounter, Replay } from '../memory/replayWindow.ts';
 import type { TunnelTable } from '../memory/tunnelTable.ts';
 import type { Arena } from '../sys/arena.ts';
@@ -24,7 +25,8 @@ const COUNTER_HIGH_MAX = 2 ** 20;
 
 /**
  * Opens the packet of `length` bytes at arena offset `offset`. Returns the length of the body, which then lies at
- * `offset + HEADER_BYTES`, or an OpenFault. `lostCounts[0]` grows by packets now known to be lost.
+ * `offset + HEADER_BYTES`, or an OpenFault. In `metrics`, this process's column, it counts what the window learns from an
+ * authentic packet: packets lost, and this one a duplicate or too old after all, as another process was faster.
  */
 export function openPacket(
   arena: Arena,
@@ -32,7 +34,7 @@ export function openPacket(
   context: TunnelContext,
   offset: number,
   length: number,
-  lostCounts: Float64Array,
+  metrics: Float64Array,
 ): number {
   const bodyBytes = length - HEADER_BYTES - TAG_BYTES;
   if (bodyBytes < 0) {
@@ -54,8 +56,11 @@ export function openPacket(
   }
   const claimed = claimCounter(tunnels.windows, window, high, low);
   if (claimed < 0) {
+    metrics[
+      claimed === Replay.Duplicate ? METRIC['network.packets.duplicate'] : METRIC['network.packets.out_of_window']
+    ]++;
     return claimed;
   }
-  lostCounts[0] += claimed;
+  metrics[METRIC['network.packets.lost']] += claimed;
   return bodyBytes;
 }

@@ -94,7 +94,6 @@ export class Inbound {
   #rules: InboundRules;
   readonly #tuple: PacketTuple = new PacketTuple();
   readonly #metrics: Float64Array;
-  readonly #lost: Float64Array;
   readonly #early: EarlyPackets;
   readonly #held: HeldMessages;
   /** Where an early packet and its source lie while they are received. */
@@ -107,7 +106,6 @@ export class Inbound {
     this.#parts = parts;
     this.#rules = rules;
     this.#metrics = parts.metrics;
-    this.#lost = parts.metrics.subarray(METRIC['network.packets.lost']);
     this.#early = new EarlyPackets(parts.arena);
     this.#held = new HeldMessages(parts.arena);
     this.#earlyDatagram = parts.arena.allocate(EARLY_BYTES_MAX, 64);
@@ -181,7 +179,7 @@ export class Inbound {
     if (this.#early.count > 0) {
       this.#receiveEarly(remoteIndex);
     }
-    const body = openPacket(arena, contexts.tunnels, context, offset, length, this.#lost);
+    const body = openPacket(arena, contexts.tunnels, context, offset, length, metrics);
     if (body < 0) {
       metrics[OPEN_FAULT_METRICS[body]]++;
       return;
