@@ -244,7 +244,6 @@ function writeTunnel(tables: SharedTables, own: Host, peer: Ports, cipher: numbe
     receiveKey: new Uint8Array(32).fill(peer.host),
     certificate: certificateOf(peer.host),
     certificateVersion: 2,
-    vpnAddresses,
     ordinal: 1,
     lastCounter: 2,
   });

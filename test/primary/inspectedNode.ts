@@ -97,11 +97,9 @@ export class InspectedNode implements NodeView {
       ownCertificate: this.identity.certificates[0],
       peer: { certificate: peer, ca: peer, timeNs: 0n, sendsCertificateVersion: true, index: localIndex + 1000 },
     } as const;
-    const vpnAddresses = peer.networks.map(({ address }) => address);
     const slot = this.rows.publish({
       ...handshake,
       certificate: peer,
-      vpnAddresses,
       endpoint: ep(endpoint),
       isConfirmed: true,
     });

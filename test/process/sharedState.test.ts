@@ -37,7 +37,6 @@ function shared(lastCounter: number): Shared {
     receiveKey: new Uint8Array(32),
     certificate: new Uint8Array(1),
     certificateVersion: 1,
-    vpnAddresses: [],
     ordinal: 1,
     lastCounter: 2,
   });

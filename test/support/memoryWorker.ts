@@ -160,7 +160,6 @@ function write(
     receiveKey: tunnel.receiveKey,
     certificate: certificate.encoded,
     certificateVersion: certificate.version,
-    vpnAddresses: addresses,
     ordinal: slot + 1,
     lastCounter: 2,
   });

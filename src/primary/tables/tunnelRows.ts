@@ -71,7 +71,6 @@ export class TunnelRows implements TunnelStore {
       receiveKey: record.receiveKey,
       certificate: record.certificate.encoded,
       certificateVersion: record.certificate.version,
-      vpnAddresses: record.vpnAddresses.map(mappedBytes),
       ordinal: ++this.#ordinal,
       lastCounter: HANDSHAKE_COUNTERS,
     });
@@ -87,7 +86,7 @@ export class TunnelRows implements TunnelStore {
     }
     this.#generations[slot] = generation;
     this.#localIndexes[slot] = record.localIndex;
-    this.measures.tunnels.begin(slot, record.vpnAddresses[0].text);
+    this.measures.tunnels.begin(slot, record.certificate.networks[0].address.text);
     return slot;
   }
 

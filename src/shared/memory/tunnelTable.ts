@@ -10,14 +10,13 @@
  *
  *   row    words 0..23   generation, indexes, cipher, certificate, keys
  *          words 24..30  endpoint; of which packets the primary wants to hear
- *          words 32..63  vpn addresses, 16 bytes each
  *   cells  words 0..3    send counter, traffic marks
  */
 import type { Region } from './region.ts';
 import { REPLAY_WINDOW_WORDS, resetReplayWindow } from './replayWindow.ts';
 import { lastReservedCounter, resetSendCounter } from './sendCounter.ts';
 
-const ROW_WORDS = 64;
+const ROW_WORDS = 32;
 
 const GENERATION = 0;
 const LOCAL_INDEX = 1;
@@ -25,15 +24,13 @@ const REMOTE_INDEX = 2;
 const CIPHER = 3;
 const CERTIFICATE_VERSION = 4;
 const CERTIFICATE_BYTES = 5;
-const ADDRESS_COUNT = 6;
-const ORDINAL = 7;
+const ORDINAL = 6;
 const SEND_KEY = 8;
 const RECEIVE_KEY = 16;
 const ENDPOINT_GENERATION = 24;
 const ENDPOINT_PORT = 25;
 const ENDPOINT_ADDRESS = 26;
 const WANTED_PROOF = 30;
-const VPN_ADDRESSES = 32;
 
 /** One cache line: two tunnels' counters share none. */
 const CELL_WORDS = 16;
@@ -44,9 +41,6 @@ const TRAFFIC_OUT = 3;
 
 /** A peer's certificate may not be larger: Nebula's own packet buffers (9001 bytes) allow no more in a handshake. */
 export const CERTIFICATE_BYTES_MAX = 9216;
-
-/** vpn addresses kept per tunnel for fast checks; a certificate may name more, which then stand only in itself. */
-export const VPN_ADDRESSES_MAX = 8;
 
 const KEY_BYTES = 32;
 
@@ -69,8 +63,6 @@ export interface TunnelRow {
   /** The peer's certificate as in its PEM block. */
   readonly certificate: Uint8Array;
   readonly certificateVersion: 1 | 2;
-  /** 16 bytes each, IPv4 as ::ffff:a.b.c.d. */
-  readonly vpnAddresses: readonly Uint8Array[];
   /** Grows with every tunnel of this node, so that packets of an older tunnel sort first. */
   readonly ordinal: number;
   /** The counters that the handshake used in each direction. */
@@ -160,15 +152,6 @@ export class TunnelTable {
     return this.#certificates.slice(start, start + this.#words[slot * ROW_WORDS + CERTIFICATE_BYTES]);
   }
 
-  vpnAddressCount(slot: number): number {
-    return this.#words[slot * ROW_WORDS + ADDRESS_COUNT];
-  }
-
-  copyVpnAddress(slot: number, index: number): Uint8Array {
-    const start = (slot * ROW_WORDS + VPN_ADDRESSES) * 4 + index * 16;
-    return this.#bytes.slice(start, start + 16);
-  }
-
   /** Index into `cells` of the tunnel's send counter, for `reserveCounters`. */
   counterCell(slot: number): number {
     return slot * CELL_WORDS + SEND_COUNTER;
@@ -252,11 +235,6 @@ export class TunnelTable {
     words[base + ENDPOINT_PORT] = 0;
     this.#bytes.set(row.sendKey, (base + SEND_KEY) * 4);
     this.#bytes.set(row.receiveKey, (base + RECEIVE_KEY) * 4);
-    const addresses = row.vpnAddresses.slice(0, VPN_ADDRESSES_MAX);
-    words[base + ADDRESS_COUNT] = addresses.length;
-    for (const [index, address] of addresses.entries()) {
-      this.#bytes.set(address, (base + VPN_ADDRESSES) * 4 + index * 16);
-    }
     resetSendCounter(this.cells, this.counterCell(slot), row.lastCounter);
     resetReplayWindow(this.windows, this.window(slot), row.lastCounter);
     Atomics.store(words, base + GENERATION, generation);

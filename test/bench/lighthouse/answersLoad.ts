@@ -261,8 +261,7 @@ class Load {
   #publish(handshake: CompletedHandshake): number {
     const { certificate } = handshake.peer;
     const endpoint = { address: ip(this.#plan.address), port: this.#plan.port, text: '' };
-    const vpnAddresses = certificate.networks.map((network) => network.address);
-    const slot = this.#rows.publish({ ...handshake, certificate, vpnAddresses, endpoint, isConfirmed: true });
+    const slot = this.#rows.publish({ ...handshake, certificate, endpoint, isConfirmed: true });
     if (slot < 0) {
       throw new Error('no room for a tunnel');
     }

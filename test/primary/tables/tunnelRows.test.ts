@@ -21,7 +21,6 @@ function setUp(tunnels = 3): { tables: SharedTables; rows: TunnelRows; record: (
     sendKey: new Uint8Array(32).fill(1),
     receiveKey: new Uint8Array(32).fill(2),
     certificate,
-    vpnAddresses: certificate.networks.map(({ address }) => address),
     endpoint: endpointOf(parseAddress('192.0.2.9')!, 4242),
     isInitiator: true,
     isConfirmed: true,

@@ -101,7 +101,6 @@ describe('tunnel table', () => {
     receiveKey: new Uint8Array(32).fill(2),
     certificate: Uint8Array.of(9, 8, 7),
     certificateVersion: 2,
-    vpnAddresses: [new Uint8Array(16).fill(5), new Uint8Array(16).fill(6)],
     ordinal: 77,
     lastCounter: 2,
   };
@@ -119,8 +118,6 @@ describe('tunnel table', () => {
     expect(table.copyReceiveKey(2)).to.deep.equal(row.receiveKey);
     expect(table.copyCertificate(2)).to.deep.equal(row.certificate);
     expect(table.certificateVersion(2)).to.equal(2);
-    expect(table.vpnAddressCount(2)).to.equal(2);
-    expect(table.copyVpnAddress(2, 1)).to.deep.equal(row.vpnAddresses[1]);
     expect(reserve(table.cells, table.counterCell(2), 1)).to.equal(3);
     expect(table.generation(2)).to.equal(2);
     table.clear(2, 2);

@@ -23,8 +23,6 @@ export interface TunnelRecord {
   readonly receiveKey: Uint8Array;
   /** The peer's certificate, verified. `encoded` and `version` are what a worker needs to parse it again. */
   readonly certificate: Certificate;
-  /** All addresses of the certificate, in its order. */
-  readonly vpnAddresses: readonly IpAddress[];
   /** Where to send; null while the peer is reachable only through a relay. */
   readonly endpoint: Endpoint | null;
   readonly isInitiator: boolean;

@@ -319,7 +319,6 @@ function recordOf(handshake: CompletedHandshake, endpoint: Endpoint | null, isCo
     sendKey: handshake.sendKey,
     receiveKey: handshake.receiveKey,
     certificate,
-    vpnAddresses: certificate.networks.map((network) => network.address),
     endpoint,
     isInitiator: handshake.isInitiator,
     isConfirmed,
