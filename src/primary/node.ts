@@ -3,6 +3,7 @@
  * here is closed here, also when the start fails half way.
  */
 import { chooseProviders, type ProviderChoice } from '../shared/crypto/providers.ts';
+import { ruleTable } from '../shared/firewall/ruleTable.ts';
 import { ownerOf } from '../shared/memory/layout.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import { openApi } from './api/open.ts';
@@ -170,7 +171,8 @@ export class Node {
 
   #startControl(): void {
     const { config, identity, log } = this.#options;
-    const { boundary, control, shell, conntrack, locks, clock, expiry, stats } = this.#parts;
+    const { boundary, control, shell, conntrack, locks, clock, expiry, stats, inForce } = this.#parts;
+    log.info('Firewall started', { firewallHashes: ruleTable(config.firewall, inForce.rulesVersion).hash });
     conntrack.start();
     locks.start();
     this.#resources.launch.program.start(boundary);
@@ -212,8 +214,12 @@ export class Node {
         shell.act((now) => control.reloadDiscovery(now, discoverySettingsOf(config, identity, port)));
         this.#applyNames(config, identity);
       },
-      applyRules: () => {
+      applyRules: (config) => {
+        const hashOf = ({ firewall }: Config): string => ruleTable(firewall, inForce.rulesVersion).hash;
+        const oldFirewallHashes = hashOf(inForce.config);
         inForce.rulesVersion++;
+        const fields = { firewallHashes: hashOf(config), oldFirewallHashes, rulesVersion: inForce.rulesVersion };
+        this.#options.log.info('New firewall has been installed', fields);
       },
       applyDevice: (config, identity) => device?.reload(config, identity),
       applyStats: (config) => void stats.apply(config.stats),

@@ -19,7 +19,7 @@ export interface ReloadTargets {
   applyIdentity(identity: Identity): void;
   applyControl(config: Config): void;
   applyDiscovery(config: Config, identity: Identity): void;
-  applyRules(): void;
+  applyRules(config: Config): void;
   applyDevice(config: Config, identity: Identity): void;
   applyStats(config: Config): void;
 }
@@ -61,7 +61,7 @@ const STEPS: readonly Step[] = [
     name: 'firewall',
     keys: ['firewall'],
     dependsOn: (identity) => `${networkTexts(identity)} ${unsafeNetworksOf(identity)}`,
-    apply: (_config, _identity, targets) => targets.applyRules(),
+    apply: (config, _identity, targets) => targets.applyRules(config),
   },
   {
     name: 'device',

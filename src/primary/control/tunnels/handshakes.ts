@@ -190,7 +190,8 @@ export class Handshakes {
     const { outbox } = this.#context;
     this.#remove(pending);
     const durationMs = now.ms - pending.startedMs;
-    const fields = { ...handshakeFields(handshake, from), handshake: STAGE_2, durationMs };
+    const durationNs = nanoseconds(durationMs);
+    const fields = { ...handshakeFields(handshake, from), handshake: STAGE_2, durationNs };
     outbox.log('info', 'Handshake message received', fields);
     outbox.count('handshakes.completed');
     outbox.push({ kind: 'handshakeTook', durationMs });
@@ -309,7 +310,7 @@ export class Handshakes {
       udpAddrs: pending.endpoints.map((endpoint) => endpoint.text),
       initiatorIndex: pending.initiator?.localIndex ?? 0,
       handshake: STAGE_1,
-      durationMs: now.ms - pending.startedMs,
+      durationNs: nanoseconds(now.ms - pending.startedMs),
       reason: trouble === null ? '' : troubleTexts(trouble, facts, now.ms).join('; '),
     });
     this.#giveUp(pending);
@@ -357,6 +358,11 @@ function handshakeFields(handshake: CompletedHandshake, from: Endpoint): LogFiel
     initiatorIndex: handshake.localIndex,
     responderIndex: handshake.remoteIndex,
   };
+}
+
+/** Durations are logged as Nebula does it. */
+function nanoseconds(ms: number): number {
+  return Math.round(ms * 1_000_000);
 }
 
 function keyOf(endpoints: readonly Endpoint[]): string {
