@@ -26,6 +26,16 @@ describe('documents', () => {
     expect(deadLinks(root, page)).to.have.length(2);
   });
 
+  it('name files and folders of the source that exist', () => {
+    const source = readTree(['src', 'test'], ['.ts']).map(({ path }) => path);
+    expect(documents.flatMap((page) => deadPaths(source, page))).to.deep.equal([]);
+    const page = {
+      path: 'a.md',
+      text: 'in `tunnel/seal`, `src/worker/loop.ts`, `datapath/nowhere` and `worker/nothing.ts`',
+    };
+    expect(deadPaths(source, page)).to.have.length(2);
+  });
+
   it('have a test for every line of the security page', () => {
     const page = documents.find(({ path }) => path === 'docs/security.md');
     expect(page === undefined ? ['no page'] : unprovenLines(root, page)).to.deep.equal([]);
@@ -83,6 +93,26 @@ describe('documents', () => {
     expect(headings.filter((heading) => !known.test(heading))).to.deep.equal([]);
   });
 });
+
+/** Rooms of the source by which a path in a text may begin, when it leaves out what is above. */
+const ROOMS =
+  /^(?:src|test|shared|primary|worker|dns|ip|wire|memory|tunnel|sys|crypto|ipc|datapath|offload|ports|control)\//;
+
+/** Paths in backticks that are neither a file, with or without `.ts`, nor a folder of the source. */
+function deadPaths(source: readonly string[], page: SourceFile): string[] {
+  const paths = [...page.text.matchAll(/`((?:\w+\/)+\w+(?:\.ts)?)`/g)].map((match) => match[1]);
+  return paths
+    .filter((path) => ROOMS.test(path))
+    .filter(
+      (path) =>
+        !source.some(
+          (file) =>
+            `/${file}`.includes(`/${path}/`) ||
+            `/${file}`.replace(/\.ts$/, '').endsWith(`/${path.replace(/\.ts$/, '')}`),
+        ),
+    )
+    .map((path) => `${page.path}: ${path}`);
+}
 
 function pages(root: string, paths: readonly string[]): SourceFile[] {
   return paths.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));

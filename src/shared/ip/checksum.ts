@@ -85,8 +85,3 @@ export function ipv4Checksum(view: DataView, offset: number, headerLength: numbe
 export function isIpv4ChecksumRight(view: DataView, offset: number, headerLength: number): boolean {
   return sumBytes(view, offset, headerLength) === 0xffff;
 }
-
-/** A checksum field after one 16-bit word of what it covers changed (RFC 1624, equation 3). */
-export function updateChecksum(checksum: number, oldWord: number, newWord: number): number {
-  return checksumOf((~checksum & 0xffff) + (~oldWord & 0xffff) + newWord);
-}

@@ -43,18 +43,6 @@ export const PacketFault = {
 } as const;
 export type PacketFault = (typeof PacketFault)[keyof typeof PacketFault];
 
-/** Log texts for the faults. */
-export const packetFaultTexts: Readonly<Record<PacketFault, string>> = {
-  [PacketFault.Empty]: 'packet is too short',
-  [PacketFault.UnknownVersion]: 'packet is an unknown ip version',
-  [PacketFault.Ipv4TooShort]: 'ipv4 packet is too short',
-  [PacketFault.Ipv4HeaderLength]: 'ipv4 packet had an invalid header length',
-  [PacketFault.Ipv4Truncated]: 'ipv4 packet ends inside its headers',
-  [PacketFault.Ipv6TooShort]: 'ipv6 packet is too short',
-  [PacketFault.Ipv6Truncated]: 'ipv6 packet ends inside its headers',
-  [PacketFault.Ipv6MappedAddress]: 'ipv6 packet has an ipv4-mapped address',
-};
-
 /** One packet's addresses, ports and protocol. Every field is a number that fits 32 bits signed. */
 export class PacketTuple {
   /** 4 or 6. */

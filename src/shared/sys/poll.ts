@@ -30,7 +30,6 @@ export class FdWatcher {
   readonly #onError: (error: unknown) => void;
   readonly #callback: (status: number, events: { readable: boolean; writable: boolean }) => void;
   #handle: Handle | null;
-  #isReadWanted: boolean;
   #isWriteWanted: boolean;
   #failureCount: number;
 
@@ -44,7 +43,6 @@ export class FdWatcher {
     this.#usesPromises = usesPromises;
     this.#onReady = onReady;
     this.#onError = onError;
-    this.#isReadWanted = true;
     this.#isWriteWanted = false;
     this.#failureCount = 0;
     this.#callback = (status, events) => this.#dispatch(status, events.readable, events.writable);
@@ -57,14 +55,6 @@ export class FdWatcher {
   watchWritable(isWanted: boolean): void {
     if (isWanted !== this.#isWriteWanted) {
       this.#isWriteWanted = isWanted;
-      this.#arm();
-    }
-  }
-
-  /** Switched off while the reader cannot take more. */
-  watchReadable(isWanted: boolean): void {
-    if (isWanted !== this.#isReadWanted) {
-      this.#isReadWanted = isWanted;
       this.#arm();
     }
   }
@@ -82,14 +72,7 @@ export class FdWatcher {
   }
 
   #arm(): void {
-    if (this.#handle === null) {
-      return;
-    }
-    if (this.#isReadWanted || this.#isWriteWanted) {
-      this.#handle.start({ readable: this.#isReadWanted, writable: this.#isWriteWanted }, this.#callback);
-    } else {
-      this.#handle.stop();
-    }
+    this.#handle?.start({ readable: true, writable: this.#isWriteWanted }, this.#callback);
   }
 
   #dispatch(status: number, readable: boolean, writable: boolean): void {

@@ -23,10 +23,6 @@ export function virtioGsoType(view: DataView, offset: number): number {
   return view.getUint8(offset + 1);
 }
 
-export function virtioHeaderLength(view: DataView, offset: number): number {
-  return view.getUint16(offset + 2, true);
-}
-
 export function virtioGsoSize(view: DataView, offset: number): number {
   return view.getUint16(offset + 4, true);
 }

@@ -10,7 +10,6 @@ import {
   pseudoSum6,
   sumBytes,
   udpChecksumOf,
-  updateChecksum,
 } from '../../../src/shared/ip/checksum.ts';
 import { Random } from '../../support/random.ts';
 
@@ -64,19 +63,6 @@ describe('checksum fields', () => {
     expect(checksumOf(0xffff)).to.equal(0);
     expect(udpChecksumOf(0xffff)).to.equal(0xffff);
     expect(udpChecksumOf(0x1234)).to.equal(0xedcb);
-  });
-
-  it('follow a changed word', () => {
-    const random = new Random(2);
-    for (let round = 0; round < 1000; round++) {
-      const bytes = random.bytes(40);
-      const view = viewOf(bytes);
-      const before = checksumOf(plainSum(bytes, 0, 40));
-      const at = random.below(20) * 2;
-      const oldWord = view.getUint16(at);
-      view.setUint16(at, random.u32() & 0xffff);
-      expect(updateChecksum(before, oldWord, view.getUint16(at))).to.equal(checksumOf(plainSum(bytes, 0, 40)));
-    }
   });
 
   it('cover addresses, protocol and length by the pseudo-header', () => {

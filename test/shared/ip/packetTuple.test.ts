@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { addressFromBytes, writeMapped } from '../../../src/shared/ip/address.ts';
 import { IpProtocol } from '../../../src/shared/ip/headers.ts';
-import { PacketFault, PacketTuple, packetFaultTexts, parsePacket } from '../../../src/shared/ip/packetTuple.ts';
+import { PacketFault, PacketTuple, parsePacket } from '../../../src/shared/ip/packetTuple.ts';
 import { Random } from '../../support/random.ts';
 import {
   addressBytes,
@@ -55,9 +55,6 @@ describe('packet tuple', () => {
       expect(faultOf([0x60])).to.equal(PacketFault.Ipv6TooShort);
       expect(faultOf(zeros(20))).to.equal(PacketFault.UnknownVersion);
       expect(faultOf([0x42, ...zeros(19)])).to.equal(PacketFault.Ipv4HeaderLength);
-      for (const fault of Object.values(PacketFault)) {
-        expect(packetFaultTexts[fault]).to.be.a('string').that.is.not.equal('');
-      }
     });
 
     it('takes source as remote when incoming and as local when outgoing', () => {

@@ -70,7 +70,7 @@ describe('FdWatcher', () => {
     closeSync(fd);
   });
 
-  it('switches interest in writing and reading on and off', async () => {
+  it('switches interest in writing on and off', async () => {
     const fd = eventfd();
     const seen: string[] = [];
     await new Promise<void>((resolve, reject) => {
@@ -81,9 +81,6 @@ describe('FdWatcher', () => {
           if (writable && seen.length === 1) {
             watcher.watchWritable(false);
             ring(fd);
-          } else if (readable && seen.length === 2) {
-            watcher.watchReadable(false);
-            setImmediate(() => setImmediate(() => watcher.watchReadable(true)));
           } else {
             watcher.close();
             resolve();
@@ -94,7 +91,7 @@ describe('FdWatcher', () => {
       watcher.watchWritable(true);
       watcher.watchWritable(true);
     });
-    expect(seen).to.deep.equal(['w', 'r', 'r']);
+    expect(seen).to.deep.equal(['w', 'r']);
     closeSync(fd);
   });
 

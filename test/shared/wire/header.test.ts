@@ -2,7 +2,6 @@ import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import {
   checkHeader,
-  describeHeader,
   HEADER_BYTES,
   HeaderCheck,
   headerCounterHigh,
@@ -15,8 +14,6 @@ import {
   isValidType,
   MessageType,
   Subtype,
-  subtypeName,
-  typeName,
   writeHeader,
 } from '../../../src/shared/wire/header.ts';
 import { fromHex, toHex } from '../../support/hex.ts';
@@ -103,31 +100,11 @@ describe('header', () => {
         const isOk = checkHeader(bytes, 0, 16) === HeaderCheck.Ok;
         expect(isOk).to.equal(isValidType(type, subtype));
         if (isOk) {
-          valid.push(`${typeName(type)}/${subtypeName(type, subtype)}`);
+          valid.push(`${type}/${subtype}`);
         }
       }
     }
-    expect(valid).to.deep.equal([
-      'handshake/ix_psk0',
-      'message/none',
-      'message/relay',
-      'recvError/none',
-      'lightHouse/none',
-      'test/testRequest',
-      'test/testReply',
-      'closeTunnel/none',
-      'control/none',
-    ]);
-    expect(typeName(7)).to.equal('unknown');
-    expect(subtypeName(0, 1)).to.equal('unknown');
-  });
-
-  it('describes itself as Nebula does, with 64-bit counters', () => {
-    const bytes = new Uint8Array(20);
-    writeHeader(new DataView(bytes.buffer), 4, 1, 0, 0x1f, 0xffffffff, 0x01020304, 0x05060708);
-    expect(describeHeader(bytes, 4)).to.equal(
-      'ver=1 type=message subtype=none reserved=0x1f remoteindex=4294967295 messagecounter=72623859790382856',
-    );
+    expect(valid).to.deep.equal([...['0/0', '1/0', '1/1', '2/0', '3/0', '4/0', '4/1', '5/0', '6/0']]);
   });
 
   it('gives back whatever was written, at any offset', () => {
