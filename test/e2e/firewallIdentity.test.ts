@@ -11,6 +11,7 @@ import { PacketTap } from '../support/firewallTap.ts';
 import { type ConfigTree, OVERLAY_DEVICE, TestNode, UNDERLAY_PORT } from '../support/nodes.ts';
 import { LEFT, RIGHT } from '../support/pair.ts';
 import { type NodeFiles, Pki } from '../support/pki.ts';
+import { quietKernel } from '../support/quietKernel.ts';
 import { ping } from '../support/traffic.ts';
 
 const RESEND_MS = 50;
@@ -27,7 +28,7 @@ describe('an address of another node', function () {
   let mark = 0;
 
   before(async function () {
-    requireLab(this, 'nebula-cert', 'ip');
+    requireLab(this, 'nebula-cert', 'ip', 'nft');
     lab = new Lab('t');
     const pki = new Pki(lab.directory);
     wide = pki.sign('spoofer-wide', `${SPOOFER}/24`, { unsafeNetworks: [`${VICTIM}/32`] });
@@ -124,9 +125,7 @@ describe('an address of another node', function () {
   async function openTaps(): Promise<void> {
     closeTaps();
     taps = nodes.map(({ namespace }) => new PacketTap(namespace, OVERLAY_DEVICE));
-    await Promise.all(
-      nodes.map(({ namespace }) => lab.run(namespace, ['ip', 'address', 'flush', 'dev', OVERLAY_DEVICE])),
-    );
+    await Promise.all(nodes.map(({ namespace }) => quietKernel(lab, namespace, OVERLAY_DEVICE)));
   }
 
   function closeTaps(): void {

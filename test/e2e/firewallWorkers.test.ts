@@ -11,6 +11,7 @@ import { lively, outcomes, serve } from '../support/firewallProbe.ts';
 import { PacketTap } from '../support/firewallTap.ts';
 import { OVERLAY_DEVICE } from '../support/nodes.ts';
 import { LEFT, RIGHT } from '../support/pair.ts';
+import { quietKernel } from '../support/quietKernel.ts';
 import { FirewallPair, type FirewallPairOptions, type FirewallSide } from './firewallPair.ts';
 
 const ROUTINES = 3;
@@ -26,7 +27,7 @@ describe('firewall of several workers', function () {
   let taps: PacketTap[] = [];
 
   before(function () {
-    requireLab(this, 'ip');
+    requireLab(this, 'nft');
   });
   afterEach(() => {
     for (const tap of taps) {
@@ -51,8 +52,8 @@ describe('firewall of several workers', function () {
     expect(new Set(await outcomes(lab, left.namespace, clients))).to.deep.equal(new Set(['answered']));
     for (const { namespace } of [left, right]) {
       taps.push(new PacketTap(namespace, OVERLAY_DEVICE));
-      // From here on the kernels have no address on the overlay and so nothing to say.
-      await lab.run(namespace, ['ip', 'address', 'flush', 'dev', OVERLAY_DEVICE]);
+      // From here on the kernels have nothing to say.
+      await quietKernel(lab, namespace, OVERLAY_DEVICE);
     }
     const others = new Set<number>();
     let crossings = 0;

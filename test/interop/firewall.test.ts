@@ -21,7 +21,7 @@ describe('interop with nebula 1.6.1: firewall', function () {
   let contest: Contest;
 
   before(async function () {
-    requireLab(this, 'nebula', 'nebula-cert', 'ip');
+    requireLab(this, 'nebula', 'nebula-cert', 'ip', 'nft');
     contest = await openContest(SEED);
   });
   after(() => {

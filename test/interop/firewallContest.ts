@@ -14,6 +14,7 @@ import { buildFirewallPacket, readFirewallPacket } from '../support/firewallPack
 import { PacketTap } from '../support/firewallTap.ts';
 import { type NodeKind, OVERLAY_DEVICE, TestNode, UNDERLAY_PORT } from '../support/nodes.ts';
 import { type NodeFiles, Pki } from '../support/pki.ts';
+import { quietKernel } from '../support/quietKernel.ts';
 import { type Cast, type FirewallCase, FirewallCases, type FirewallRule, type RuleSet } from './firewallCases.ts';
 
 /** What both made of one packet under one rule set: true when it came out. */
@@ -215,7 +216,7 @@ export async function openContest(seed: number): Promise<Contest> {
     });
     await Promise.all(nodes.map((node) => node.start()));
     const taps = namespaces.map((namespace) => new PacketTap(namespace, OVERLAY_DEVICE));
-    await Promise.all(namespaces.map((each) => lab.run(each, ['ip', 'address', 'flush', 'dev', OVERLAY_DEVICE])));
+    await Promise.all(namespaces.map((each) => quietKernel(lab, each, OVERLAY_DEVICE)));
     const judges = JUDGES.map((_, index) => {
       const common = { address: overlay(index + 1), unsafeAddress: `10.77.${index + 1}.5` };
       return { node: nodes[index], tap: taps[index], ...common };
