@@ -40,7 +40,7 @@ export class PrimaryLink {
 
   #say(kind: FrameKind, text: string): void {
     const body = new TextEncoder().encode(text).subarray(0, REASON_BYTES_MAX);
-    this.frames.write(kind, 0, 0, 0, NO_ADDRESS, body, 0, body.length);
+    this.frames.write(kind, 0, 0, 0, NO_ADDRESS, NO_ADDRESS, body, 0, body.length);
     this.flush();
   }
 }

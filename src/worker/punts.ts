@@ -10,7 +10,7 @@
 import { FrameKind, NO_ADDRESS } from '../shared/ipc/frames.ts';
 import { METRIC } from '../shared/memory/metrics.ts';
 import type { Arena } from '../shared/sys/arena.ts';
-import { copySocketAddress, socketAddressPort } from '../shared/tunnel/socketAddress.ts';
+import { copyLocalAddress, copySocketAddress, socketAddressPort } from '../shared/tunnel/socketAddress.ts';
 import type { TunnelContext } from '../shared/tunnel/tunnelContext.ts';
 import type { PuntSink } from './ports/contracts.ts';
 import { PuntQuotas } from './puntQuotas.ts';
@@ -21,6 +21,7 @@ export class Punts {
   readonly #arena: Arena;
   readonly #sink: PuntSink;
   readonly #metrics: Float64Array;
+  readonly #local = new Uint8Array(16);
   readonly #address: Uint8Array = new Uint8Array(16);
   readonly #addressView: DataView = new DataView(this.#address.buffer);
   readonly #quotas: PuntQuotas;
@@ -48,14 +49,14 @@ export class Punts {
   handshake(offset: number, length: number, source: number): void {
     const port = this.#endpoint(source);
     if (port !== 0) {
-      this.#write(FrameKind.Handshake, 0, 0, port, this.#address, offset, length);
+      this.#write(FrameKind.Handshake, 0, 0, port, this.#address, this.#local, offset, length);
     }
   }
 
   recvError(index: number, source: number): void {
     const port = this.#endpoint(source);
     if (port !== 0) {
-      this.#write(FrameKind.RecvError, index, 0, port, this.#address, 0, 0);
+      this.#write(FrameKind.RecvError, index, 0, port, this.#address, this.#local, 0, 0);
     }
   }
 
@@ -63,19 +64,19 @@ export class Punts {
   roam(context: TunnelContext, source: number): void {
     const port = this.#endpoint(source);
     if (port !== 0) {
-      this.#write(FrameKind.Roam, context.slot, context.generation, port, this.#address, 0, 0);
+      this.#write(FrameKind.Roam, context.slot, context.generation, port, this.#address, this.#local, 0, 0);
     }
   }
 
   close(context: TunnelContext): void {
     if (this.#quotas.close(context.slot, this.#nowMs)) {
-      this.#write(FrameKind.Close, context.slot, context.generation, 0, NO_ADDRESS, 0, 0);
+      this.#write(FrameKind.Close, context.slot, context.generation, 0, NO_ADDRESS, NO_ADDRESS, 0, 0);
     }
   }
 
   lighthouse(context: TunnelContext, offset: number, length: number): void {
     if (this.#quotas.lighthouse(context.slot, this.#nowMs)) {
-      this.#write(FrameKind.Lighthouse, context.slot, context.generation, 0, NO_ADDRESS, offset, length);
+      this.#write(FrameKind.Lighthouse, context.slot, context.generation, 0, NO_ADDRESS, NO_ADDRESS, offset, length);
     }
   }
 
@@ -85,13 +86,13 @@ export class Punts {
    */
   lighthouseAnswer(slot: number, a0: number, a1: number, a2: number, a3: number, offset: number, length: number): void {
     if (this.#quotas.lighthouseAnswer(slot, this.#nowMs)) {
-      this.#write(FrameKind.LighthouseAnswer, 0, 0, 0, this.#words(a0, a1, a2, a3), offset, length);
+      this.#write(FrameKind.LighthouseAnswer, 0, 0, 0, this.#words(a0, a1, a2, a3), NO_ADDRESS, offset, length);
     }
   }
 
   test(context: TunnelContext, offset: number, length: number): void {
     if (this.#quotas.test(context.slot, this.#nowMs)) {
-      this.#write(FrameKind.Test, context.slot, context.generation, 0, NO_ADDRESS, offset, length);
+      this.#write(FrameKind.Test, context.slot, context.generation, 0, NO_ADDRESS, NO_ADDRESS, offset, length);
     }
   }
 
@@ -108,7 +109,7 @@ export class Punts {
     const view = this.#addressView;
     return (
       this.#quotas.miss(view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12), this.#nowMs) &&
-      this.#write(FrameKind.Miss, 0, 0, 0, this.#address, 0, 0)
+      this.#write(FrameKind.Miss, 0, 0, 0, this.#address, NO_ADDRESS, 0, 0)
     );
   }
 
@@ -119,11 +120,22 @@ export class Punts {
     generation: number,
     port: number,
     address: Uint8Array,
+    local: Uint8Array,
     offset: number,
     length: number,
   ): boolean {
     const source = length === 0 ? NO_BODY : this.#arena.bytes;
-    const isWritten = this.#sink.frames.write(kind, indexOrSlot, generation, port, address, source, offset, length);
+    const isWritten = this.#sink.frames.write(
+      kind,
+      indexOrSlot,
+      generation,
+      port,
+      address,
+      local,
+      source,
+      offset,
+      length,
+    );
     if (!isWritten) {
       this.#metrics[LOST_METRICS[kind] ?? METRIC['drop.rx.punt_limit']]++;
     }
@@ -134,6 +146,7 @@ export class Punts {
   #endpoint(source: number): number {
     const port = socketAddressPort(this.#arena, source);
     copySocketAddress(this.#arena, source, this.#address, 0);
+    copyLocalAddress(this.#arena, source, this.#local, 0);
     if (port === 0) {
       this.#metrics[METRIC['drop.rx.source_port']]++;
     }

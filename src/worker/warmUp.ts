@@ -165,7 +165,7 @@ class Side {
    */
   passRare(count: number, other: Side): void {
     const { first, lost } = this.packets;
-    this.#tables.tunnels.writeEndpoint(SLOT, mappedBytes(LOOPBACK), this.#peer.port);
+    this.#tables.tunnels.writeEndpoint(SLOT, mappedBytes(LOOPBACK), this.#peer.port, new Uint8Array(16));
     for (const side of [this, other]) {
       side.#perform({ type: 'tunnelsClosed', slots: [SLOT] });
       side.#perform({ type: 'tick', version: count + 1 });
@@ -248,7 +248,7 @@ function writeTunnel(tables: SharedTables, own: Host, peer: Ports, cipher: numbe
     lastCounter: 2,
   });
   resetSendCounter(tunnels.cells, tunnels.counterCell(SLOT), 2);
-  tunnels.writeEndpoint(SLOT, mappedBytes(LOOPBACK), peer.port);
+  tunnels.writeEndpoint(SLOT, mappedBytes(LOOPBACK), peer.port, mappedBytes(LOOPBACK));
   indexes.insert(INDEXES[own], SLOT);
   for (const address of vpnAddresses) {
     const view = new DataView(address.buffer);

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { describe, it } from 'mocha';
 import { CHANNEL_BYTES, FrameReader, FrameWriter, RING_BYTES } from '../../src/shared/ipc/frameRing.ts';
-import { decodeFrame, FRAME_ALIGN } from '../../src/shared/ipc/frames.ts';
+import { decodeFrame, FRAME_ALIGN, NO_ADDRESS } from '../../src/shared/ipc/frames.ts';
 import type { FromWorker } from '../../src/shared/ipc/messages.ts';
 import { frameOf, framesOfEachKind } from '../support/frameBytes.ts';
 import { Random } from '../support/random.ts';
@@ -74,12 +74,12 @@ describe(`frames, fuzzed (seed ${fuzzSeed})`, () => {
     const writer = new FrameWriter(memory);
     for (let run = 0; run < fuzzRuns / 10; run++) {
       const [fields, message] = random.pick(framesOfEachKind(random.bytes(16 + random.below(400))));
-      const { kind, indexOrSlot = 0, generation = 0, port = 0, address = new Uint8Array(16) } = fields;
-      const { body = new Uint8Array(0) } = fields;
+      const { kind, indexOrSlot = 0, generation = 0, port = 0, address = NO_ADDRESS } = fields;
+      const { local = NO_ADDRESS, body = new Uint8Array(0) } = fields;
       const padded = Uint8Array.of(7, ...body, 7);
-      expect(writer.write(kind as never, indexOrSlot, generation, port, address, padded, 1, body.length)).to.equal(
-        true,
-      );
+      expect(
+        writer.write(kind as never, indexOrSlot, generation, port, address, local, padded, 1, body.length),
+      ).to.equal(true);
       writer.publish();
       const bytes = reader.read();
       expect(bytes).to.be.instanceOf(Uint8Array);

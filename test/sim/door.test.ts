@@ -27,7 +27,7 @@ describe('simulation: reports of workers', () => {
   it('find what the one before changed: a test is answered where the peer has just roamed to', () => {
     const { world, b } = connected(800);
     const { slot, generation } = tunnelOf(b);
-    const from = { address: mappedBytes(elsewhere.address), port: elsewhere.port };
+    const from = { address: mappedBytes(elsewhere.address), port: elsewhere.port, local: new Uint8Array(16) };
     b.control.onPunt(world.now, { kind: 'roam', slot, generation, ...from });
     expect(b.endpointAt(slot)?.text).to.equal(elsewhere.text);
     b.control.onPunt(world.now, { kind: 'test', slot, generation, body: Uint8Array.of(7) });
@@ -51,7 +51,7 @@ describe('simulation: reports of workers', () => {
 
   it('of every other kind lead where their methods lead', () => {
     const { world, a, b } = connected(802);
-    const from = { address: mappedBytes(a.endpoint.address), port: a.endpoint.port };
+    const from = { address: mappedBytes(a.endpoint.address), port: a.endpoint.port, local: new Uint8Array(16) };
     b.control.onPunt(world.now, { kind: 'handshake', bytes: new Uint8Array(40), ...from });
     b.control.onPunt(world.now, { kind: 'recvError', index: 1, ...from });
     b.control.onPunt(world.now, { kind: 'miss', address: mappedBytes(elsewhere.address) });

@@ -196,6 +196,7 @@ export class SimMachine {
         send(arena.bytes.slice(start, start + length), endpointAt(arena, name - arena.address));
         return length;
       },
+      sendmmsg: () => -1,
       lastErrno: () => 0,
     };
   }

@@ -15,6 +15,7 @@ import type { Identity } from '../../src/primary/pki/identity.ts';
 import { mappedBytes } from '../../src/primary/tables/tunnelRows.ts';
 import { Cipher } from '../../src/shared/crypto/aead.ts';
 import { addressFromBytes, type Endpoint, endpointOf, type IpAddress } from '../../src/shared/ip/address.ts';
+import type { Origin } from '../../src/shared/ipc/messages.ts';
 import type { MetricName } from '../../src/shared/memory/metrics.ts';
 import { resetSendCounter } from '../../src/shared/memory/sendCounter.ts';
 import { MessageType } from '../../src/shared/wire/header.ts';
@@ -170,14 +171,13 @@ export class SimNode {
 
   /** A first message or an answer as a worker reports it, past its quotas for strangers. */
   reportHandshake(now: Now, bytes: Uint8Array, from: Endpoint): void {
-    const { address, port } = from;
-    this.control.onPunt(now, { kind: 'handshake', bytes: bytes.slice(), address: mappedBytes(address), port });
+    this.control.onPunt(now, { kind: 'handshake', bytes: bytes.slice(), ...originOf(from) });
     this.settle(now);
   }
 
   /** A recv_error as a worker reports it, past its quotas for strangers. */
   reportRecvError(now: Now, index: number, from: Endpoint): void {
-    this.control.onPunt(now, { kind: 'recvError', index, address: mappedBytes(from.address), port: from.port });
+    this.control.onPunt(now, { kind: 'recvError', index, ...originOf(from) });
     this.settle(now);
   }
 
@@ -300,4 +300,8 @@ export class SimNode {
       this.remotes.report(this.vpnAddress, address, endpoints, []);
     }
   }
+}
+
+function originOf({ address, port }: Endpoint): Origin {
+  return { address: mappedBytes(address), port, local: new Uint8Array(16) };
 }

@@ -16,10 +16,13 @@ export interface FrameFields {
   readonly generation?: number;
   readonly port?: number;
   readonly address?: Uint8Array;
+  readonly local?: Uint8Array;
   readonly body?: Uint8Array;
 }
 
 export const ADDRESS: Uint8Array = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1);
+
+export const LOCAL: Uint8Array = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 22);
 
 /** One frame without its padding. */
 export function frameOf(fields: FrameFields): Uint8Array {
@@ -34,6 +37,7 @@ export function frameOf(fields: FrameFields): Uint8Array {
     fields.generation ?? 0,
     fields.port ?? 0,
     fields.address ?? new Uint8Array(16),
+    fields.local ?? new Uint8Array(16),
   );
   bytes.set(body, FRAME_HEAD_BYTES);
   return bytes.subarray(0, FRAME_HEAD_BYTES + body.length);
@@ -43,7 +47,7 @@ export function frameOf(fields: FrameFields): Uint8Array {
 export function framesOfEachKind(body: Uint8Array): readonly (readonly [FrameFields, FromWorker])[] {
   const tunnel = { slot: 3, generation: -2 };
   const fields = { indexOrSlot: 3, generation: 0xffff_fffe };
-  const endpoint = { address: ADDRESS, port: 4242 };
+  const endpoint = { address: ADDRESS, port: 4242, local: LOCAL };
   return [
     [{ kind: FrameKind.Awake }, { kind: 'awake' }],
     [{ kind: FrameKind.Ready }, { kind: 'ready' }],

@@ -166,7 +166,7 @@ function write(
   resetSendCounter(tunnels.cells, tunnels.counterCell(slot), tunnel.lastCounter);
   const endpoint = new Uint8Array(16);
   writeMapped(parseAddress(peer.underlay)!, endpoint, 0);
-  tunnels.writeEndpoint(slot, endpoint, UNDERLAY_PORT);
+  tunnels.writeEndpoint(slot, endpoint, UNDERLAY_PORT, new Uint8Array(16));
   indexes.insert(tunnel.index, slot);
   for (const address of addresses) {
     const view = new DataView(address.buffer);

@@ -15,7 +15,7 @@
  */
 
 import { addressFromBytes, type Endpoint, endpointOf, type IpAddress } from '../../shared/ip/address.ts';
-import type { Punt } from '../../shared/ipc/messages.ts';
+import type { Origin, Punt } from '../../shared/ipc/messages.ts';
 import { MessageType, Subtype } from '../../shared/wire/header.ts';
 import type { Identity } from '../pki/identity.ts';
 import type { LocalAddress } from './discovery/localAddresses.ts';
@@ -315,6 +315,7 @@ function tick([part, ...rest]: readonly Timed[], now: Now): void {
   }
 }
 
-function sourceOf(punt: { readonly address: Uint8Array; readonly port: number }): Endpoint {
-  return endpointOf(addressFromBytes(punt.address), punt.port);
+function sourceOf({ address, port, local }: Origin): Endpoint {
+  const endpoint = endpointOf(addressFromBytes(address), port);
+  return local.every((byte) => byte === 0) ? endpoint : { ...endpoint, local: addressFromBytes(local) };
 }

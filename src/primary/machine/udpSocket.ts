@@ -11,6 +11,8 @@ import type { IpAddress } from '../../shared/ip/address.ts';
 import {
   AF_INET,
   AF_INET6,
+  IP_PKTINFO,
+  IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
   O_CLOEXEC,
   O_NONBLOCK,
@@ -23,6 +25,7 @@ import {
   SO_SNDBUF,
   SO_SNDBUFFORCE,
   SOCK_DGRAM,
+  SOL_IP,
   SOL_IPV6,
   SOL_SOCKET,
 } from '../../shared/sys/abi.ts';
@@ -151,6 +154,11 @@ function openSocket(request: UdpRequest): number {
     if (domain === AF_INET6) {
       setOption(fd, SOL_IPV6, IPV6_V6ONLY, 0, 'IPV6_V6ONLY');
     }
+    if (isUnspecified(request.host)) {
+      // Datagrams come with the address that they came to: the answer shall come from there.
+      const level = domain === AF_INET ? SOL_IP : SOL_IPV6;
+      setOption(fd, level, domain === AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, 'PKTINFO');
+    }
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, request.readBuffer, 'SO_RCVBUF');
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, request.writeBuffer, 'SO_SNDBUF');
     if (request.soMark !== 0) {
@@ -161,6 +169,10 @@ function openSocket(request: UdpRequest): number {
     libc.close(fd);
     throw error;
   }
+}
+
+function isUnspecified(host: IpAddress): boolean {
+  return host.bytes.every((byte) => byte === 0);
 }
 
 /** Past the system's limit when privileged, else up to it. */

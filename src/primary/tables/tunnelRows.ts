@@ -36,6 +36,7 @@ export class TunnelRows implements TunnelStore {
   readonly #localIndexes: Uint32Array;
   #ordinal = 0;
   readonly #scratch = new Uint8Array(16);
+  readonly #localScratch = new Uint8Array(16);
 
   constructor(tables: SharedTables) {
     this.#tables = tables;
@@ -144,7 +145,11 @@ export class TunnelRows implements TunnelStore {
     } else {
       writeMapped(endpoint.address, this.#scratch, 0);
     }
-    this.#tables.tunnels.writeEndpoint(slot, this.#scratch, endpoint === null ? 0 : endpoint.port);
+    this.#localScratch.fill(0);
+    if (endpoint?.local !== undefined) {
+      writeMapped(endpoint.local, this.#localScratch, 0);
+    }
+    this.#tables.tunnels.writeEndpoint(slot, this.#scratch, endpoint === null ? 0 : endpoint.port, this.#localScratch);
   }
 
   takeTraffic(slot: number): number {

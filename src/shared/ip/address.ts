@@ -27,6 +27,8 @@ export interface Endpoint {
   readonly address: IpAddress;
   readonly port: number;
   readonly text: string;
+  /** The address of this machine that it called, to answer from there; left to the kernel when absent. Not in `text`. */
+  readonly local?: IpAddress;
 }
 
 /** Parses dotted-quad IPv4 (no leading zeros, as RFC 6943 §3.1.1 asks) or IPv6 (RFC 4291 §2.2); null when malformed. */

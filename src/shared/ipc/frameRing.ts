@@ -58,6 +58,7 @@ export class FrameWriter {
     generation: number,
     port: number,
     address: Uint8Array,
+    local: Uint8Array,
     source: Uint8Array,
     offset: number,
     length: number,
@@ -67,7 +68,7 @@ export class FrameWriter {
       return false;
     }
     const at = this.#head & (RING_BYTES - 1);
-    writeFrameHead(this.#view, at, kind, length, indexOrSlot, generation, port, address);
+    writeFrameHead(this.#view, at, kind, length, indexOrSlot, generation, port, address, local);
     if (length > 0) {
       const start = (at + FRAME_HEAD_BYTES) & (RING_BYTES - 1);
       const first = Math.min(length, RING_BYTES - start);

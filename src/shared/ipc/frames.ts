@@ -1,9 +1,12 @@
 /**
- * What a worker tells the primary, as bytes: a head of 32 bytes of a fixed form, then a body of bounded length.
+ * What a worker tells the primary, as bytes: a head of 64 bytes of a fixed form, then a body of bounded length.
  *
  *   |  0 kind | zero | 2 body length | 4 index or slot  | 8 generation     |
  *   | 12 port | 14 zero              | 16 address (16 bytes)              |
- *   | 32 body …                      | padding to a multiple of 32         |
+ *   | 32 local address (16 bytes)    | 48 zero (16 bytes)                 |
+ *   | 64 body …                      | padding to a multiple of 64         |
+ *
+ * The local address is the one of this machine that a datagram came to; zero when nobody asked for it.
  *
  * Numbers are little-endian. What a kind has no use for is zero. The worker that writes runs unprivileged and may have
  * been taken over, so the primary believes nothing: `decodeFrame` takes any bytes, and anything out of form is a fault
@@ -28,9 +31,9 @@ export const FrameKind = {
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
-export const FRAME_HEAD_BYTES = 32;
+export const FRAME_HEAD_BYTES = 64;
 /** Heads and frames are multiples of this, so a head never wraps in a ring whose size is one too. */
-export const FRAME_ALIGN = 32;
+export const FRAME_ALIGN = 64;
 /** The longest packet that Nebula sends or takes, headers included. */
 export const FRAME_BODY_BYTES_MAX = 9001;
 /** Of the reason for which a worker cannot go on, as UTF-8. */
@@ -44,7 +47,7 @@ export function frameBytes(bodyLength: number): number {
   return Math.ceil((FRAME_HEAD_BYTES + bodyLength) / FRAME_ALIGN) * FRAME_ALIGN;
 }
 
-/** Writes all 32 bytes of a head; `address` has 16 bytes. No allocation. */
+/** Writes all 64 bytes of a head; `address` and `local` have 16 bytes. No allocation. */
 export function writeFrameHead(
   view: DataView,
   offset: number,
@@ -54,6 +57,7 @@ export function writeFrameHead(
   generation: number,
   port: number,
   address: Uint8Array,
+  local: Uint8Array,
 ): void {
   view.setUint16(offset, kind, true);
   view.setUint16(offset + 2, bodyLength, true);
@@ -62,6 +66,8 @@ export function writeFrameHead(
   view.setUint32(offset + 12, port, true);
   for (let index = 0; index < 16; index++) {
     view.setUint8(offset + 16 + index, address[index]);
+    view.setUint8(offset + 32 + index, local[index]);
+    view.setUint8(offset + 48 + index, 0);
   }
 }
 
@@ -108,7 +114,9 @@ function headFault(view: DataView, shape: Shape, tunnels: number): string | null
     view.getUint8(1) === 0 &&
     view.getUint16(14, true) === 0 &&
     (shape.isTunnel || view.getUint32(8, true) === 0) &&
-    (shape.hasAddress || isZero(view, 16));
+    (shape.hasAddress || isZero(view, 16, 32)) &&
+    (shape.hasPort || isZero(view, 32, 48)) &&
+    isZero(view, 48, FRAME_HEAD_BYTES);
   return isClean ? null : 'something where nothing belongs';
 }
 
@@ -117,7 +125,8 @@ function messageOf(kind: FrameKind, view: DataView, bytes: Uint8Array): FromWork
   // Shared tables keep generations as signed words.
   const generation = view.getInt32(8, true);
   const port = view.getUint16(12, true);
-  const address = bytes.slice(16, FRAME_HEAD_BYTES);
+  const address = bytes.slice(16, 32);
+  const local = bytes.slice(32, 48);
   const body = bytes.slice(FRAME_HEAD_BYTES);
   switch (kind) {
     case FrameKind.Awake:
@@ -127,11 +136,11 @@ function messageOf(kind: FrameKind, view: DataView, bytes: Uint8Array): FromWork
     case FrameKind.Failed:
       return { kind: 'failed', reason: printable(body) };
     case FrameKind.Handshake:
-      return { kind: 'handshake', bytes: body, address, port };
+      return { kind: 'handshake', bytes: body, address, port, local };
     case FrameKind.RecvError:
-      return { kind: 'recvError', index: slot, address, port };
+      return { kind: 'recvError', index: slot, address, port, local };
     case FrameKind.Roam:
-      return { kind: 'roam', slot, generation, address, port };
+      return { kind: 'roam', slot, generation, address, port, local };
     case FrameKind.Close:
       return { kind: 'close', slot, generation };
     case FrameKind.Lighthouse:
@@ -150,8 +159,8 @@ function printable(text: Uint8Array): string {
   return new TextDecoder().decode(text).replaceAll(/[^ -~]/g, '?');
 }
 
-function isZero(view: DataView, offset: number): boolean {
-  for (let word = offset; word < FRAME_HEAD_BYTES; word += 4) {
+function isZero(view: DataView, start: number, end: number): boolean {
+  for (let word = start; word < end; word += 4) {
     if (view.getUint32(word) !== 0) {
       return false;
     }

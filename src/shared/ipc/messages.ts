@@ -97,16 +97,17 @@ export type ToWorker =
   | { readonly type: 'tick'; readonly version: number }
   | { readonly type: 'stop' };
 
+/** Whence a datagram came, and to which address of this machine (zero: it does not matter); 16 bytes each. */
+export interface Origin {
+  readonly address: Uint8Array;
+  readonly port: number;
+  readonly local: Uint8Array;
+}
+
 export type Punt =
-  | { readonly kind: 'handshake'; readonly bytes: Uint8Array; readonly address: Uint8Array; readonly port: number }
-  | { readonly kind: 'recvError'; readonly index: number; readonly address: Uint8Array; readonly port: number }
-  | {
-      readonly kind: 'roam';
-      readonly slot: number;
-      readonly generation: number;
-      readonly address: Uint8Array;
-      readonly port: number;
-    }
+  | ({ readonly kind: 'handshake'; readonly bytes: Uint8Array } & Origin)
+  | ({ readonly kind: 'recvError'; readonly index: number } & Origin)
+  | ({ readonly kind: 'roam'; readonly slot: number; readonly generation: number } & Origin)
   | { readonly kind: 'close'; readonly slot: number; readonly generation: number }
   /** An opened lighthouse message for this node's own client. */
   | { readonly kind: 'lighthouse'; readonly slot: number; readonly generation: number; readonly body: Uint8Array }

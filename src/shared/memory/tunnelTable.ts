@@ -10,13 +10,15 @@
  *
  *   row    words 0..23   generation, indexes, cipher, certificate, keys
  *          words 24..30  endpoint; of which packets the primary wants to hear
+ *          words 32..35  the address of this machine that the peer uses, zero when it is all the same
  *   cells  words 0..3    send counter, traffic marks
  */
 import type { Region } from './region.ts';
 import { REPLAY_WINDOW_WORDS, resetReplayWindow } from './replayWindow.ts';
 import { lastReservedCounter, resetSendCounter } from './sendCounter.ts';
 
-const ROW_WORDS = 32;
+/** Whole cache lines. */
+const ROW_WORDS = 48;
 
 const GENERATION = 0;
 const LOCAL_INDEX = 1;
@@ -31,6 +33,7 @@ const ENDPOINT_GENERATION = 24;
 const ENDPOINT_PORT = 25;
 const ENDPOINT_ADDRESS = 26;
 const WANTED_PROOF = 30;
+const LOCAL_ADDRESS = 32;
 
 /** One cache line: two tunnels' counters share none. */
 const CELL_WORDS = 16;
@@ -178,10 +181,12 @@ export class TunnelTable {
 
   /** Copies the endpoint's 16-byte address into `target`. Check `endpointGeneration` before and after. */
   copyEndpointAddress(slot: number, target: Uint8Array, offset: number): void {
-    const start = (slot * ROW_WORDS + ENDPOINT_ADDRESS) * 4;
-    for (let index = 0; index < 16; index++) {
-      target[offset + index] = this.#bytes[start + index];
-    }
+    this.#copyAddress(slot, ENDPOINT_ADDRESS, target, offset);
+  }
+
+  /** The same for the address of this machine that the peer uses. */
+  copyLocalAddress(slot: number, target: Uint8Array, offset: number): void {
+    this.#copyAddress(slot, LOCAL_ADDRESS, target, offset);
   }
 
   // Written by workers.
@@ -245,12 +250,13 @@ export class TunnelTable {
     Atomics.store(this.#words, slot * ROW_WORDS + WANTED_PROOF, proof);
   }
 
-  /** Changes the endpoint; port 0 (and any address) means none. */
-  writeEndpoint(slot: number, address: Uint8Array, port: number): void {
+  /** Changes the endpoint; port 0 (and any address) means none. `local` is the address of this machine that it uses. */
+  writeEndpoint(slot: number, address: Uint8Array, port: number, local: Uint8Array): void {
     const base = slot * ROW_WORDS;
     Atomics.add(this.#words, base + ENDPOINT_GENERATION, 1);
     this.#words[base + ENDPOINT_PORT] = port;
     this.#bytes.set(address, (base + ENDPOINT_ADDRESS) * 4);
+    this.#bytes.set(local, (base + LOCAL_ADDRESS) * 4);
     Atomics.add(this.#words, base + ENDPOINT_GENERATION, 1);
   }
 
@@ -262,6 +268,13 @@ export class TunnelTable {
     const base = slot * ROW_WORDS;
     Atomics.store(this.#words, base + GENERATION, generation + 1);
     this.#bytes.fill(0, (base + SEND_KEY) * 4, (base + RECEIVE_KEY) * 4 + KEY_BYTES);
+  }
+
+  #copyAddress(slot: number, word: number, target: Uint8Array, offset: number): void {
+    const start = (slot * ROW_WORDS + word) * 4;
+    for (let index = 0; index < 16; index++) {
+      target[offset + index] = this.#bytes[start + index];
+    }
   }
 
   #copyKey(slot: number, word: number): Uint8Array {

@@ -35,7 +35,13 @@ export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 export const UDP_GRO = 104;
 
+export const SOL_IP = 0;
+/** As an option: datagrams come with the address they came to. As a control message: that, or where one shall come from. */
+export const IP_PKTINFO = 8;
+
 export const SOL_IPV6 = 41;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
 export const IPV6_V6ONLY = 26;
 
 export const SOL_NETLINK = 270;

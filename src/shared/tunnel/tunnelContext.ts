@@ -10,7 +10,7 @@ import type { AeadKey, AeadProvider, Cipher } from '../crypto/aead.ts';
 import type { IndexTable } from '../memory/indexTable.ts';
 import { Proof, type TunnelTable } from '../memory/tunnelTable.ts';
 import type { Arena } from '../sys/arena.ts';
-import { SOCKADDR_BYTES, type SocketFamily, writeSocketAddress } from './socketAddress.ts';
+import { SOCKADDR_BYTES, type SocketFamily, writeLocalAddress, writeSocketAddress } from './socketAddress.ts';
 
 /** For sending and for receiving. */
 export type ContextKeys = readonly [AeadKey, AeadKey];
@@ -63,6 +63,7 @@ export class TunnelContexts<Context extends TunnelContext = TunnelContext> {
   readonly #contexts: (Context | null)[];
   readonly #addresses: number;
   readonly #scratch = new Uint8Array(16);
+  readonly #localScratch = new Uint8Array(16);
 
   /** Reserves one socket address per tunnel slot in `arena`. */
   constructor(
@@ -134,6 +135,7 @@ export class TunnelContexts<Context extends TunnelContext = TunnelContext> {
     const before = this.tunnels.endpointGeneration(context.slot);
     const port = this.tunnels.endpointPort(context.slot);
     this.tunnels.copyEndpointAddress(context.slot, this.#scratch, 0);
+    this.tunnels.copyLocalAddress(context.slot, this.#localScratch, 0);
     const isStable = (before & 1) === 0 && this.tunnels.endpointGeneration(context.slot) === before;
     if (!isStable) {
       // The primary is in the middle of a change; the next packet looks again.
@@ -142,6 +144,7 @@ export class TunnelContexts<Context extends TunnelContext = TunnelContext> {
     context.endpointGeneration = before;
     context.hasEndpoint =
       port !== 0 && writeSocketAddress(this.arena, context.destination, this.#family, this.#scratch, 0, port);
+    writeLocalAddress(this.arena, context.destination, this.#localScratch, 0);
     return context.hasEndpoint;
   }
 

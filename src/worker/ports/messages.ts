@@ -3,34 +3,44 @@
  *
  *   mmsghdr 64: | name 8 | name length 4+4 | iov 8 | iov count 8 | control 8 | control length 8 | flags 4+4 | length 4+4 |
  *   iovec   16: | base 8 | length 8 |
- *   control 24: | length 8 | level 4 | type 4 | value 4+4 |
  *
- * Each header has one iovec, one socket address and room for one control message of the UDP level. Layouts: the 64-bit
- * Linux ABI, little endian. Used by the two halves of `UdpPort` only.
+ * Each header has one iovec, one socket address with the local address behind it, and room for control messages
+ * (`controls.ts`). Layouts: the 64-bit Linux ABI, little endian. Used by the two halves of `UdpPort` only.
  */
+import { SOL_UDP } from '../../shared/sys/abi.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
+import {
+  CONTROL_BYTES,
+  isLocalAddressSet,
+  readControl32,
+  readLocalAddress,
+  writeControls,
+} from '../../shared/tunnel/controls.ts';
+import {
+  localAddressAt,
+  SOCKADDR_BYTES,
+  type SocketFamily,
+  socketAddressLength,
+} from '../../shared/tunnel/socketAddress.ts';
 
 export const MESSAGE_BYTES = 64;
-export const CONTROL_BYTES = 24;
-const SOCKADDR_STRIDE = 32;
 const IOVEC_BYTES = 16;
-const CONTROL_HEADER_BYTES = 16;
-
-export const UDP_LEVEL = 17;
 
 export class Messages {
   /** Arena offset of the mmsghdr array. */
   readonly offset: number;
   readonly #arena: Arena;
+  readonly #family: SocketFamily;
   readonly #names: number;
   readonly #iovecs: number;
   readonly #controls: number;
 
-  /** `nameBytes`: the length of the socket family's address. */
-  constructor(arena: Arena, count: number, nameBytes: number) {
+  constructor(arena: Arena, count: number, family: SocketFamily) {
     this.#arena = arena;
+    this.#family = family;
+    const nameBytes = socketAddressLength(family);
     this.offset = arena.allocate(count * MESSAGE_BYTES, 64);
-    this.#names = arena.allocate(count * SOCKADDR_STRIDE, 64);
+    this.#names = arena.allocate(count * SOCKADDR_BYTES, 64);
     this.#iovecs = arena.allocate(count * IOVEC_BYTES, 64);
     this.#controls = arena.allocate(count * CONTROL_BYTES, 64);
     for (let index = 0; index < count; index++) {
@@ -49,7 +59,7 @@ export class Messages {
 
   /** Arena offset of the message's socket address. */
   name(index: number): number {
-    return this.#names + index * SOCKADDR_STRIDE;
+    return this.#names + index * SOCKADDR_BYTES;
   }
 
   setBuffer(index: number, offset: number, length: number): void {
@@ -79,26 +89,27 @@ export class Messages {
     return this.#arena.view.getUint32(this.header(index) + 56, true);
   }
 
-  /** Writes a control message with a 16-bit value and makes the message carry it. */
-  setControl16(index: number, type: number, value: number): void {
-    const { view } = this.#arena;
-    const control = this.#control(index);
-    view.setUint32(control, CONTROL_HEADER_BYTES + 2, true);
-    view.setUint32(control + 8, UDP_LEVEL, true);
-    view.setUint32(control + 12, type, true);
-    view.setUint16(control + CONTROL_HEADER_BYTES, value, true);
-    this.setControlLength(index, CONTROL_BYTES);
+  /** Makes the message carry a segment size (0: none) and come from the local address behind its socket address. */
+  setControls(index: number, segmentSize: number): void {
+    const local = localAddressAt(this.name(index));
+    const length = writeControls(this.#arena, this.#control(index), this.#family, segmentSize, local);
+    this.setControlLength(index, length);
   }
 
-  /** The 32-bit value of the control message of this type that came with the message; 0 when there is none. */
+  /** Whether the message is to come from a certain address of this machine. */
+  hasLocalAddress(index: number): boolean {
+    return isLocalAddressSet(this.#arena.view, localAddressAt(this.name(index)));
+  }
+
+  /** Puts the address that a received message came to behind its socket address. */
+  takeLocalAddress(index: number): void {
+    const local = localAddressAt(this.name(index));
+    readLocalAddress(this.#arena, this.#control(index), this.controlLength(index), this.#family, local);
+  }
+
+  /** The 32-bit value of the UDP control message of this type that came with the message; 0 when there is none. */
   control32(index: number, type: number): number {
-    const { view } = this.#arena;
-    const control = this.#control(index);
-    const isThere =
-      this.controlLength(index) >= CONTROL_HEADER_BYTES + 4 &&
-      view.getUint32(control + 8, true) === UDP_LEVEL &&
-      view.getUint32(control + 12, true) === type;
-    return isThere ? view.getUint32(control + CONTROL_HEADER_BYTES, true) : 0;
+    return readControl32(this.#arena, this.#control(index), this.controlLength(index), SOL_UDP, type);
   }
 
   #control(index: number): number {

@@ -10,8 +10,9 @@
 import { MSG_DONTWAIT, UDP_GRO } from '../../shared/sys/abi.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
+import { CONTROL_BYTES } from '../../shared/tunnel/controls.ts';
 import { type SocketFamily, socketAddressLength } from '../../shared/tunnel/socketAddress.ts';
-import { CONTROL_BYTES, Messages } from './messages.ts';
+import { Messages } from './messages.ts';
 
 /** Bytes for one datagram without GRO: the largest tunnel MTU with headers. A longer one is dropped. */
 const DATAGRAM_BYTES_MAX = 9216;
@@ -24,7 +25,7 @@ export class UdpReceiver {
   readonly lengths: Uint32Array;
   /** Bytes of each datagram in the message, the last one excepted; equal to the length where it is one; 1 if cut. */
   readonly segmentSizes: Uint32Array;
-  /** Arena offset of the source's socket address. */
+  /** Arena offset of the source's socket address, with the address that the message came to behind it. */
   readonly sources: Uint32Array;
 
   /** Since the start. */
@@ -51,7 +52,7 @@ export class UdpReceiver {
     this.#fd = fd;
     this.#arena = arena;
     this.#nameBytes = socketAddressLength(family);
-    this.#messages = new Messages(arena, batch, this.#nameBytes);
+    this.#messages = new Messages(arena, batch, family);
     this.#batch = batch;
     this.#isGro = isGro;
     this.#wanted = Math.min(batch, WANTED_MIN);
@@ -92,7 +93,7 @@ export class UdpReceiver {
     const messages = this.#messages;
     for (let index = 0; index < this.#lastCount; index++) {
       messages.setNameLength(index, this.#nameBytes);
-      messages.setControlLength(index, this.#isGro ? CONTROL_BYTES : 0);
+      messages.setControlLength(index, CONTROL_BYTES);
     }
     this.#lastCount = 0;
   }
@@ -107,6 +108,7 @@ export class UdpReceiver {
         this.segmentSizes[index] = 1;
         continue;
       }
+      messages.takeLocalAddress(index);
       const length = messages.length(index);
       bytes += length;
       const segmentSize = this.#isGro ? messages.control32(index, UDP_GRO) : 0;

@@ -9,10 +9,15 @@
  * kernel refuses is sent again as single datagrams, EIO (no checksum offload on the route) ends segmentation for good,
  * and one unreachable destination drops nothing but its own run. Nothing is allocated, thrown or logged per datagram.
  */
-import { MSG_DONTWAIT, UDP_SEGMENT } from '../../shared/sys/abi.ts';
+import { MSG_DONTWAIT } from '../../shared/sys/abi.ts';
 import type { Arena } from '../../shared/sys/arena.ts';
 import { Errno, lastErrno, libc } from '../../shared/sys/libc.ts';
-import { type SocketFamily, socketAddressLength } from '../../shared/tunnel/socketAddress.ts';
+import {
+  clearLocalAddress,
+  localAddressAt,
+  type SocketFamily,
+  socketAddressLength,
+} from '../../shared/tunnel/socketAddress.ts';
 import { MESSAGE_BYTES, Messages } from './messages.ts';
 
 /** The system call and its errno, so that a test can play the kernel. */
@@ -74,8 +79,8 @@ export class UdpSender {
     this.#arena = arena;
     this.#calls = calls;
     this.#nameBytes = socketAddressLength(family);
-    this.#messages = new Messages(arena, RUNS_MAX, this.#nameBytes);
-    this.#singles = new Messages(arena, SEGMENTS_MAX, this.#nameBytes);
+    this.#messages = new Messages(arena, RUNS_MAX, family);
+    this.#singles = new Messages(arena, SEGMENTS_MAX, family);
     this.isSegmenting = isSegmenting;
   }
 
@@ -168,11 +173,7 @@ export class UdpSender {
   #prepareRuns(): void {
     for (let run = this.#prepared; run < this.#total; run++) {
       this.#messages.setBuffer(run, this.#offsets[run], this.#lengths[run]);
-      if (this.#counts[run] > 1) {
-        this.#messages.setControl16(run, UDP_SEGMENT, this.#segmentSizes[run]);
-      } else {
-        this.#messages.setControlLength(run, 0);
-      }
+      this.#setControls(run);
     }
     this.#prepared = this.#total;
   }
@@ -208,8 +209,8 @@ export class UdpSender {
     for (let index = 0; index < count; index++) {
       const start = index * size;
       singles.setBuffer(index, this.#offsets[run] + start, Math.min(size, this.#lengths[run] - start));
-      singles.setControlLength(index, 0);
       this.#copyName(this.#messages.name(run), singles.name(index));
+      singles.setControls(index, 0);
     }
     const sent = this.#send(singles, 0, count);
     if (sent < 0) {
@@ -232,8 +233,12 @@ export class UdpSender {
     } else {
       // One datagram left is a plain message again.
       this.#messages.setBuffer(run, this.#offsets[run], this.#lengths[run]);
-      this.#messages.setControlLength(run, 0);
+      this.#messages.setControls(run, 0);
     }
+  }
+
+  #setControls(run: number): void {
+    this.#messages.setControls(run, this.#counts[run] > 1 ? this.#segmentSizes[run] : 0);
   }
 
   /** Number of messages sent, or a negative errno. */
@@ -248,7 +253,11 @@ export class UdpSender {
   #refuse(errno: number): void {
     const run = this.#first;
     const isRun = this.#counts[run] > 1 && !this.#mustSplit(run);
-    if (isRun && errno === Errno.EIO) {
+    if (errno !== Errno.EIO && errno !== Errno.EMSGSIZE && this.#messages.hasLocalAddress(run)) {
+      // Perhaps this machine has that address no more: whichever the kernel chooses is better than none.
+      clearLocalAddress(this.#arena, this.#messages.name(run));
+      this.#setControls(run);
+    } else if (isRun && errno === Errno.EIO) {
       this.isSegmenting = false;
       this.splitCount++;
     } else if (isRun && (errno === Errno.EINVAL || errno === Errno.EMSGSIZE)) {
@@ -283,6 +292,9 @@ export class UdpSender {
     const { view } = this.#arena;
     for (let index = 0; index < this.#nameBytes; index += 4) {
       view.setUint32(to + index, view.getUint32(from + index));
+    }
+    for (let index = 0; index < 16; index += 4) {
+      view.setUint32(localAddressAt(to) + index, view.getUint32(localAddressAt(from) + index));
     }
   }
 }

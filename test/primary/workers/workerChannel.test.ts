@@ -39,7 +39,7 @@ describe('channel of a worker', () => {
   }
 
   function close(slot: number): boolean {
-    return link.frames.write(FrameKind.Close, slot, 2, 0, NO_ADDRESS, NO_BODY, 0, 0);
+    return link.frames.write(FrameKind.Close, slot, 2, 0, NO_ADDRESS, NO_ADDRESS, NO_BODY, 0, 0);
   }
 
   async function heardAll(count: number): Promise<void> {

@@ -4,6 +4,7 @@ import { beforeEach, describe, it } from 'mocha';
 import { CHANNEL_BYTES, FrameReader, FrameWriter, RING_BYTES } from '../../../src/shared/ipc/frameRing.ts';
 import {
   decodeFrame,
+  FRAME_ALIGN,
   FRAME_BODY_BYTES_MAX,
   FrameKind,
   frameBytes,
@@ -26,7 +27,7 @@ describe('a ring of frames', () => {
   });
 
   function write(body: Uint8Array): boolean {
-    return writer.write(FrameKind.Test, 1, 2, 0, NO_ADDRESS, body, 0, body.length);
+    return writer.write(FrameKind.Test, 1, 2, 0, NO_ADDRESS, NO_ADDRESS, body, 0, body.length);
   }
 
   function readBody(): Uint8Array | string | null {
@@ -90,7 +91,7 @@ describe('a ring of frames', () => {
     while (reader.read() !== null) {
       count++;
     }
-    expect(count).to.equal(RING_BYTES / 32);
+    expect(count).to.equal(RING_BYTES / FRAME_ALIGN);
   });
 
   it('asks to be rung exactly when the reader may have stopped looking', () => {
@@ -131,7 +132,7 @@ describe('a ring of frames', () => {
   it('reads no frame beyond the head', () => {
     write(new Uint8Array(100));
     writer.publish();
-    new Int32Array(memory)[HEAD_WORD] -= 32;
+    new Int32Array(memory)[HEAD_WORD] -= FRAME_ALIGN;
     expect(reader.read()).to.match(/body has 100 bytes/);
   });
 

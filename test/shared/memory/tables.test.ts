@@ -122,7 +122,7 @@ describe('tunnel table', () => {
     expect(table.generation(2)).to.equal(2);
     table.clear(2, 2);
     expect(table.isLive(2)).to.equal(false);
-    expect(new Uint8Array(rows).includes(1, 2 * 64 * 4 + 32)).to.equal(false);
+    expect(new Uint8Array(rows).includes(1, 2 * 48 * 4 + 32)).to.equal(false);
     table.write(2, 4, row);
     expect(table.generation(2)).to.equal(4);
     expect(reserve(table.cells, table.counterCell(2), 1)).to.equal(3);
@@ -133,7 +133,10 @@ describe('tunnel table', () => {
     table.write(1, 2, row);
     expect(table.endpointPort(1)).to.equal(0);
     const before = table.endpointGeneration(1);
-    table.writeEndpoint(1, new Uint8Array(16).fill(3), 4242);
+    table.writeEndpoint(1, new Uint8Array(16).fill(3), 4242, new Uint8Array(16).fill(5));
+    const local = new Uint8Array(16);
+    table.copyLocalAddress(1, local, 0);
+    expect(local).to.deep.equal(new Uint8Array(16).fill(5));
     expect(table.endpointGeneration(1)).to.equal(before + 2);
     const copy = new Uint8Array(20);
     table.copyEndpointAddress(1, copy, 2);

@@ -100,7 +100,7 @@ class Bench {
   connectPeer(from: string): void {
     const { tunnels, hosts } = this.tables;
     const bytes = mapped(from);
-    tunnels.writeEndpoint(3, bytes, 4242);
+    tunnels.writeEndpoint(3, bytes, 4242, new Uint8Array(16));
     const address = new DataView(mapped('10.42.0.8').buffer);
     hosts.set(address.getInt32(0), address.getInt32(4), address.getInt32(8), address.getInt32(12), 3);
   }

@@ -51,7 +51,7 @@ function open(host: string, options: { offloads?: boolean; batch?: number } = {}
 
 /** A socket address in `end`'s arena. */
 function destination(end: End, host: string, port: number): number {
-  const offset = end.arena.allocate(32);
+  const offset = end.arena.allocate(64);
   const mapped = new Uint8Array(16);
   writeMapped(parseAddress(host) as IpAddress, mapped, 0);
   expect(writeSocketAddress(end.arena, offset, end.family, mapped, 0, port)).to.equal(true);

@@ -2,7 +2,12 @@ import { expect } from 'chai';
 import { beforeEach, describe, it } from 'mocha';
 import { Arena } from '../../../src/shared/sys/arena.ts';
 import { Errno, viewMemory } from '../../../src/shared/sys/libc.ts';
-import { SocketFamily, writeSocketAddress } from '../../../src/shared/tunnel/socketAddress.ts';
+import {
+  SOCKADDR_BYTES,
+  SocketFamily,
+  writeLocalAddress,
+  writeSocketAddress,
+} from '../../../src/shared/tunnel/socketAddress.ts';
 import { type SendCalls, UdpSender } from '../../../src/worker/ports/udpSender.ts';
 
 interface Sent {
@@ -10,6 +15,7 @@ interface Sent {
   readonly bytes: number;
   /** 0: no UDP_SEGMENT. */
   readonly segment: number;
+  readonly local: string;
   readonly first: number;
 }
 
@@ -53,13 +59,21 @@ function readMessage(address: number): Sent {
   const bytes = word(iovec, 8);
   const data = new DataView(viewMemory(word(iovec, 0), Math.max(bytes, 1)));
   let segment = 0;
-  if (word(header, 40) > 0) {
-    const control = new DataView(viewMemory(word(header, 32), 24));
-    expect([word(header, 40), word(control, 0)]).to.deep.equal([24, 18]);
-    expect([control.getUint32(8, true), control.getUint32(12, true)]).to.deep.equal([17, 103]);
-    segment = control.getUint16(16, true);
+  let local = '';
+  const length = word(header, 40);
+  for (let at = 0; at < length; ) {
+    const control = new DataView(viewMemory(word(header, 32) + at, 40));
+    const [level, type] = [control.getUint32(8, true), control.getUint32(12, true)];
+    if (level === 17) {
+      expect([type, word(control, 0)]).to.deep.equal([103, 18]);
+      segment = control.getUint16(16, true);
+    } else {
+      expect([level, type, word(control, 0), control.getUint32(16)]).to.deep.equal([0, 8, 28, 0]);
+      local = [20, 21, 22, 23].map((index) => control.getUint8(index)).join('.');
+    }
+    at += (word(control, 0) + 7) & ~7;
   }
-  return { port: name.getUint16(2), bytes, segment, first: data.getUint8(0) };
+  return { port: name.getUint16(2), bytes, segment, local, first: data.getUint8(0) };
 }
 
 describe('UdpSender', () => {
@@ -80,7 +94,7 @@ describe('UdpSender', () => {
     const mapped = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1);
     to.length = 0;
     for (let port = 1; port <= 3; port++) {
-      to.push(arena.allocate(32));
+      to.push(arena.allocate(SOCKADDR_BYTES));
       writeSocketAddress(arena, to[port - 1], SocketFamily.Ipv4, mapped, 0, port);
     }
     start();
@@ -100,8 +114,8 @@ describe('UdpSender', () => {
     });
     expect(sender.flush()).to.equal(0);
     expect(kernel.sent).to.deep.equal([
-      { port: 1, bytes: 340, segment: 100, first: 0 },
-      { port: 1, bytes: 100, segment: 0, first: 4 },
+      { port: 1, bytes: 340, segment: 100, local: '', first: 0 },
+      { port: 1, bytes: 100, segment: 0, local: '', first: 4 },
     ]);
     expect([sender.sentCount, sender.runCount, sender.callCount]).to.deep.equal([5, 2, 1]);
   });
@@ -161,6 +175,45 @@ describe('UdpSender', () => {
     arena.view.setUint16(to[0] + 2, 999);
     sender.flush();
     expect(kernel.sent[0].port).to.equal(1);
+  });
+
+  it('sends from the local address behind the destination, runs and single datagrams alike', () => {
+    const local = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 22);
+    writeLocalAddress(arena, to[1], local, 0);
+    kernel.refuse = ({ segment, bytes }) => (segment > 0 && bytes === 300 ? Errno.EMSGSIZE : 0);
+    for (const [length, destination] of [
+      [100, 0],
+      [100, 1],
+      [100, 1],
+      [50, 2],
+      [150, 1],
+      [150, 1],
+    ]) {
+      queue(length, destination);
+    }
+    sender.flush();
+    expect(kernel.sent.map(({ port, bytes, segment, local }) => [port, bytes, segment, local])).to.deep.equal([
+      [1, 100, 0, ''],
+      [2, 200, 100, '192.0.2.22'],
+      [3, 50, 0, ''],
+      [2, 150, 0, '192.0.2.22'],
+      [2, 150, 0, '192.0.2.22'],
+    ]);
+  });
+
+  it('lets the kernel choose when the machine has that local address no more', () => {
+    const local = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 22);
+    writeLocalAddress(arena, to[1], local, 0);
+    kernel.refuse = (message) => (message.local === '' ? 0 : Errno.EINVAL);
+    for (const destination of [1, 1, 0]) {
+      queue(100, destination);
+    }
+    expect(sender.flush()).to.equal(0);
+    expect(kernel.sent.map(({ port, bytes, segment }) => [port, bytes, segment])).to.deep.equal([
+      [2, 200, 100],
+      [1, 100, 0],
+    ]);
+    expect([sender.droppedCount, sender.splitCount, sender.isSegmenting]).to.deep.equal([0, 0, true]);
   });
 
   it('turns segmentation off for good on EIO and resends the run as single datagrams', () => {

@@ -13,6 +13,7 @@
 import {
   compareAddresses,
   type Endpoint,
+  endpointOf,
   type IpAddress,
   type Prefix,
   prefixContains,
@@ -84,10 +85,12 @@ export class Remotes {
   learn(owner: IpAddress, vpnAddress: IpAddress, endpoint: Endpoint): void {
     const peer = this.#peer(vpnAddress);
     const entry = peer.entry(owner);
-    if (endpoint.address.family === 4) {
-      entry.learned4 = endpoint;
+    // Whom this machine calls later it calls from whichever of its addresses the kernel chooses.
+    const learned = endpoint.local === undefined ? endpoint : endpointOf(endpoint.address, endpoint.port);
+    if (learned.address.family === 4) {
+      entry.learned4 = learned;
     } else {
-      entry.learned6 = endpoint;
+      entry.learned6 = learned;
     }
     peer.sorted = null;
   }

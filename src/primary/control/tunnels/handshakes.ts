@@ -12,7 +12,7 @@
  */
 
 import { generateKeyPair, PRIVATE_KEY_BYTES } from '../../../shared/crypto/dh.ts';
-import type { Endpoint, IpAddress } from '../../../shared/ip/address.ts';
+import { type Endpoint, endpointOf, type IpAddress } from '../../../shared/ip/address.ts';
 import type { Whereabouts } from '../discovery/whereabouts.ts';
 import type { LogFields } from '../effects.ts';
 import { type Now, unixSecondsOf } from '../now.ts';
@@ -195,7 +195,8 @@ export class Handshakes {
     outbox.log('info', 'Handshake message received', fields);
     outbox.count('handshakes.completed');
     outbox.push({ kind: 'handshakeTook', durationMs });
-    if (this.#tunnels.establish(now, handshake, from) === null) {
+    // This machine called, from an address of the kernel's choice, and goes on so when the kernel chooses another one.
+    if (this.#tunnels.establish(now, handshake, endpointOf(from.address, from.port)) === null) {
       this.#fail(pending.address);
     }
   }
