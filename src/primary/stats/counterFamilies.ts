@@ -31,13 +31,6 @@ export const COUNTER_ROWS: readonly CounterRow[] = [
     isByWorker: true,
   },
   {
-    counters: /^udp\.(rx|tx)\.batches$/,
-    name: 'weft_udp_batches_total',
-    labels: ['direction'],
-    help: 'Batches in which datagrams were received and sent.',
-    isByWorker: true,
-  },
-  {
     counters: /^udp\.tx\.dropped$/,
     name: 'weft_udp_send_failures_total',
     labels: [],
