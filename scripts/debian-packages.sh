@@ -4,7 +4,7 @@
 set -u
 
 # command:package
-wanted='nebula:nebula nebula-cert:nebula ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping setpriv:util-linux nft:nftables dig:bind9-dnsutils prometheus:prometheus'
+wanted='git:git nebula:nebula nebula-cert:nebula ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping setpriv:util-linux nft:nftables dig:bind9-dnsutils prometheus:prometheus'
 if [ "${1:-}" = bench ]; then
   wanted="$wanted wireguard-go:wireguard-go"
 fi
@@ -20,7 +20,7 @@ cipher_library() {
   echo ' libipsec-mb1'
 }
 
-packages=$(cipher_library)
+packages=''
 for pair in $wanted; do
   command -v "${pair%%:*}" >/dev/null 2>&1 && continue
   case " $packages " in
@@ -28,24 +28,41 @@ for pair in $wanted; do
     *) packages="$packages ${pair#*:}" ;;
   esac
 done
-if [ -z "$packages" ]; then
+library=$(cipher_library)
+if [ -z "$packages$library" ]; then
   exit 0
 fi
 
 if [ ! -e /etc/debian_version ] || ! command -v apt-get >/dev/null 2>&1; then
-  echo "Not installed:$packages. This is not Debian: install them by hand, or tests that need them are skipped."
+  echo "Not installed:$packages$library. This is not Debian: install them by hand, or tests that need them are skipped."
   exit 0
 fi
 if [ "$(id -u)" -ne 0 ]; then
-  echo "Not installed:$packages. Only root can install them (apt-get install$packages); tests that need them are skipped."
+  echo "Not installed:$packages$library. Only root can install them (apt-get install$packages$library); tests that need them are skipped."
   exit 0
 fi
 
-echo "Installing from Debian:$packages"
+echo "Installing from Debian:$packages$library"
 export DEBIAN_FRONTEND=noninteractive
+
+# Services that come along (prometheus) are not started: the tests start what they need themselves.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+fi
+
 install() {
   # shellcheck disable=SC2086 # a list of words on purpose
-  apt-get install -y -q --no-install-recommends $packages </dev/null
+  apt-get install -y -q --no-install-recommends $1 </dev/null
 }
-install || { apt-get update -q </dev/null && install; } || echo "Could not install:$packages"
+# shellcheck disable=SC2086
+if [ -n "$packages" ]; then
+  install "$packages" || { apt-get update -q </dev/null && install "$packages"; } || echo "Could not install:$packages"
+fi
+# By itself, for its name differs between releases, and its absence only costs speed.
+library=$(cipher_library)
+if [ -n "$library" ]; then
+  install "$library" || { apt-get update -q </dev/null && install "$(cipher_library)"; } || echo "Could not install:$library"
+fi
 exit 0

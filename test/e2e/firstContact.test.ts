@@ -1,5 +1,5 @@
 /** README's first command, as a newcomer runs it: a checkout, a machine with Node and nothing else, root. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -53,5 +53,6 @@ function firstCommand(): string {
 
 /** What a demo could leave on the machine; labs of tests that run beside this one do not count. */
 function traces(): readonly string[] {
-  return ['/dev/net/tun', '/run/weft-demo'].filter((path) => existsSync(path));
+  const kept = existsSync('/run/weft') ? readdirSync('/run/weft').map((name) => `/run/weft/${name}`) : [];
+  return [...['/dev/net/tun', '/run/weft'].filter((path) => existsSync(path)), ...kept];
 }

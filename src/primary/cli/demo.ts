@@ -187,6 +187,8 @@ class Story {
     writeFileSync(path, JSON.stringify(config, null, 2));
     const program = this.#lab.start(host.namespace, [process.execPath, MAIN, 'run', '-config', path], {
       title: host.name,
+      // What nodes keep from one start to the next goes with the lab.
+      env: { ...process.env, RUNTIME_DIRECTORY: this.#lab.directory },
     });
     await program.waitForLine(/weft is up/, START_MS);
     return program;
