@@ -2,7 +2,7 @@
  * `npm run deb [-- DIRECTORY]`: builds weft_VERSION_ARCH.deb from this checkout, with dpkg-deb and nothing else of Debian's
  * tools. The program is compiled afresh, the dependencies are the ones that the tests of this checkout ran with
  * (`npm ci` first), without what only a developer of them needs. Why it is made like this:
- * docs/decisions/0011-debian-package.md.
+ * docs/decisions/0013-debian-package.md.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
