@@ -59,24 +59,32 @@ export const ICMP_CHECKSUM = 2;
 export const ICMP_IDENTIFIER = 4;
 export const Icmpv6Type = { EchoRequest: 128, EchoReply: 129 } as const;
 
-/** IPv6 headers behind which an upper layer may follow. */
-export const Extension = { HopByHop: 0, Routing: 43, Fragment: 44, Authentication: 51, Destination: 60 } as const;
+const HOP_BY_HOP = 0;
+const ROUTING = 43;
+export const EXTENSION_FRAGMENT = 44;
+const AUTHENTICATION = 51;
+const DESTINATION_OPTIONS = 60;
 
 /** Whether the header with this number is one that another may follow (RFC 8200 §4, RFC 4302). */
 export function isExtension(next: number): boolean {
   return (
-    next === Extension.HopByHop ||
-    next === Extension.Routing ||
-    next === Extension.Destination ||
-    next === Extension.Fragment ||
-    next === Extension.Authentication
+    next === HOP_BY_HOP ||
+    next === ROUTING ||
+    next === DESTINATION_OPTIONS ||
+    next === AUTHENTICATION ||
+    next === EXTENSION_FRAGMENT
   );
+}
+
+/** Whether it is an extension that leaves the packet whole and its addresses what they are. */
+export function isOptions(next: number): boolean {
+  return next === HOP_BY_HOP || next === DESTINATION_OPTIONS;
 }
 
 /** Bytes of the `extension` at `at`, whose first byte names the next header (RFC 8200 §4, RFC 4302 §2.2). */
 export function extensionBytes(bytes: Uint8Array, at: number, extension: number): number {
-  if (extension === Extension.Fragment) {
+  if (extension === EXTENSION_FRAGMENT) {
     return 8;
   }
-  return extension === Extension.Authentication ? (bytes[at + 1] + 2) * 4 : (bytes[at + 1] + 1) * 8;
+  return extension === AUTHENTICATION ? (bytes[at + 1] + 2) * 4 : (bytes[at + 1] + 1) * 8;
 }

@@ -15,7 +15,6 @@
 
 import { checksumOf, pseudoSum4, pseudoSum6, sumBytes, udpChecksumOf } from '../../shared/ip/checksum.ts';
 import {
-  Extension,
   extensionBytes,
   FRAGMENT_ANY,
   IPV4_CHECKSUM,
@@ -28,6 +27,7 @@ import {
   IPV6_NEXT_HEADER,
   IPV6_PAYLOAD_LENGTH,
   IpProtocol,
+  isOptions,
   TCP_CHECKSUM,
   TCP_DATA_OFFSET,
   TCP_HEADER_BYTES,
@@ -331,7 +331,7 @@ function ipv6HeaderLength(bytes: Uint8Array, offset: number, length: number, pro
   }
   let next = bytes[offset + IPV6_NEXT_HEADER];
   let position = IPV6_HEADER_BYTES;
-  while (next === Extension.HopByHop || next === Extension.Destination) {
+  while (isOptions(next)) {
     if (position + 8 > length) {
       return SegmentFault.TooShort;
     }
