@@ -6,7 +6,7 @@
  * later. So a flood costs neither disk nor the primary's time, and still shows. Metrics tell how often something
  * happened. Texts must be fixed ones, since each is remembered.
  */
-import type { Fields, Level, Logger } from '../shared/log/logger.ts';
+import { type Fields, type Level, LevelLogger, type Logger } from '../shared/log/logger.ts';
 import { RateLimit } from '../shared/log/rateLimit.ts';
 
 const BURST_LINES = 50;
@@ -22,33 +22,14 @@ export interface LimitedLogClock {
   after(ms: number, work: () => void): void;
 }
 
-export class LimitedLog implements Logger {
+export class LimitedLog extends LevelLogger {
   readonly #log: Logger;
   readonly #kinds: Kinds;
 
   constructor(log: Logger, clock: LimitedLogClock = processClock, kinds: Kinds = new Kinds(log, clock)) {
+    super();
     this.#log = log;
     this.#kinds = kinds;
-  }
-
-  trace(message: string, fields?: Fields): void {
-    this.log('trace', message, fields);
-  }
-
-  debug(message: string, fields?: Fields): void {
-    this.log('debug', message, fields);
-  }
-
-  info(message: string, fields?: Fields): void {
-    this.log('info', message, fields);
-  }
-
-  warn(message: string, fields?: Fields): void {
-    this.log('warn', message, fields);
-  }
-
-  error(message: string, fields?: Fields): void {
-    this.log('error', message, fields);
   }
 
   log(level: Level, message: string, fields?: Fields): void {

@@ -1,6 +1,6 @@
 /** A logger that keeps its lines, and a boundary over it: for parts that are tested without a node. */
 import { Boundary } from '../../src/primary/boundary.ts';
-import type { Fields, Level, Logger } from '../../src/shared/log/logger.ts';
+import { type Fields, type Level, LevelLogger, type Logger } from '../../src/shared/log/logger.ts';
 
 export interface LoggedLine {
   readonly level: Level;
@@ -8,32 +8,12 @@ export interface LoggedLine {
   readonly fields: Fields;
 }
 
-export class CollectingLog implements Logger {
+export class CollectingLog extends LevelLogger {
   readonly lines: LoggedLine[] = [];
 
   /** Each line as `level message`. */
   get texts(): string[] {
     return this.lines.map(({ level, message }) => `${level} ${message}`);
-  }
-
-  trace(message: string, fields?: Fields): void {
-    this.log('trace', message, fields);
-  }
-
-  debug(message: string, fields?: Fields): void {
-    this.log('debug', message, fields);
-  }
-
-  info(message: string, fields?: Fields): void {
-    this.log('info', message, fields);
-  }
-
-  warn(message: string, fields?: Fields): void {
-    this.log('warn', message, fields);
-  }
-
-  error(message: string, fields?: Fields): void {
-    this.log('error', message, fields);
   }
 
   log(level: Level, message: string, fields: Fields = {}): void {

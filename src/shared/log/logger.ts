@@ -90,21 +90,8 @@ const LEVEL_WORDS: Readonly<Record<string, string>> = {
   error: 'ERROR',
 };
 
-class BoundLogger implements Logger {
-  readonly #print: (level: Level, message: string, fields: Fields) => void;
-  readonly #fields: Fields;
-  readonly isEnabled: (level: Level) => boolean;
-
-  constructor(
-    print: (level: Level, message: string, fields: Fields) => void,
-    isEnabled: (level: Level) => boolean,
-    fields: Fields,
-  ) {
-    this.#print = print;
-    this.#fields = fields;
-    this.isEnabled = isEnabled;
-  }
-
+/** What every logger has in common: a word for each level. */
+export abstract class LevelLogger implements Logger {
   trace(message: string, fields?: Fields): void {
     this.log('trace', message, fields);
   }
@@ -125,6 +112,31 @@ class BoundLogger implements Logger {
     this.log('error', message, fields);
   }
 
+  abstract log(level: Level, message: string, fields?: Fields): void;
+  abstract isEnabled(level: Level): boolean;
+  abstract child(fields: Fields): Logger;
+}
+
+class BoundLogger extends LevelLogger {
+  readonly #print: (level: Level, message: string, fields: Fields) => void;
+  readonly #fields: Fields;
+  readonly #isEnabled: (level: Level) => boolean;
+
+  constructor(
+    print: (level: Level, message: string, fields: Fields) => void,
+    isEnabled: (level: Level) => boolean,
+    fields: Fields,
+  ) {
+    super();
+    this.#print = print;
+    this.#fields = fields;
+    this.#isEnabled = isEnabled;
+  }
+
+  isEnabled(level: Level): boolean {
+    return this.#isEnabled(level);
+  }
+
   log(level: Level, message: string, fields?: Fields): void {
     if (this.isEnabled(level)) {
       this.#print(level, message, printable({ ...this.#fields, ...fields }));
@@ -132,7 +144,7 @@ class BoundLogger implements Logger {
   }
 
   child(fields: Fields): Logger {
-    return new BoundLogger(this.#print, this.isEnabled, { ...this.#fields, ...fields });
+    return new BoundLogger(this.#print, this.#isEnabled, { ...this.#fields, ...fields });
   }
 }
 
